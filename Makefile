@@ -1,0 +1,42 @@
+# Everything happens in .venv and .demo; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo up test test-fast lint bench lock clean
+
+demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
+	$(BIN)/python -m dev.demo
+
+up: $(READY)              ## the same, and the UI stays up until Ctrl-C
+	$(BIN)/python -m dev.demo --stay
+
+test: lint                ## static checks, then all tests, those in real Airflow included
+	$(BIN)/python -m pytest
+
+test-fast: $(READY)       ## the tests that need no running Airflow
+	$(BIN)/python -m pytest -m "not system"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)           ## time, memory and requests of syncs against the sandbox
+	$(BIN)/python -m tests.benchmarks
+
+lock: $(READY)            ## resolve the dependencies anew
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--group dev pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .demo
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
