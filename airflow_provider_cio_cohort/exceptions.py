@@ -1,0 +1,170 @@
+"""
+What can go wrong, as one tree: the branch says whether a retry can mend it.
+
+::
+
+    CohortSyncError                       everything that this provider raises
+    ├── RetryableError                    Airflow's retries apply
+    │   ├── VendorUnavailableError        connection fault, 5xx, a proxy's HTML, broken JSON
+    │   ├── RateLimitedError              429 for longer than the retry budget (``retry_after``)
+    │   ├── ExportNotReadyError           not computed within ``export_timeout``; a retry waits on
+    │   ├── ExportFailedError             Amplitude gave it up or lost it; a retry asks for a new one
+    │   ├── IncompleteExportError         the file is cut or damaged; a retry downloads the same export again
+    │   ├── SyncStoppedError              the task was killed while it ran
+    │   ├── SegmentNotCreatedError        it is not known whether the segment was made; a retry looks first
+    │   └── VerificationError             read back, the segment is not what it should be
+    └── PermanentError                    ends the task at once (an AirflowFailException)
+        ├── ConfigurationError            a parameter or a connection field is missing or wrong
+        ├── AuthenticationError           a key is wrong; the message names which
+        ├── WrongRegionError              the account lives in the other region
+        ├── PlanError                     the Amplitude plan has no cohort API
+        ├── UnknownCohortError            no such cohort in this Amplitude project
+        ├── ArchivedCohortError           the cohort is archived
+        ├── GroupCohortError              the cohort holds groups (accounts), not people
+        ├── MissingPropertyError          the export has no column for ``user_id_property``
+        ├── UnknownSegmentError           no such segment in this Customer.io workspace
+        ├── DataDrivenSegmentError        Customer.io computes this segment itself, so nobody can be added
+        ├── AmbiguousSegmentError         several segments carry the name
+        ├── RequestRejectedError          the vendor refused the request as such (``status``)
+        └── GuardTrippedError             the change looked dangerous; nothing was written (``trips``)
+
+No message holds a key, a person's identifier or a signed URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+
+class CohortSyncError(AirflowException):
+    """Base of everything that this provider raises."""
+
+
+class RetryableError(CohortSyncError):
+    """
+    A later try can succeed: Airflow's ``retries`` apply.
+
+    :param message: what happened, where, and what to do.
+    :param maybe_applied: whether the request may have taken effect all the same.
+    """
+
+    def __init__(self, message: str, *, maybe_applied: bool = True) -> None:
+        super().__init__(message)
+        self.maybe_applied = maybe_applied
+
+
+class PermanentError(CohortSyncError, AirflowFailException):
+    """No retry can mend it: the task fails at once and says what to do."""
+
+
+class VendorUnavailableError(RetryableError):
+    """The vendor gave no usable answer within the retry budget."""
+
+
+class RateLimitedError(RetryableError):
+    """
+    The vendor answered 429 until the retry budget was used up.
+
+    :param message: what was refused and what to do.
+    :param retry_after: seconds that the vendor asked to wait, ``None`` when it did not say.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message, maybe_applied=False)
+        self.retry_after = retry_after
+
+
+class ExportNotReadyError(RetryableError):
+    """Amplitude has not finished the export within ``export_timeout``; a retry continues the same export."""
+
+
+class ExportFailedError(RetryableError):
+    """Amplitude gave the export up or no longer knows it; a retry requests a new one."""
+
+
+class IncompleteExportError(RetryableError):
+    """The downloaded file is cut short or damaged; a retry downloads the same export again."""
+
+
+class SyncStoppedError(RetryableError):
+    """The task was killed or marked in the UI while it ran: nothing more was sent."""
+
+
+class SegmentNotCreatedError(RetryableError):
+    """The answer to creating a segment was lost; a retry looks for the segment before it creates one."""
+
+
+class VerificationError(RetryableError):
+    """Read back after the writes, the segment does not hold what it should."""
+
+
+class ConfigurationError(PermanentError):
+    """A parameter or a connection field is missing or has a wrong value."""
+
+
+class AuthenticationError(PermanentError):
+    """A key is wrong or lacks a permission; the message names the key and its connection field."""
+
+
+class WrongRegionError(PermanentError):
+    """The account lives in the other region."""
+
+
+class PlanError(PermanentError):
+    """The plan of the Amplitude project does not include the cohort API."""
+
+
+class UnknownCohortError(PermanentError):
+    """Amplitude knows no cohort with this id in the connection's project."""
+
+
+class ArchivedCohortError(PermanentError):
+    """The cohort is archived in Amplitude."""
+
+
+class GroupCohortError(PermanentError):
+    """The cohort holds groups such as accounts, not people."""
+
+
+class MissingPropertyError(PermanentError):
+    """The export has no column for the mapped property."""
+
+
+class UnknownSegmentError(PermanentError):
+    """Customer.io knows no segment with this id in the connection's workspace."""
+
+
+class DataDrivenSegmentError(PermanentError):
+    """Customer.io computes the members of this segment itself."""
+
+
+class AmbiguousSegmentError(PermanentError):
+    """More than one segment carries the name."""
+
+
+class RequestRejectedError(PermanentError):
+    """
+    The vendor refused the request as such.
+
+    :param message: what was refused and the vendor's reason.
+    :param status: the HTTP status code.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class GuardTrippedError(PermanentError):
+    """
+    The planned change looked dangerous, so nothing was written.
+
+    :param message: every trip in words.
+    :param trips: the names of the guards that tripped.
+    """
+
+    def __init__(self, message: str, trips: Sequence[str]) -> None:
+        super().__init__(message)
+        self.trips = tuple(trips)

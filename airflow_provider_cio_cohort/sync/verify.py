@@ -1,0 +1,201 @@
+"""
+Reads a segment back after the writes: a 200 from Customer.io is no proof that anything changed.
+
+Unknown people are ignored with a 200, and so are batches that a busy workspace drops. What the segment
+holds afterwards is the only truth.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from airflow_provider_cio_cohort.exceptions import VerificationError
+from airflow_provider_cio_cohort.sync import members
+from airflow_provider_cio_cohort.sync.diff import Change, common_lines, compare
+from airflow_provider_cio_cohort.sync.identifiers import ID_TYPES, IdType
+from airflow_provider_cio_cohort.sync.lines import read_lines, write_lines
+
+log = logging.getLogger(__name__)
+
+
+class _Store(Protocol):
+    def stream_members(self, segment_id: int) -> Iterator[members.Member]: ...
+    def count_members(self, segment_id: int) -> int: ...
+    def remove_members(self, segment_id: int, values: Iterable[str], id_type: IdType) -> int: ...
+
+
+@dataclass(frozen=True)
+class Patience:
+    """
+    How long a write may take to show in a read; Customer.io promises nothing about it.
+
+    :param timeout: seconds after which what is still missing counts as not done.
+    :param settle: seconds for which the segment's count must stand still before the members are read.
+    :param interval: seconds between two looks.
+    """
+
+    timeout: float = 60
+    settle: float = 5
+    interval: float = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What the segment became.
+
+    :param segment_after: its members.
+    :param added: people who joined.
+    :param removed: people who left.
+    :param unmatched: identifiers with nobody in Customer.io; ``None`` if that cannot be known.
+    """
+
+    segment_after: int
+    added: int
+    removed: int
+    unmatched: int | None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """
+    Compares a segment with its cohort after a change was written.
+
+    :param store: Customer.io.
+    :param segment_id: the segment.
+    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
+    :param mirror: whether nobody else may be in the segment.
+    :param cohort_path: sorted identifiers of the cohort.
+    :param change: what was written.
+    :param before: members before it.
+    :param directory: where the members are written to be compared.
+    :param patience: how long to wait for the writes to show.
+    """
+
+    store: _Store
+    segment_id: int
+    id_type: IdType
+    mirror: bool
+    cohort_path: Path
+    change: Change
+    before: int
+    directory: Path
+    patience: Patience
+
+    def nothing_written(self) -> Outcome:
+        """Return the outcome of a run that had nothing to write: the members were read a moment ago."""
+        return Outcome(self.before, 0, 0, self.change.impossible)
+
+    def remove(self, path: Path, *, attempt: int) -> None:
+        """
+        Remove the members in the file ``path``.
+
+        :param path: members, see :mod:`.members`.
+        :param attempt: 0 removes by the surest identifier, 1 by the next best where there is one.
+        """
+        for kind in ID_TYPES:
+            self.store.remove_members(self.segment_id, _handles_of_kind(path, kind, attempt), kind)
+
+    def read_back(self) -> Outcome:
+        """
+        Wait until the writes show, then compare everybody in the segment with the cohort.
+
+        Removals that did not take are sent once more, by another identifier where the member has one.
+
+        :raises VerificationError: if the segment still is not what it should be when patience ends.
+        """
+        deadline = time.monotonic() + self.patience.timeout
+        self._settle(deadline)
+        found = self._look()
+        if found.stayed:
+            log.warning("%s members are still in the segment: removing them again.", f"{found.stayed:,}")
+            self.remove(self._stayed_path, attempt=1)
+        pause = self.patience.interval
+        while not found.as_wanted:
+            if time.monotonic() >= deadline:
+                raise VerificationError(
+                    f"Read back {self.patience.timeout:g} s after the writes, segment {self.segment_id} is "
+                    f"not what it should be: {found}. A retry compares again and sends what is missing."
+                )
+            time.sleep(pause)
+            pause = min(pause * 2, 30)
+            found = self._look()
+        return Outcome(
+            segment_after=found.segment_after,
+            added=self.change.to_add - found.missing,
+            removed=self.change.to_remove,
+            unmatched=found.missing + self.change.impossible,
+        )
+
+    @property
+    def _stayed_path(self) -> Path:
+        return self.directory / "stayed"
+
+    def _settle(self, deadline: float) -> None:
+        """Wait until the segment's count is what it must become, or stands still: some people are unknown."""
+        expected = self.before + self.change.to_add - self.change.to_remove
+        count, since = self.store.count_members(self.segment_id), time.monotonic()
+        while count != expected and time.monotonic() < min(deadline, since + self.patience.settle):
+            time.sleep(self.patience.interval)
+            now = self.store.count_members(self.segment_id)
+            if now != count:
+                count, since = now, time.monotonic()
+
+    def _look(self) -> _Found:
+        path = self.directory / "members_after"
+        after = members.collect(self.store.stream_members(self.segment_id), self.id_type, path)
+        rest = compare(
+            self.cohort_path, path, self.directory / "rest", id_type=self.id_type, remove=self.mirror
+        )
+        stayed = write_lines(self._stayed_path, common_lines(self.change.remove_path, rest.remove_path))
+        missing = sum(1 for _ in common_lines(self.change.add_path, rest.add_path))
+        return _Found(
+            segment_after=after,
+            missing=missing,
+            lost=rest.to_add - missing,
+            stayed=stayed,
+            strangers=rest.to_remove - stayed,
+        )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """
+    A segment as read back, held against its cohort.
+
+    :param segment_after: its members.
+    :param missing: people who were sent and are not in it: unknown to Customer.io, as far as can be seen.
+    :param lost: people who were in it before and should have stayed.
+    :param stayed: people who were removed and are in it still.
+    :param strangers: people outside the cohort who have come in meanwhile.
+    """
+
+    segment_after: int
+    missing: int
+    lost: int
+    stayed: int
+    strangers: int
+
+    @property
+    def as_wanted(self) -> bool:
+        return not (self.lost or self.stayed or self.strangers)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.stayed:,} members could not be removed, {self.lost:,} who should have stayed are gone, "
+            f"{self.strangers:,} who are not in the cohort have come in"
+        )
+
+
+def _handles_of_kind(path: Path, kind: IdType, attempt: int) -> Iterator[str]:
+    for line in read_lines(path):
+        known = members.handles(line)
+        if known:
+            kind_of_handle, value = known[min(attempt, len(known) - 1)]
+            if kind_of_handle == kind:
+                yield value

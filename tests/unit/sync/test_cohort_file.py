@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_cio_cohort.exceptions import (
+    CohortSyncError,
+    IncompleteExportError,
+    MissingPropertyError,
+)
+from airflow_provider_cio_cohort.sync.cohort_file import read_property
+
+HEADER = b'"amplitude_id","user_id"\n'
+
+
+def write(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "export.csv"
+    path.write_bytes(content)
+    return path
+
+
+def test_the_sample_of_the_reference(tmp_path: Path) -> None:
+    path = write(tmp_path, HEADER + b'"356896327775",""\n"356893815359","u-42"\n')
+    assert list(read_property(path, "user_id")) == ["", "u-42"]
+    assert list(read_property(path, "amplitude_id")) == ["356896327775", "356893815359"]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "expected"),
+    [
+        (HEADER, "user_id", []),
+        (HEADER.replace(b"\n", b"\r\n") + b'"1","a"\r\n', "user_id", ["a"]),
+        (HEADER + b'"1","a"', "user_id", ["a"]),
+        (b"\xef\xbb\xbf" + HEADER + b'"1","a"\n', "amplitude_id", ["1"]),
+        (b'"amplitude_id","user_id","gp:mail"\n"1","a","m"\n', "mail", ["m"]),
+        (b'"amplitude_id","user_id","mail"\n"1","a","m"\n', "gp:mail", ["m"]),
+        (b'"amplitude_id","amplitude_id","user_id"\n"1","1","a"\n', "user_id", ["a"]),
+        (b'"\tamplitude_id","\tuser_id"\n"\t1","\ta"\n', "user_id", ["\ta"]),
+        (HEADER + '"1","say ""hi"", \ntwo lines é"\n'.encode(), "user_id", ['say "hi", \ntwo lines é']),
+    ],
+)
+def test_what_exports_look_like(tmp_path: Path, content: bytes, name: str, expected: list[str]) -> None:
+    assert list(read_property(write(tmp_path, content), name)) == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        HEADER + b'"1","a',
+        HEADER + b'"1"\n',
+        HEADER + b'"1","a","b"\n',
+        HEADER + b'"1","\xff"\n',
+        b'"a" b\n',
+    ],
+)
+def test_a_damaged_file_is_named_and_never_read_as_a_whole_one(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises((IncompleteExportError, MissingPropertyError)) as caught:
+        list(read_property(write(tmp_path, content), "user_id"))
+    assert "Amplitude's export" in str(caught.value)
+
+
+def test_a_missing_property_names_the_columns_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(MissingPropertyError, match="no column 'mail', only amplitude_id, user_id"):
+        list(read_property(write(tmp_path, HEADER), "mail"))
+
+
+@given(st.binary())
+def test_any_bytes_give_values_or_a_named_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "export.csv"
+    path.write_bytes(HEADER + content)
+    problem = ""
+    values = []
+    try:
+        values = list(read_property(path, "user_id"))
+    except CohortSyncError as error:
+        problem = str(error)
+    assert problem or all(isinstance(value, str) for value in values)
