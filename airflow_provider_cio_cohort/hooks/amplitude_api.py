@@ -1,0 +1,158 @@
+"""
+Amplitude's cohort API: where it is, and what its answers mean.
+
+Shared by the hook (``requests``) and the trigger (``aiohttp``). Vendor facts: Amplitude's "Behavioral
+Cohorts API" reference, and answers recorded by third parties where it is silent.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from airflow_provider_cio_cohort.exceptions import (
+    AuthenticationError,
+    CohortSyncError,
+    ConfigurationError,
+    ExportFailedError,
+    PlanError,
+    RateLimitedError,
+    UnknownCohortError,
+    WrongRegionError,
+)
+from airflow_provider_cio_cohort.hooks.api import Answer, Api
+from airflow_provider_cio_cohort.hooks.connection import base_url_of, key_of, region_of
+
+DEFAULT_CONN_ID = "amplitude_default"
+HOSTS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
+
+_COHORT_ID = re.compile(r"[A-Za-z0-9_-]+")
+_WORDS_OF_A_PLAN = re.compile(
+    r"\b(plan|upgrade|paid|subscription|enterprise|growth|not (?:enabled|available))\b", re.I
+)
+_IN_PROGRESS = re.compile(r"PROGRESS|PENDING|QUEUED|RUNNING|STARTED")
+
+
+class AmplitudeApi(Api):
+    """
+    Amplitude, as one connection sees it.
+
+    :param connection: the Airflow connection: API key, secret key, host.
+    :param extra: its extra, which may name the region.
+    :param region: look at this region instead of the connection's.
+    """
+
+    def __init__(self, connection: Any, extra: dict[str, Any], region: str | None = None) -> None:
+        self.region = region or region_of(connection, extra)
+        self.api_key = key_of(connection, connection.login, "API key (field login)")
+        self.secret_key = key_of(connection, connection.password, "secret key (field password)")
+        self.has_own_host = bool((connection.host or "").strip())
+        base_url = base_url_of(connection, connection.host, HOSTS[self.region])
+        if self.has_own_host and connection.port:
+            base_url = f"{base_url}:{connection.port}"
+        super().__init__("Amplitude", base_url, connection.conn_id, (self.api_key, self.secret_key))
+
+    def detail(self, payload: Any) -> str:
+        """Return Amplitude's own words: of the envelope, or of the short form ``{"details": …}``."""
+        error = payload.get("error")
+        if isinstance(error, dict):
+            metadata = error.get("metadata")
+            details = metadata.get("details") if isinstance(metadata, dict) else None
+            return str(details or error.get("message") or error.get("type") or "")
+        return str(payload.get("details") or payload.get("message") or error or "")
+
+    def refused(self, answer: Answer, detail: str, what: str) -> CohortSyncError | None:
+        """Tell wrong keys from a plan without the cohort API."""
+        place = f"connection {self.conn_id!r} (region {self.region})"
+        if answer.status in (401, 403):
+            if _WORDS_OF_A_PLAN.search(detail):
+                return PlanError(
+                    f"Amplitude's plan does not let {place} use the cohort API: {detail}. "
+                    "It takes a Growth or Enterprise plan, or the add-on."
+                )
+            if "secret" in detail.lower():
+                return AuthenticationError(
+                    f"Amplitude knows the API key of {place}, but not the secret key (field password): "
+                    f"{detail}."
+                )
+            return AuthenticationError(
+                f"Amplitude does not accept the API key (field login) of {place}: "
+                f"{detail or 'no reason given'}. Check the key, and that the project is in this region."
+            )
+        if 300 <= answer.status < 400:
+            return WrongRegionError(
+                f"{self.base_url} answered {what} with a redirect, as no Amplitude API does; "
+                f"check the host and the region of {place}."
+            )
+        return None
+
+    def export_path(self, cohort_id: str) -> str:
+        """Return the path that starts an export."""
+        return f"/api/5/cohorts/request/{cohort_path_part(cohort_id)}"
+
+    def status_path(self, request_id: str) -> str:
+        """Return the path that tells how far an export is."""
+        return f"/api/5/cohorts/request-status/{_path_part(request_id)}"
+
+    def file_path(self, request_id: str) -> str:
+        """Return the path of an export's file."""
+        return f"/api/5/cohorts/request/{_path_part(request_id)}/file"
+
+    def read_status(self, answer: Answer) -> bool:
+        """
+        Say whether an export is finished.
+
+        The status code is what counts (202 in progress, 200 completed); the text, which has been seen in
+        two spellings, is read loosely, and anything that neither knows is a failure.
+
+        :param answer: the answer of the status call.
+        :raises ExportFailedError: if Amplitude gave the export up or does not know it.
+        :raises CohortSyncError: if the answer is none.
+        """
+        what = "asking how far an export is"
+        if answer.status == 404 or "no job exists" in self.words(answer).lower():
+            raise ExportFailedError(
+                "Amplitude no longer knows the export that was requested. A retry requests a new one."
+            )
+        error = self.judge(answer, what)
+        if isinstance(error, RateLimitedError):
+            return False  # here a 429 only means: keep polling
+        if error:
+            raise error
+        payload = answer.payload if isinstance(answer.payload, dict) else {}
+        text = re.sub(r"[^A-Z]", "", str(payload.get("async_status", "")).upper())
+        if answer.status == 200 and (text in ("", "SUCCESS") or text.endswith("COMPLETED")):
+            return True
+        if _IN_PROGRESS.search(text) or (answer.status == 202 and not text):
+            return False
+        raise ExportFailedError(
+            f"Amplitude ended the export with HTTP {answer.status}, status {text or 'none'}. "
+            "A retry requests a new one."
+        )
+
+    def unknown_cohort(self, cohort_id: str) -> UnknownCohortError:
+        """Return the error for a cohort that this project does not have."""
+        return UnknownCohortError(
+            f"Amplitude has no cohort {cohort_id!r} in the project of connection {self.conn_id!r} "
+            f"(region {self.region}). The id is the last part of the cohort's address in Amplitude."
+        )
+
+
+def cohort_path_part(cohort_id: str) -> str:
+    """
+    Return a cohort id that is safe in a path.
+
+    :param cohort_id: 7 or 8 lowercase letters and digits, as Amplitude makes them.
+    :raises ConfigurationError: if it is no id.
+    """
+    if not _COHORT_ID.fullmatch(cohort_id):
+        raise ConfigurationError(
+            f"{cohort_id!r} is no cohort id: those are letters and digits, such as 'a1b2c3d'. "
+            "It is the last part of the cohort's address in Amplitude."
+        )
+    return cohort_id
+
+
+def _path_part(request_id: str) -> str:
+    return quote(request_id, safe="").replace(".", "%2E")

@@ -1,0 +1,97 @@
+"""Amplitude's status call for the event loop; everything else is the hook's."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+from airflow.sdk.log import amask_secret
+
+from airflow_provider_cio_cohort.exceptions import VendorUnavailableError
+from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
+from airflow_provider_cio_cohort.hooks.api import Answer
+from airflow_provider_cio_cohort.hooks.connection import secrets_of
+from airflow_provider_cio_cohort.hooks.policy import Policy
+
+
+class StatusClient:
+    """
+    Asks Amplitude how far an export is.
+
+    :param api: Amplitude, as the connection sees it.
+    :param session: an open session that knows the keys.
+    :param options: what each request takes: proxy and TLS.
+    """
+
+    def __init__(self, api: AmplitudeApi, session: aiohttp.ClientSession, options: dict[str, Any]) -> None:
+        self.api = api
+        self.session = session
+        self.options = options
+
+    async def export_finished(self, request_id: str) -> bool:
+        """
+        Say whether an export is ready to be downloaded; one request, no retries.
+
+        :param request_id: the export.
+        :raises ExportFailedError: if Amplitude gave it up or does not know it.
+        :raises VendorUnavailableError: if no usable answer came.
+        """
+        url = self.api.url(self.api.status_path(request_id))
+        answer = None
+        try:
+            async with self.session.get(url, allow_redirects=False, **self.options) as response:
+                answer = Answer(response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            pass  # raised below: the library's words would stand in the traceback
+        if answer is None:
+            raise VendorUnavailableError(
+                f"Amplitude ({self.api.base_url}) could not be reached while asking how far an export is."
+            )
+        return self.api.read_status(answer)
+
+
+@asynccontextmanager
+async def open_status_client(conn_id: str) -> AsyncIterator[StatusClient]:
+    """
+    Open a client; it reads the connection without blocking the loop, and masks its keys.
+
+    :param conn_id: the Airflow connection.
+    """
+    connection = await get_async_connection(conn_id)
+    extra = await get_async_extra_dejson(connection)
+    for secret in secrets_of(connection, extra):
+        await amask_secret(secret)
+    api = AmplitudeApi(connection, extra)
+    policy = Policy.from_config()
+    timeout = aiohttp.ClientTimeout(sock_connect=policy.connect_timeout, sock_read=policy.read_timeout)
+    options = await asyncio.to_thread(_options, api.base_url, extra)
+    async with aiohttp.ClientSession(
+        auth=aiohttp.BasicAuth(api.api_key, api.secret_key),
+        timeout=timeout,
+        trust_env=bool(extra.get("trust_env", True)),
+    ) as session:
+        yield StatusClient(api, session, options)
+
+
+def _options(base_url: str, extra: dict[str, Any]) -> dict[str, Any]:
+    """Translate the connection's proxy and TLS options from what ``requests`` takes; reads files."""
+    options: dict[str, Any] = {}
+    proxy = extra.get("proxies") or extra.get("proxy")
+    if isinstance(proxy, dict):
+        proxy = proxy.get(base_url.partition("://")[0])
+    if proxy:
+        options["proxy"] = proxy
+    verify, cert = extra.get("verify", extra.get("verify_ssl", True)), extra.get("cert")
+    if verify is False:
+        options["ssl"] = False
+    elif isinstance(verify, str) or cert:
+        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+        if cert:
+            context.load_cert_chain(*([cert] if isinstance(cert, str) else cert))
+        options["ssl"] = context
+    return options

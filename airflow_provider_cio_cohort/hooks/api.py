@@ -1,0 +1,153 @@
+"""
+What an answer of a vendor means, whichever library brought it.
+
+Knows no ``requests`` and no ``aiohttp``: the hooks and the trigger read answers by the same rules.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any
+
+from airflow_provider_cio_cohort.exceptions import (
+    CohortSyncError,
+    RateLimitedError,
+    RequestRejectedError,
+    VendorUnavailableError,
+)
+from airflow_provider_cio_cohort.hooks.redaction import scrub
+
+_TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    An HTTP answer.
+
+    :param status: the status code.
+    :param headers: the headers; looked up without regard to case.
+    :param body: the body, decoded from its content encoding.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def payload(self) -> Any:
+        """The body read as JSON, or ``None`` where it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a proxy's HTML page came instead of the vendor's answer."""
+        return self.body.lstrip()[:1] == b"<"
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the vendor asks to wait, ``None`` when it does not say."""
+        value = next((v for k, v in self.headers.items() if k.lower() == "retry-after"), "").strip()
+        if value.isascii() and value.isdigit():
+            return float(value)
+        try:
+            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        except (TypeError, ValueError):
+            return None
+
+
+class Api:
+    """
+    One API of a vendor: where it is, who we are to it, and how it says no.
+
+    :param name: what messages call it.
+    :param base_url: scheme and host, no slash at the end.
+    :param conn_id: the Airflow connection, so that messages can name it.
+    :param secrets: keys that must not appear in any message.
+    """
+
+    def __init__(self, name: str, base_url: str, conn_id: str, secrets: tuple[str, ...]) -> None:
+        self.name = name
+        self.base_url = base_url
+        self.conn_id = conn_id
+        self.secrets = secrets
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.base_url}>"
+
+    def url(self, path: str) -> str:
+        """Return the address of ``path``."""
+        return f"{self.base_url}/{path.lstrip('/')}"
+
+    def detail(self, payload: Any) -> str:
+        """Return the vendor's own words from the body of a refusal, or an empty string."""
+        raise NotImplementedError
+
+    def refused(self, answer: Answer, detail: str, what: str) -> CohortSyncError | None:
+        """
+        Say what a refusal means to this API in particular.
+
+        :param answer: an answer outside 2xx that is neither a 429 nor a passing fault.
+        :param detail: the vendor's own words.
+        :param what: what was being done, for the message: "listing the cohorts".
+        """
+        raise NotImplementedError
+
+    def judge(self, answer: Answer, what: str, *, json_expected: bool = True) -> CohortSyncError | None:
+        """
+        Return what is wrong with ``answer``, or ``None`` if nothing is.
+
+        :param answer: the answer.
+        :param what: what was being done, for the message: "listing the cohorts".
+        :param json_expected: whether a good answer's body must be JSON.
+        """
+        status = answer.status
+        if 200 <= status < 300:
+            if json_expected and answer.payload is None:
+                return self._garbled(answer, what)
+            return None
+        detail = self.words(answer)
+        if status == 429:
+            wait = answer.retry_after
+            asked = "" if wait is None else f" It asked to wait {wait:g} s."
+            return RateLimitedError(
+                f"{self.name} is over its rate limit or quota: {what} was refused with 429"
+                f"{_quoted(detail)}.{asked} A later retry may succeed.",
+                retry_after=wait,
+            )
+        if status in _TRANSIENT or (answer.is_page and status in (400, 401, 403, 407)):
+            return VendorUnavailableError(
+                f"{self.name} or a proxy before it failed while {what}: HTTP {status}{_quoted(detail)}. "
+                "A retry may succeed.",
+                maybe_applied=status != 503,
+            )
+        return self.refused(answer, detail, what) or RequestRejectedError(
+            f"{self.name} refused {what}: HTTP {status}{_quoted(detail)} (connection {self.conn_id!r}).",
+            status,
+        )
+
+    def words(self, answer: Answer) -> str:
+        """Return the vendor's own words in ``answer``, fit for a message."""
+        payload = answer.payload
+        return scrub(self.detail(payload), self.secrets) if isinstance(payload, dict) else ""
+
+    def _garbled(self, answer: Answer, what: str) -> VendorUnavailableError:
+        if answer.is_page:
+            found = "an HTML page, as a proxy sends it"
+        else:
+            found = "a body that is not JSON" if answer.body else "an empty body"
+        return VendorUnavailableError(
+            f"{self.name} answered {what} with HTTP {answer.status} and {found}. A retry may succeed."
+        )
+
+
+def _quoted(detail: str) -> str:
+    return f" ({detail})" if detail else ""

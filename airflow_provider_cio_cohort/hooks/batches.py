@@ -1,0 +1,66 @@
+"""Sends batches over as many connections as the pace needs, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+
+from airflow_provider_cio_cohort.hooks.pace import Pacer
+
+
+class BatchSender:
+    """
+    Cuts values into batches and sends each at its moment.
+
+    A thread, with its connection, is started only when a batch is due and none is idle. So their number
+    comes to be pace times latency without being told either.
+
+    :param send: sends one batch, with its own retries.
+    :param pacer: the pace to keep.
+    :param size: values in a batch.
+    :param connections: at most so many at once.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[list[str]], object],
+        pacer: Pacer,
+        *,
+        size: int,
+        connections: int,
+    ) -> None:
+        self.send = send
+        self.pacer = pacer
+        self.size = size
+        self.connections = connections
+
+    def run(self, values: Iterable[str]) -> int:
+        """
+        Send all of ``values`` and return how many there were; the first error ends it.
+
+        :param values: any number; only the batches on their way are in memory.
+        """
+        iterator = iter(values)
+        sent = 0
+        pending: set[Future[object]] = set()
+        pool = ThreadPoolExecutor(self.connections, thread_name_prefix="batch")
+        try:
+            while batch := list(islice(iterator, self.size)):
+                if len(pending) >= self.connections:
+                    pending = _finished_ones_removed(pending)
+                self.pacer.wait()
+                pending.add(pool.submit(self.send, batch))
+                sent += len(batch)
+            while pending:
+                pending = _finished_ones_removed(pending)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        return sent
+
+
+def _finished_ones_removed(pending: set[Future[object]]) -> set[Future[object]]:
+    done, rest = wait(pending, return_when=FIRST_COMPLETED)
+    for future in done:
+        future.result()
+    return rest

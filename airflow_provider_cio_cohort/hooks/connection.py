@@ -1,0 +1,77 @@
+"""What the hooks read from an Airflow connection."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
+
+REGIONS = ("us", "eu")
+
+
+def key_of(connection: Any, value: str | None, field: str) -> str:
+    """
+    Return a key from a connection.
+
+    :param connection: the Airflow connection.
+    :param value: the field's value.
+    :param field: what the connection form calls it.
+    :raises ConfigurationError: if it is missing or holds what no key can.
+    """
+    key = (value or "").strip()
+    if not key:
+        raise ConfigurationError(f"Connection {connection.conn_id!r} has no {field}.")
+    if not key.isascii() or not key.isprintable():
+        raise ConfigurationError(
+            f"The {field} of connection {connection.conn_id!r} holds characters no key has."
+        )
+    return key
+
+
+def base_url_of(connection: Any, address: str | None, default: str) -> str:
+    """
+    Return the base URL that a connection field asks for.
+
+    :param connection: the Airflow connection; its schema counts where ``address`` has no scheme.
+    :param address: a host or a URL; empty for ``default``.
+    :param default: the region's base URL.
+    """
+    address = (address or "").strip().rstrip("/")
+    if not address:
+        return default
+    return address if "://" in address else f"{connection.schema or 'https'}://{address}"
+
+
+def secrets_of(connection: Any, extra: dict[str, Any]) -> list[str]:
+    """
+    Return every key of a connection, and the Basic header that is made of it.
+
+    :param connection: the Airflow connection.
+    :param extra: its extra.
+    """
+    login, password = connection.login or "", connection.password or ""
+    basic = base64.b64encode(f"{login}:{password}".encode()).decode()
+    secrets = (login, password, basic, extra.get("app_api_key"))
+    return [secret for secret in secrets if isinstance(secret, str) and secret]
+
+
+def region_of(connection: Any, extra: dict[str, Any]) -> str:
+    """
+    Return the region that a connection names, ``us`` if it names none.
+
+    :param connection: the Airflow connection.
+    :param extra: its extra.
+    :raises ConfigurationError: if there is no such region.
+    """
+    region = str(extra.get("region") or "us").strip().lower()
+    if region not in REGIONS:
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r} names the region {region!r}, not one of {', '.join(REGIONS)}."
+        )
+    return region
+
+
+def other_region(region: str) -> str:
+    """Return the region that is not ``region``."""
+    return "eu" if region == "us" else "us"

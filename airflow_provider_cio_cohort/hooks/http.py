@@ -1,0 +1,296 @@
+"""One session policy for both vendors, on the http provider's hook."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import tenacity
+from airflow.providers.http.hooks.http import HttpHook
+from airflow.sdk.log import mask_secret
+from requests import PreparedRequest, RequestException, Session
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from requests.exceptions import (
+    ConnectTimeout,
+    InvalidSchema,
+    InvalidURL,
+    MissingSchema,
+    ProxyError,
+    ReadTimeout,
+    SSLError,
+)
+from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # type: ignore[import-untyped]
+from urllib3.exceptions import NewConnectionError
+
+from airflow_provider_cio_cohort.exceptions import (
+    CohortSyncError,
+    ConfigurationError,
+    RetryableError,
+    SyncStoppedError,
+    VendorUnavailableError,
+)
+from airflow_provider_cio_cohort.hooks.api import Answer, Api
+from airflow_provider_cio_cohort.hooks.connection import secrets_of
+from airflow_provider_cio_cohort.hooks.pace import Pacer
+from airflow_provider_cio_cohort.hooks.policy import Policy
+from airflow_provider_cio_cohort.hooks.redaction import queries_hidden
+
+#: What of a connection's extra is for the HTTP client; anything else is never put on a request.
+HTTP_OPTIONS = ("cert", "proxies", "proxy", "timeout", "trust_env", "verify", "verify_ssl")
+MAX_CONNECTIONS = 64
+USER_AGENT = "airflow-provider-cio-cohort"
+
+Result = TypeVar("Result")
+
+
+class NoAuth(AuthBase):
+    """Sends no credentials, not even those that ``requests`` would find in a netrc file."""
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Leave ``request`` as it is."""
+        return request
+
+
+class BearerAuth(AuthBase):
+    """
+    Sends a bearer token.
+
+    :param token: the token.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the header to ``request``."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class VendorHook(HttpHook):
+    """
+    :class:`HttpHook` with its connection vocabulary (proxies, TLS, keep-alive), but safe for keys.
+
+    The differences: https unless the connection says otherwise; no extra of the connection becomes a
+    header; always time-outs; one kept session instead of one per call; retries with Retry-After and a
+    budget; no redirect is followed; errors of our own tree, without keys, identifiers or queries.
+
+    :param method: the HTTP method of :meth:`run`.
+    :param http_conn_id: the Airflow connection.
+    """
+
+    def __init__(self, method: str, http_conn_id: str) -> None:
+        super().__init__(method=method, http_conn_id=http_conn_id, tcp_keep_alive=False)
+        # The parent's adapter keeps 10 connections; the writer of memberships may use more.
+        self.adapter: HTTPAdapter = TCPKeepAliveAdapter(
+            idle=120, count=20, interval=30, pool_connections=8, pool_maxsize=MAX_CONNECTIONS
+        )
+        self.policy = Policy.from_config()
+        self.stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Send nothing more: the task was killed."""
+        self.stopped.set()
+
+    def get_conn(
+        self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
+    ) -> Session:
+        """
+        Return a session that knows the connection's proxies and TLS options, but no key.
+
+        :param headers: headers for every request of the session.
+        :param extra_options: HTTP options that replace the connection's.
+        """
+        session = self._configure_session_from_extra(Session(), self.connection, extra_options or {})
+        session.mount("http://", self.adapter)
+        session.mount("https://", self.adapter)
+        session.auth = NoAuth()
+        session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", **(headers or {})})
+        return session
+
+    def _configure_session_from_extra(
+        self, session: Session, connection: Any, extra_options: dict[str, Any]
+    ) -> Session:
+        # The parent sends every key of the extra that it does not know as an HTTP header.
+        known = {k: v for k, v in connection.extra_dejson.items() if k in HTTP_OPTIONS and v is not None}
+        shown = SimpleNamespace(extra_dejson=known, host=connection.host)
+        return super()._configure_session_from_extra(session, shown, extra_options)
+
+    @cached_property
+    def connection(self) -> Any:
+        """The Airflow connection; its keys are masked in every log from here on."""
+        connection = self.get_connection(self.http_conn_id)
+        for secret in secrets_of(connection, connection.extra_dejson):
+            mask_secret(secret)
+        return connection
+
+    @cached_property
+    def session(self) -> Session:
+        """The session that all calls of this hook share."""
+        session = self.get_conn()
+        timeout = self.merged_extra.get("timeout")
+        if timeout is not None:
+            self.policy = Policy(**{**self.policy.__dict__, "read_timeout": float(timeout)})
+        return session
+
+    def call(
+        self,
+        api: Api,
+        auth: AuthBase,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        params: Any = None,
+        json: Any = None,
+        pacer: Pacer | None = None,
+        paced: bool = False,
+        json_expected: bool = True,
+        idempotent: bool = True,
+    ) -> Answer:
+        """
+        Send a request, with retries for what can be retried, and return the good answer.
+
+        :param api: which API.
+        :param auth: who we are to it.
+        :param method: the HTTP method.
+        :param path: the path, its variable parts quoted.
+        :param what: what is being done, for messages: "listing the cohorts".
+        :param params: the query.
+        :param json: the body.
+        :param pacer: the pace to keep.
+        :param paced: whether the caller has waited for the pace himself.
+        :param json_expected: whether a good answer's body must be JSON.
+        :param idempotent: whether the request may be sent again when it is not known whether it took effect.
+        :raises CohortSyncError: as the answer demands; see :mod:`airflow_provider_cio_cohort.exceptions`.
+        """
+
+        def once() -> Answer:
+            if pacer and not paced:
+                pacer.wait()
+            answer = self._send(api, auth, method, path, what, params=params, json=json)
+            error = api.judge(answer, what, json_expected=json_expected)
+            if error is None:
+                return answer
+            if pacer and answer.status == 429 and answer.retry_after:
+                pacer.hold(min(answer.retry_after, self.policy.retry_budget))
+            raise error
+
+        return self.retried(once, idempotent=idempotent)
+
+    def retried(self, once: Callable[[], Result], *, idempotent: bool = True) -> Result:
+        """
+        Call ``once`` until it succeeds, cannot be mended by a retry, or the retry budget is used up.
+
+        :param once: what to do.
+        :param idempotent: whether to repeat what may have taken effect already.
+        """
+
+        def worth_it(error: BaseException) -> bool:
+            if self.stopped.is_set() or not isinstance(error, RetryableError):
+                return False
+            return idempotent or not error.maybe_applied
+
+        retrying = tenacity.Retrying(
+            stop=self.policy.stop,
+            wait=self.policy.wait,
+            retry=tenacity.retry_if_exception(worth_it),
+            sleep=tenacity.sleep_using_event(self.stopped),
+            reraise=True,
+        )
+        return retrying(once)
+
+    def run(
+        self,
+        endpoint: str | None = None,
+        data: dict[str, Any] | str | None = None,
+        headers: dict[str, Any] | None = None,
+        extra_options: dict[str, Any] | None = None,
+        **request_kwargs: Any,
+    ) -> Any:
+        """
+        Send a request of your own to an endpoint of the vendor, by the hook's method and policy.
+
+        :param endpoint: the path.
+        :param data: the query of a GET.
+        :param headers: not supported: the policy sets them.
+        :param extra_options: not supported: the connection sets them.
+        :param request_kwargs: ``params`` and ``json``, as ``requests`` takes them.
+        :return: the answer's JSON.
+        """
+        if headers or extra_options or set(request_kwargs) - {"params", "json"}:
+            raise ConfigurationError(
+                f"{type(self).__name__}.run() takes an endpoint, data, params and json only."
+            )
+        path = endpoint or "/"
+        api, auth, pacer = self.route(path)
+        answer = self.call(
+            api,
+            auth,
+            self.method,
+            path,
+            what=f"{self.method} {urlsplit(path).path}",
+            params=request_kwargs.get("params", data),
+            json=request_kwargs.get("json"),
+            pacer=pacer,
+            json_expected=False,
+            idempotent=self.method != "POST",
+        )
+        return answer.payload
+
+    def route(self, path: str) -> tuple[Api, AuthBase, Pacer | None]:
+        """Return which API serves ``path``, who we are to it, and its pace."""
+        raise NotImplementedError
+
+    def _send(self, api: Api, auth: AuthBase, method: str, path: str, what: str, **kwargs: Any) -> Answer:
+        session = self.session
+        if self.stopped.is_set():
+            raise SyncStoppedError(f"The task was stopped before {what}; nothing more was sent.")
+        try:
+            with queries_hidden():
+                response = session.request(
+                    method,
+                    api.url(path),
+                    auth=auth,
+                    timeout=self.policy.timeouts,
+                    allow_redirects=False,
+                    **kwargs,
+                )
+            return Answer(response.status_code, response.headers, response.content)
+        except RequestException as error:
+            fault = connection_fault(error, f"{api.name} ({api.base_url})", what)
+        raise fault  # outside the handler: the cause would bring the URL and its query into the traceback
+
+
+def connection_fault(error: Exception, where: str, what: str) -> CohortSyncError:
+    """
+    Say in our own words why no answer came; the library's words hold the URL.
+
+    :param error: what ``requests`` or ``urllib3`` raised.
+    :param where: which API.
+    :param what: what was being done.
+    """
+    if isinstance(error, (InvalidURL, InvalidSchema, MissingSchema)):
+        return ConfigurationError(f"The address of {where} is no valid URL; check the connection's host.")
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    connected = not isinstance(error, (ConnectTimeout, ProxyError, SSLError)) and not isinstance(
+        reason, NewConnectionError
+    )
+    if isinstance(error, SSLError):
+        problem = "the TLS certificate was not accepted"
+    elif isinstance(error, ProxyError):
+        problem = "the proxy did not connect"
+    elif isinstance(error, ReadTimeout):
+        problem = "no answer came in time"
+    elif connected:
+        problem = "the connection broke"
+    else:
+        problem = "no connection could be made"
+    return VendorUnavailableError(
+        f"{where} could not be reached while {what}: {problem}. A retry may succeed.", maybe_applied=connected
+    )

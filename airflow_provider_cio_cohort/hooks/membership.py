@@ -1,0 +1,110 @@
+"""Reads and changes who is in a segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_provider_cio_cohort.exceptions import (
+    CohortSyncError,
+    RequestRejectedError,
+    VendorUnavailableError,
+)
+from airflow_provider_cio_cohort.hooks.batches import BatchSender
+from airflow_provider_cio_cohort.hooks.http import MAX_CONNECTIONS
+
+if TYPE_CHECKING:
+    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+
+#: The largest page of a membership that the App API gives.
+MEMBERS_PER_PAGE = 30_000
+#: The most identifiers that the Track API takes in a call.
+IDENTIFIERS_PER_BATCH = 1_000
+
+
+class SegmentMember(NamedTuple):
+    """A person in a segment; any identifier may be ``None``, but ``cio_id`` is always there in practice."""
+
+    id: str | None
+    email: str | None
+    cio_id: str | None
+
+
+class Membership:
+    """
+    Who is in a segment.
+
+    :param hook: the Customer.io hook, for its APIs, keys and pace.
+    :param segment_id: the segment.
+    """
+
+    def __init__(self, hook: CustomerIOHook, segment_id: int) -> None:
+        self.hook = hook
+        self.segment_id = segment_id
+
+    def stream(self) -> Iterator[SegmentMember]:
+        """Yield everybody; one page is in memory at a time."""
+        what = f"reading the members of segment {self.segment_id}"
+        start, first = "", True
+        while start or first:
+            params: dict[str, Any] = {"limit": MEMBERS_PER_PAGE}
+            if start:
+                params["start"] = start
+            payload = self.hook.of_segment("GET", self.segment_id, "/membership", what, params=params)
+            for person in payload.get("identifiers") or []:
+                # ``ids`` beside it is of no use: it holds an empty string for a person without an id.
+                yield SegmentMember(_text(person, "id"), _text(person, "email"), _text(person, "cio_id"))
+            before, start, first = start, payload.get("next") or "", False
+            if start and start == before:
+                raise VendorUnavailableError(f"Customer.io's App API repeats a page while {what}.")
+
+    def change(self, action: str, values: Iterable[str], id_type: str) -> int:
+        """
+        Send identifiers in batches and return how many there were.
+
+        :param action: ``add_customers`` or ``remove_customers``.
+        :param values: identifiers, any number.
+        :param id_type: ``id``, ``email`` or ``cio_id``.
+        """
+        hook = self.hook
+
+        def send(batch: list[str]) -> None:
+            try:
+                hook.call(
+                    hook.track,
+                    hook.track_auth,
+                    "POST",
+                    f"/api/v1/segments/{self.segment_id:d}/{action}",
+                    what=f"changing the members of segment {self.segment_id}",
+                    params={"id_type": id_type},
+                    json={"ids": batch},
+                    pacer=hook.track_pacer,
+                    paced=True,
+                )
+            except RequestRejectedError as error:
+                raise self._refused(batch, error) from None
+
+        sender = BatchSender(
+            send,
+            hook.track_pacer,
+            size=IDENTIFIERS_PER_BATCH,
+            connections=MAX_CONNECTIONS,
+        )
+        return sender.run(values)
+
+    def _refused(self, batch: list[str], error: RequestRejectedError) -> CohortSyncError:
+        if error.status == 404:
+            return self.hook.unknown_segment(self.segment_id)
+        words = str(error)
+        if any(value in words for value in batch):
+            # The vendor's words may quote the very people that were sent.
+            words = (
+                f"{self.hook.track.name} refused to change the members of segment {self.segment_id}: "
+                f"HTTP {error.status}. Its reason is withheld, because it may name people."
+            )
+        return RequestRejectedError(words, error.status)
+
+
+def _text(person: dict[str, Any], identifier: str) -> str | None:
+    value = person.get(identifier)
+    return None if value is None or value == "" else str(value)

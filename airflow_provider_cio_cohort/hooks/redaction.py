@@ -1,0 +1,63 @@
+"""Keeps keys, people and signed URLs out of messages and logs."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+MAX_DETAIL = 300
+HIDDEN = "***"
+
+_EMAIL = re.compile(r"[^\s@\"'<>,;:=&?/]+@[^\s@\"'<>,;&?/]+")
+_URL_QUERY = re.compile(r"(https?://[^\s?\"']*)\?[^\s\"']*")
+_PATH_QUERY = re.compile(r"\?.*$", re.DOTALL)
+
+
+def scrub(text: str, hide: Iterable[str] = ()) -> str:
+    """
+    Make a vendor's words fit for an exception: one short line without keys, e-mail addresses or queries.
+
+    :param text: what the vendor answered.
+    :param hide: keys and identifiers that must not appear.
+    """
+    for value in hide:
+        if value:
+            text = text.replace(value, HIDDEN)
+    text = _URL_QUERY.sub(rf"\1?{HIDDEN}", text)
+    text = _EMAIL.sub(HIDDEN, text)
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_DETAIL else f"{text[:MAX_DETAIL]}…"
+
+
+class _QueryFilter(logging.Filter):
+    """At DEBUG level urllib3 logs each path with its query, which for an export's file is its signature."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(self.state, "active", False) and isinstance(record.args, tuple):
+            record.args = tuple(
+                _PATH_QUERY.sub(f"?{HIDDEN}", value) if isinstance(value, str) else value
+                for value in record.args
+            )
+        return True
+
+
+_query_filter = _QueryFilter()
+logging.getLogger("urllib3.connectionpool").addFilter(_query_filter)
+
+
+@contextmanager
+def queries_hidden() -> Iterator[None]:
+    """While it lasts, urllib3 logs no query string of this thread's requests."""
+    before = getattr(_query_filter.state, "active", False)
+    _query_filter.state.active = True
+    try:
+        yield
+    finally:
+        _query_filter.state.active = before

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+from email.utils import formatdate
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_cio_cohort import exceptions
+from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
+from airflow_provider_cio_cohort.hooks.api import Answer
+from airflow_provider_cio_cohort.hooks.customer_io_api import AppApi, TrackApi
+
+CONNECTION = SimpleNamespace(
+    conn_id="some_conn", login="the-login", password="the-password", host="", schema="", port=None
+)
+EXTRA = {"app_api_key": "the-app-key", "region": "eu"}
+AMPLITUDE, TRACK, APP = AmplitudeApi(CONNECTION, {}), TrackApi(CONNECTION, EXTRA), AppApi(CONNECTION, EXTRA)
+
+
+def answer(status: int, body: object = None, **headers: str) -> Answer:
+    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
+
+
+def envelope(details: str, status: int = 403) -> dict[str, object]:
+    return {"error": {"http_code": status, "type": "unspecified", "metadata": {"details": details}}}
+
+
+@pytest.mark.parametrize(
+    ("api", "given", "error", "words"),
+    [
+        (AMPLITUDE, answer(403, envelope("Invalid API Key")), "AuthenticationError", "API key (field login)"),
+        (
+            AMPLITUDE,
+            answer(403, envelope("Invalid API/Secret Key combination")),
+            "AuthenticationError",
+            "secret key (field password)",
+        ),
+        (
+            AMPLITUDE,
+            answer(403, envelope("Upgrade your plan to do so")),
+            "PlanError",
+            "Upgrade your plan to do so",
+        ),
+        (AMPLITUDE, answer(302), "WrongRegionError", "redirect"),
+        (AMPLITUDE, answer(400, envelope("Bad", 400)), "RequestRejectedError", "HTTP 400 (Bad)"),
+        (
+            TRACK,
+            answer(401, {"meta": {"error": "Unauthorized request"}}),
+            "AuthenticationError",
+            "Tracking API key",
+        ),
+        (TRACK, answer(400, {"meta": {"errors": ["one", "two"]}}), "RequestRejectedError", "one; two"),
+        (
+            APP,
+            answer(401, {"errors": [{"detail": "no", "status": "401"}]}),
+            "AuthenticationError",
+            "app_api_key",
+        ),
+        (APP, answer(403, {"errors": [{"detail": "scope"}]}), "AuthenticationError", "IP addresses"),
+        (
+            APP,
+            answer(301, {"errors": [{"detail": "wrong datacenter", "status": "301"}]}),
+            "WrongRegionError",
+            "Set the connection's region to us",
+        ),
+        (APP, answer(429, None), "RateLimitedError", "429"),
+        (APP, answer(502, b"<html>Bad gateway</html>"), "VendorUnavailableError", "HTTP 502"),
+        (APP, answer(403, b"<html>blocked by the proxy</html>"), "VendorUnavailableError", "HTTP 403"),
+        (APP, answer(200, b"<html>log in</html>"), "VendorUnavailableError", "HTML page"),
+        (APP, answer(200, b""), "VendorUnavailableError", "an empty body"),
+        (APP, answer(200, b'{"segments": ['), "VendorUnavailableError", "not JSON"),
+    ],
+)
+def test_what_an_answer_means(api, given: Answer, error: str, words: str) -> None:
+    found = api.judge(given, "listing the things")
+    assert type(found) is getattr(exceptions, error)
+    assert words in str(found)
+
+
+@pytest.mark.parametrize("given", [answer(200, {}), answer(202, {"request_id": "1"})])
+def test_a_good_answer_has_nothing_wrong(given: Answer) -> None:
+    assert AMPLITUDE.judge(given, "asking") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("7", 7.0), ("0", 0.0), ("", None), ("soon", None), ("-3", None), ("\uff11", None)]
+)
+def test_retry_after_in_seconds(value: str, seconds: float | None) -> None:
+    assert answer(429, None, Retry_After=value).retry_after == seconds
+
+
+def test_retry_after_as_a_date_is_never_negative() -> None:
+    assert answer(429, None, retry_after=formatdate(0, usegmt=True)).retry_after == 0.0
+
+
+def test_no_key_and_no_person_reaches_a_message() -> None:
+    body = {"errors": [{"detail": "the-app-key may not see Ann.Lee+x@example.com at https://h/p?sig=abc"}]}
+    message = str(APP.judge(answer(400, body), "asking"))
+    assert "the-app-key" not in message
+    assert "example.com" not in message
+    assert "abc" not in message
+    assert "the-app-key" not in repr(APP)
+
+
+@pytest.mark.parametrize(
+    ("given", "finished"),
+    [
+        (answer(202, {"async_status": "JOB INPROGRESS"}), False),
+        (answer(202, {}), False),
+        (answer(200, {"async_status": "JOB COMPLETED"}), True),
+        (answer(200, {"async_status": "JOB_COMPLETED"}), True),
+        (answer(200, {}), True),
+        (answer(429, envelope("Too Many Requests", 429)), False),
+    ],
+)
+def test_status_of_an_export(given: Answer, finished: bool) -> None:
+    assert AMPLITUDE.read_status(given) is finished
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        answer(404, b"<html>not found</html>"),
+        answer(400, {"details": "No job exists with request_id: 9"}),
+        answer(200, {"async_status": "JOB FAILED"}),
+        answer(202, {"async_status": "JOB EXPLODED"}),
+    ],
+)
+def test_an_export_that_failed_or_is_unknown(given: Answer) -> None:
+    with pytest.raises(exceptions.ExportFailedError, match="A retry requests a new one"):
+        AMPLITUDE.read_status(given)
+
+
+@pytest.mark.parametrize("cohort_id", ["../../x?y", "..", "", "a b", "a/b", "a%2Fb"])
+def test_a_cohort_id_reaches_no_other_route(cohort_id: str) -> None:
+    with pytest.raises(exceptions.ConfigurationError):
+        AMPLITUDE.export_path(cohort_id)
+
+
+def test_a_request_id_reaches_no_other_route() -> None:
+    assert AMPLITUDE.file_path("../x?y") == "/api/5/cohorts/request/%2E%2E%2Fx%3Fy/file"
+
+
+def connection(**fields: object) -> SimpleNamespace:
+    return SimpleNamespace(**{**vars(CONNECTION), **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "extra", "url"),
+    [
+        ({}, {}, "https://amplitude.com"),
+        ({}, {"region": "eu"}, "https://analytics.eu.amplitude.com"),
+        ({"host": "proxy.test"}, {}, "https://proxy.test"),
+        ({"host": "proxy.test", "schema": "http", "port": 81}, {}, "http://proxy.test:81"),
+        ({"host": "http://127.0.0.1:9701/"}, {"region": "eu"}, "http://127.0.0.1:9701"),
+    ],
+)
+def test_where_amplitude_is(fields, extra, url: str) -> None:
+    assert AmplitudeApi(connection(**fields), extra).base_url == url
+
+
+def test_where_customer_io_is() -> None:
+    assert TRACK.base_url == "https://track-eu.customer.io"
+    assert APP.base_url == "https://api-eu.customer.io"
+    own = {**EXTRA, "track_base_url": "http://127.0.0.1:1/", "app_base_url": "http://127.0.0.1:2"}
+    assert TrackApi(CONNECTION, own).base_url == "http://127.0.0.1:1"
+    assert AppApi(CONNECTION, own).base_url == "http://127.0.0.1:2"
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: AmplitudeApi(connection(login=""), {}), "has no API key (field login)"),
+        (lambda: AmplitudeApi(connection(password=None), {}), "has no secret key"),
+        (lambda: AmplitudeApi(connection(password="ключ"), {}), "no key has"),
+        (lambda: AmplitudeApi(CONNECTION, {"region": "asia"}), "'asia', not one of us, eu"),
+        (lambda: AppApi(CONNECTION, {}), "has no App API key (field app_api_key)"),
+    ],
+)
+def test_an_incomplete_connection_names_itself_and_the_field(build, words: str) -> None:
+    with pytest.raises(exceptions.ConfigurationError) as caught:
+        build()
+    assert words in str(caught.value)
+    assert "some_conn" in str(caught.value)
+    assert "ключ" not in str(caught.value)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_cio_cohort.exceptions import IncompleteExportError
+from airflow_provider_cio_cohort.hooks.export_file import decompressed
+
+
+def blocks(content: bytes, size: int) -> Iterator[bytes]:
+    return (content[start : start + size] for start in range(0, len(content), size))
+
+
+def read(content: bytes, encoding: str = "gzip", size: int = 7) -> bytes:
+    return b"".join(decompressed(blocks(content, size), encoding))
+
+
+@given(st.binary(min_size=0, max_size=5000), st.integers(2, 3000))
+def test_gzip_is_undone_whatever_the_blocks(content: bytes, size: int) -> None:
+    assert read(gzip.compress(content), size=size) == content
+
+
+def test_much_from_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"a" * 3_000_000  # a block of 3 KiB that holds more than one output block
+    assert read(gzip.compress(content), size=100_000) == content
+
+
+def test_gzip_without_its_header_and_plain_with_it() -> None:
+    assert read(gzip.compress(b"rows"), encoding="") == b"rows"
+    assert read(b"rows", encoding="gzip") == b"rows"
+
+
+def test_several_gzip_members_in_a_row() -> None:
+    assert read(gzip.compress(b"one,") + gzip.compress(b"two")) == b"one,two"
+
+
+@pytest.mark.parametrize("missing", [1, 4, 8, 12])
+def test_a_gzip_stream_that_ends_early_is_not_a_whole_file(missing: int) -> None:
+    with pytest.raises(IncompleteExportError, match="ends before"):
+        read(gzip.compress(b"rows" * 1000)[:-missing])
+
+
+def test_a_wrong_checksum_is_found() -> None:
+    content = bytearray(gzip.compress(b"rows" * 1000))
+    content[-6] ^= 1
+    with pytest.raises(IncompleteExportError, match="damaged"):
+        read(bytes(content))
+
+
+def test_an_unknown_encoding_is_named() -> None:
+    with pytest.raises(IncompleteExportError, match="br"):
+        read(b"\x0b\x02rows", encoding="br")

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from airflow_provider_cio_cohort.hooks.batches import BatchSender
+from airflow_provider_cio_cohort.hooks.pace import Pacer
+
+
+class Clock:
+    """A clock that moves only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def pacer(per_second: float, clock: Clock) -> Pacer:
+    return Pacer(per_second, clock=lambda: clock.now, sleep=clock.sleep)
+
+
+def test_requests_are_evenly_spaced_and_a_pause_gives_no_burst() -> None:
+    clock = Clock()
+    pace = pacer(10, clock)
+    moments = []
+    for _ in range(3):
+        pace.wait()
+        moments.append(round(clock.now, 3))
+    clock.now += 5
+    pace.wait()
+    moments.append(round(clock.now, 3))
+    pace.wait()
+    moments.append(round(clock.now, 3))
+    assert moments == [100.0, 100.1, 100.2, 105.2, 105.3]
+
+
+def test_a_hold_holds_for_everybody() -> None:
+    clock = Clock()
+    pace = pacer(10, clock)
+    pace.hold(3)
+    pace.wait()
+    assert clock.now == pytest.approx(103)
+
+
+def sender(send, size: int = 2, connections: int = 4) -> BatchSender:
+    return BatchSender(send, pacer(1000, Clock()), size=size, connections=connections)
+
+
+def test_everything_is_sent_once_in_batches() -> None:
+    sent: list[list[str]] = []
+    assert sender(sent.append).run(map(str, range(7))) == 7
+    assert sorted(map(len, sent)) == [1, 2, 2, 2]
+    assert sorted(value for batch in sent for value in batch) == [str(n) for n in range(7)]
+
+
+def test_nothing_to_send_sends_nothing() -> None:
+    sent: list[list[str]] = []
+    assert sender(sent.append).run([]) == 0
+    assert sent == []
+
+
+def test_the_first_error_ends_it_and_reaches_the_caller() -> None:
+    calls: list[list[str]] = []
+
+    def send(batch: list[str]) -> None:
+        calls.append(batch)
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError, match="gone"):
+        sender(send, connections=2).run(map(str, range(1000)))
+    assert len(calls) < 10
+
+
+def test_batches_go_out_over_several_connections_but_no_more_than_allowed() -> None:
+    busy, most, lock, gate = 0, 0, threading.Lock(), threading.Barrier(3)
+
+    def send(batch: list[str]) -> None:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        gate.wait(10)  # passes only when three are under way at once
+        with lock:
+            busy -= 1
+
+    sender(send, connections=3).run(map(str, range(12)))
+    assert most == 3
+
+
+def test_only_the_batches_on_their_way_are_read_from_the_source() -> None:
+    read = 0
+    enough = threading.Event()
+
+    def values():
+        nonlocal read
+        for number in range(100):
+            read = number + 1
+            yield str(number)
+
+    ahead: list[int] = []
+
+    def send(batch: list[str]) -> None:
+        enough.wait(0.01)  # gives a reader without a limit the time to run far ahead
+        ahead.append(read - int(batch[0]))
+
+    sender(send, size=1, connections=2).run(values())
+    assert max(ahead) <= 4
+    assert read == 100
