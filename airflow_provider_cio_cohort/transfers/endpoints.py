@@ -1,0 +1,88 @@
+"""Looks at both ends of a sync: is the cohort one that can be exported, and the segment one to fill?"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_cio_cohort.exceptions import ArchivedCohortError, GroupCohortError
+from airflow_provider_cio_cohort.sync.engine import Target
+from airflow_provider_cio_cohort.transfers.ownership import describe, is_owned
+
+if TYPE_CHECKING:
+    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook, Segment
+
+log = logging.getLogger(__name__)
+
+
+def check_cohort(amplitude: AmplitudeHook, cohort_id: str) -> str | None:
+    """
+    Return the cohort's name, ``None`` where Amplitude's list does not show the cohort.
+
+    :param amplitude: the hook.
+    :param cohort_id: the cohort.
+    :raises ArchivedCohortError: if it was put away.
+    :raises GroupCohortError: if its members are not people.
+    """
+    cohort = amplitude.find_cohort(cohort_id)
+    if cohort is None:
+        log.warning(
+            "Amplitude's list does not show cohort %s: it may not be discoverable, or not exist. "
+            "Trying to export it all the same.",
+            cohort_id,
+        )
+        return None
+    title = f"Amplitude's cohort {cohort.name!r} ({cohort.id})"
+    if cohort.archived:
+        raise ArchivedCohortError(f"{title} is archived: unarchive it in Amplitude, or end this sync.")
+    if cohort.group != "User":
+        raise GroupCohortError(
+            f"{title} holds groups of the type {cohort.group!r}, not people; "
+            "a Customer.io segment takes people only."
+        )
+    return cohort.name
+
+
+@dataclass(frozen=True)
+class SegmentChoice:
+    """
+    The segment that a sync was told to fill: one of the two is ``None``.
+
+    :param id: its id.
+    :param name: its name.
+    """
+
+    id: int | None
+    name: str | None
+
+    def find(self, customer_io: CustomerIOHook) -> Segment | None:
+        """
+        Return the segment; ``None`` if no segment has the name.
+
+        :param customer_io: the hook.
+        :raises PermanentError: if the id is unknown, the name ambiguous, or the segment data-driven.
+        """
+        if self.id is not None:
+            return customer_io.get_segment(self.id)
+        return customer_io.find_segment(str(self.name))
+
+    def open(
+        self, customer_io: CustomerIOHook, *, cohort_id: str, cohort_name: str | None, create: bool
+    ) -> Target:
+        """
+        Return the segment to fill, created where there is none.
+
+        :param customer_io: the hook.
+        :param cohort_id: the cohort that it is for, for its description.
+        :param cohort_name: the cohort's name, where it is known.
+        :param create: whether to create a segment that does not exist.
+        """
+        segment = self.find(customer_io)
+        if segment is None:
+            if not create:
+                return Target(id=None, name=str(self.name), owned=True)
+            segment = customer_io.create_segment(str(self.name), describe(cohort_id, cohort_name))
+            log.info("Created the segment %r (%s) in Customer.io.", segment.name, segment.id)
+        return Target(segment.id, segment.name, is_owned(segment.description, cohort_id))

@@ -1,0 +1,85 @@
+"""Checks the operator's parameters; what a template or a trigger form renders comes as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
+
+_TRUE = ("true", "1", "yes", "on")
+_FALSE = ("false", "0", "no", "off", "none", "")
+
+
+def as_flag(value: bool | str | None, name: str) -> bool:
+    """
+    Return a rendered flag.
+
+    :param value: a bool, or what a template made of one.
+    :param name: the parameter.
+    :raises ConfigurationError: if it is neither true nor false.
+    """
+    if isinstance(value, bool):
+        return value
+    text = str("" if value is None else value).strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ConfigurationError(f"{name} is {value!r}; it must be true or false.")
+
+
+def as_segment_id(value: int | str | None) -> int | None:
+    """
+    Return a rendered segment id, ``None`` where there is none.
+
+    :param value: a number, or what a template made of one.
+    :raises ConfigurationError: if it is no number above 0.
+    """
+    text = str("" if value is None else value).strip()
+    if not text:
+        return None
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or int(text) == 0:
+        raise ConfigurationError(f"segment_id is {value!r}; it must be the number of a Customer.io segment.")
+    return int(text)
+
+
+def as_text(value: Any, name: str) -> str:
+    """
+    Return a rendered text without the white space around it.
+
+    :param value: what a template made.
+    :param name: the parameter.
+    :raises ConfigurationError: if nothing is left.
+    """
+    text = str("" if value is None else value).strip()
+    if not text:
+        raise ConfigurationError(f"{name} is empty.")
+    return text
+
+
+def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
+    """
+    Refuse a value that is none of ``choices``.
+
+    :raises ConfigurationError: naming the parameter and the choices.
+    """
+    if value not in choices:
+        raise ConfigurationError(f"{name} is {value!r}; it must be one of {', '.join(choices)}.")
+
+
+def check_number(value: Any, name: str, *, above: float | None = None, upto: float | None = None) -> None:
+    """
+    Refuse what is no number, or one out of bounds.
+
+    :param value: the parameter's value.
+    :param name: the parameter.
+    :param above: it must be greater than this; otherwise it may be 0 or more.
+    :param upto: it must not be greater than this.
+    :raises ConfigurationError: naming the parameter and the bounds.
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    low_enough = is_number and (upto is None or value <= upto)
+    if not (low_enough and (value > above if above is not None else value >= 0)):
+        bounds = f"above {above:g}" if above is not None else "0 or more"
+        limit = "" if upto is None else f", and at most {upto:g}"
+        raise ConfigurationError(f"{name} is {value!r}; it must be a number {bounds}{limit}.")

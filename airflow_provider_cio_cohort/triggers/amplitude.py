@@ -1,0 +1,81 @@
+"""Waits in the triggerer for an Amplitude export, without a worker and without blocking the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_cio_cohort.exceptions import CohortSyncError, ExportFailedError, RetryableError
+
+
+class AmplitudeExportTrigger(BaseTrigger):
+    """
+    Polls an export until Amplitude has finished it, gave it up, or the deadline is over.
+
+    Yields one event: ``{"status", "request_id", "message"}``, where the status is ``success``,
+    ``timeout``, ``failed`` (a retry must request a new export) or ``error`` (no retry can mend it).
+
+    :param amplitude_conn_id: the Airflow connection.
+    :param request_id: the export.
+    :param poll_interval: seconds between two polls; spread by a tenth so that waiting syncs do not poll
+        in step.
+    :param deadline: when to give up, in epoch seconds; it stays where it is when the triggerer restarts.
+    """
+
+    def __init__(
+        self, amplitude_conn_id: str, request_id: str, poll_interval: float, deadline: float
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.amplitude_conn_id = amplitude_conn_id
+        self.request_id = request_id
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments; no key is among them."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "amplitude_conn_id": self.amplitude_conn_id,
+                "request_id": self.request_id,
+                "poll_interval": self.poll_interval,
+                "deadline": self.deadline,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll until there is something to tell, and tell it."""
+        try:
+            status, message = await self._wait()
+        except ExportFailedError as error:
+            status, message = "failed", str(error)
+        except CohortSyncError as error:
+            status, message = "error", str(error)
+        event = {"status": status, "request_id": self.request_id, "message": message}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def _wait(self) -> tuple[str, str]:
+        from airflow_provider_cio_cohort.hooks.amplitude_async import open_status_client
+
+        problem = ""
+        async with open_status_client(self.amplitude_conn_id) as client:
+            while True:
+                try:
+                    if await client.export_finished(self.request_id):
+                        return "success", ""
+                    problem = ""
+                except ExportFailedError:
+                    raise
+                except RetryableError as error:
+                    # Asking is free, and the export goes on without us: the next poll may get through.
+                    problem = str(error)
+                    self.log.warning("%s", problem)
+                if time.time() >= self.deadline:
+                    return "timeout", problem
+                pause = self.poll_interval * random.uniform(0.9, 1.1)  # noqa: S311
+                await asyncio.sleep(min(pause, max(0.0, self.deadline - time.time())))
