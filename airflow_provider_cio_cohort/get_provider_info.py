@@ -1,0 +1,126 @@
+"""All that Airflow discovers of this provider; imports nothing, because every Airflow process loads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PACKAGE = "airflow_provider_cio_cohort"
+_OPTIONAL_TEXT = {"type": ["string", "null"]}
+_REGION = {
+    "label": "region",
+    "description": "Where the account lives: us or eu.",
+    "schema": {"type": ["string", "null"], "enum": ["us", "eu"], "default": "us"},
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's description, as Airflow's ``provider_info.schema.json`` asks for it."""
+    return {
+        "package-name": "airflow-provider-cio-cohort",
+        "name": "Customer.io cohorts",
+        "description": "Keeps Customer.io segments equal to Amplitude cohorts.",
+        "integrations": [
+            {
+                "integration-name": "Amplitude",
+                "external-doc-url": "https://amplitude.com/docs/apis/analytics/behavioral-cohorts",
+                "tags": ["service"],
+            },
+            {
+                "integration-name": "Customer.io",
+                "external-doc-url": "https://docs.customer.io/integrations/api/",
+                "tags": ["service"],
+            },
+        ],
+        "hooks": [
+            {"integration-name": "Amplitude", "python-modules": [f"{_PACKAGE}.hooks.amplitude"]},
+            {"integration-name": "Customer.io", "python-modules": [f"{_PACKAGE}.hooks.customer_io"]},
+        ],
+        "triggers": [{"integration-name": "Amplitude", "python-modules": [f"{_PACKAGE}.triggers.amplitude"]}],
+        "transfers": [
+            {
+                "source-integration-name": "Amplitude",
+                "target-integration-name": "Customer.io",
+                "python-module": f"{_PACKAGE}.transfers.amplitude_to_customer_io",
+            }
+        ],
+        "connection-types": [_amplitude(), _customer_io()],
+        "config": {"cio_cohort": {"description": _CONFIG, "options": _options()}},
+    }
+
+
+def _amplitude() -> dict[str, Any]:
+    return {
+        "connection-type": "amplitude",
+        "hook-class-name": f"{_PACKAGE}.hooks.amplitude.AmplitudeHook",
+        "hook-name": "Amplitude",
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "port", "extra"],
+            "relabeling": {"login": "API key", "password": "Secret key", "host": "Host"},
+            "placeholders": {"host": "leave empty for Amplitude's own host in the region"},
+        },
+        "conn-fields": {"region": _REGION},
+    }
+
+
+def _customer_io() -> dict[str, Any]:
+    return {
+        "connection-type": "customer_io",
+        "hook-class-name": f"{_PACKAGE}.hooks.customer_io.CustomerIOHook",
+        "hook-name": "Customer.io",
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "port", "host", "extra"],
+            "relabeling": {"login": "Site ID", "password": "Tracking API key"},
+        },
+        "conn-fields": {
+            "app_api_key": {
+                "label": "app_api_key",
+                "description": "The App API key, which is another one than the Tracking API key.",
+                "schema": {"type": "string", "format": "password"},
+            },
+            "region": _REGION,
+            "track_base_url": {
+                "label": "track_base_url",
+                "description": "Replaces the region's Track API, for a proxy or the sandbox.",
+                "schema": _OPTIONAL_TEXT,
+            },
+            "app_base_url": {
+                "label": "app_base_url",
+                "description": "Replaces the region's App API, for a proxy or the sandbox.",
+                "schema": _OPTIONAL_TEXT,
+            },
+            "requests_per_second": {
+                "label": "requests_per_second",
+                "description": "Pace of the Track API for this workspace.",
+                "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 100},
+            },
+        },
+    }
+
+
+_CONFIG = "Time-outs, retries and patience of the syncs from Amplitude cohorts to Customer.io segments."
+
+
+def _options() -> dict[str, Any]:
+    seconds = {
+        "connect_timeout": ("Seconds to wait for a connection to either vendor.", 10),
+        "read_timeout": ("Seconds to wait for the next bytes of an answer.", 60),
+        "retry_budget": (
+            "Seconds that one call may take with all its retries, before the task is retried.",
+            300,
+        ),
+        "retry_first_wait": ("Seconds; doubled with each retry, and the wait is drawn from 0 to that.", 1),
+        "retry_longest_wait": ("Seconds; the most that one such wait may be.", 60),
+        "verify_timeout": ("Seconds that writes may take to show when a segment is read back.", 60),
+        "verify_settle": ("Seconds for which a segment's count must stand still before it is read back.", 5),
+        "verify_interval": ("Seconds between two looks at that count.", 1),
+    }
+    return {
+        name: {
+            "description": description,
+            "version_added": "0.1.0",
+            "type": "float",
+            "example": None,
+            "default": str(default),
+        }
+        for name, (description, default) in seconds.items()
+    }

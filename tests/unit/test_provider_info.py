@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import distribution
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+
+from airflow_provider_cio_cohort.get_provider_info import get_provider_info
+from airflow_provider_cio_cohort.hooks.policy import Policy
+from airflow_provider_cio_cohort.sync.verify import Patience
+
+INFO = get_provider_info()
+SCHEMAS = Path(airflow.__file__).parent
+
+
+def schema(name: str) -> dict:
+    return json.loads((SCHEMAS / name).read_text())
+
+
+def test_the_info_fits_what_airflow_checks_at_run_time() -> None:
+    jsonschema.validate(INFO, schema("provider_info.schema.json"))
+
+
+def test_the_connection_forms_fit_the_stricter_schema_too() -> None:
+    forms = schema("provider.yaml.schema.json")["properties"]["connection-types"]
+    jsonschema.validate(INFO["connection-types"], forms)
+
+
+def test_the_package_name_is_the_distribution() -> None:
+    found = distribution("airflow-provider-cio-cohort")
+    assert INFO["package-name"] == found.name
+    groups = {point.group: point.value for point in found.entry_points}
+    module = "airflow_provider_cio_cohort.get_provider_info:get_provider_info"
+    assert groups["apache_airflow_provider"] == module
+
+
+@pytest.mark.parametrize("form", INFO["connection-types"], ids=lambda form: form["connection-type"])
+def test_every_connection_type_has_its_hook(form: dict) -> None:
+    module, _, name = form["hook-class-name"].rpartition(".")
+    hook = getattr(import_module(module), name)
+    assert hook.conn_type == form["connection-type"]
+    assert hook.hook_name == form["hook-name"]
+    assert hook.default_conn_name == f"{hook.conn_type}_default"
+    assert hook.conn_name_attr == f"{hook.conn_type}_conn_id"
+
+
+def modules() -> list[str]:
+    listed = [name for key in ("hooks", "triggers") for item in INFO[key] for name in item["python-modules"]]
+    return [*listed, *(item["python-module"] for item in INFO["transfers"])]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_listed_module_can_be_imported(name: str) -> None:
+    assert import_module(name)
+
+
+def test_the_form_fields_are_those_of_the_readme() -> None:
+    amplitude, customer_io = INFO["connection-types"]
+    assert set(amplitude["conn-fields"]) == {"region"}
+    fields = {"app_api_key", "region", "track_base_url", "app_base_url", "requests_per_second"}
+    assert set(customer_io["conn-fields"]) == fields
+    assert customer_io["conn-fields"]["app_api_key"]["schema"]["format"] == "password"
+
+
+def test_the_configuration_names_every_setting_with_its_default() -> None:
+    options = INFO["config"]["cio_cohort"]["options"]
+    settings = {**vars(Policy()), **{f"verify_{name}": value for name, value in vars(Patience()).items()}}
+    assert {name: float(option["default"]) for name, option in options.items()} == settings
+
+
+def test_the_info_and_the_operator_import_no_http_library() -> None:
+    code = (
+        "import sys, airflow_provider_cio_cohort.get_provider_info as info; info.get_provider_info();"
+        "assert 'airflow' not in sys.modules;"
+        "import airflow_provider_cio_cohort.transfers.amplitude_to_customer_io;"
+        "print([name for name in ('requests', 'aiohttp', 'urllib3.connectionpool') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
