@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_cio_cohort.sandbox import Sandbox
 
 # Airflow reads its configuration when it is first imported, so this comes before any import of it.
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
@@ -24,3 +31,25 @@ os.environ.update(
 )
 for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
     del os.environ[name]
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """Both vendors on loopback, empty, with Airflow's default connections set to them."""
+    with Sandbox(people=0, export_seconds=0) as vendors:
+        for conn_id, connection in vendors.connections().items():
+            monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+        yield vendors
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Callable[..., str]:
+    """Define a connection like the sandbox's default one of that id, with some fields changed."""
+
+    def define(like: str, conn_id: str = "other", extra: dict[str, Any] | None = None, **fields: Any) -> str:
+        connection = {**sandbox.connections()[like], **fields}
+        connection["extra"] = {**connection["extra"], **(extra or {})}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+        return conn_id
+
+    return define

@@ -15,7 +15,7 @@ from airflow.sdk.log import amask_secret
 from airflow_provider_cio_cohort.exceptions import VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
 from airflow_provider_cio_cohort.hooks.api import Answer
-from airflow_provider_cio_cohort.hooks.connection import secrets_of
+from airflow_provider_cio_cohort.hooks.connection import basic_header, secrets_of
 from airflow_provider_cio_cohort.hooks.policy import Policy
 
 
@@ -71,7 +71,7 @@ async def open_status_client(conn_id: str) -> AsyncIterator[StatusClient]:
     timeout = aiohttp.ClientTimeout(sock_connect=policy.connect_timeout, sock_read=policy.read_timeout)
     options = await asyncio.to_thread(_options, api.base_url, extra)
     async with aiohttp.ClientSession(
-        auth=aiohttp.BasicAuth(api.api_key, api.secret_key),
+        headers={"Authorization": basic_header(api.api_key, api.secret_key)},
         timeout=timeout,
         trust_env=bool(extra.get("trust_env", True)),
     ) as session:

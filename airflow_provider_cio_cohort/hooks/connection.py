@@ -51,9 +51,17 @@ def secrets_of(connection: Any, extra: dict[str, Any]) -> list[str]:
     :param extra: its extra.
     """
     login, password = connection.login or "", connection.password or ""
-    basic = base64.b64encode(f"{login}:{password}".encode()).decode()
-    secrets = (login, password, basic, extra.get("app_api_key"))
+    secrets = (login, password, _base64(login, password), extra.get("app_api_key"))
     return [secret for secret in secrets if isinstance(secret, str) and secret]
+
+
+def basic_header(user: str, password: str) -> str:
+    """Return the Authorization header of HTTP Basic."""
+    return f"Basic {_base64(user, password)}"
+
+
+def _base64(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def region_of(connection: Any, extra: dict[str, Any]) -> str:

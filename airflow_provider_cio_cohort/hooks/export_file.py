@@ -16,7 +16,6 @@ from urllib3.exceptions import HTTPError
 from airflow_provider_cio_cohort.exceptions import (
     ExportFailedError,
     IncompleteExportError,
-    RetryableError,
     VendorUnavailableError,
 )
 from airflow_provider_cio_cohort.hooks.api import Answer
@@ -32,7 +31,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
-class _FileNotFoundError(RetryableError):
+class _FileNotFoundError(VendorUnavailableError):
     """The file is not there: not yet, or no longer."""
 
 

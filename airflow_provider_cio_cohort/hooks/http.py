@@ -30,7 +30,8 @@ from urllib3.exceptions import NewConnectionError
 from airflow_provider_cio_cohort.exceptions import (
     CohortSyncError,
     ConfigurationError,
-    RetryableError,
+    IncompleteExportError,
+    RateLimitedError,
     SyncStoppedError,
     VendorUnavailableError,
 )
@@ -44,6 +45,9 @@ from airflow_provider_cio_cohort.hooks.redaction import queries_hidden
 HTTP_OPTIONS = ("cert", "proxies", "proxy", "timeout", "trust_env", "verify", "verify_ssl")
 MAX_CONNECTIONS = 64
 USER_AGENT = "airflow-provider-cio-cohort"
+
+#: What a hook tries again by itself; anything else is for the task, or for nobody, to retry.
+PASSING = (VendorUnavailableError, RateLimitedError, IncompleteExportError)
 
 Result = TypeVar("Result")
 
@@ -192,7 +196,7 @@ class VendorHook(HttpHook):
         """
 
         def worth_it(error: BaseException) -> bool:
-            if self.stopped.is_set() or not isinstance(error, RetryableError):
+            if self.stopped.is_set() or not isinstance(error, PASSING):
                 return False
             return idempotent or not error.maybe_applied
 

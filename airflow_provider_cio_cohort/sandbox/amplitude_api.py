@@ -1,0 +1,193 @@
+"""
+Amplitude's cohort API and the storage of its exports, over HTTP.
+
+Facts: Amplitude's "Behavioral Cohorts API" reference, and recorded answers where it is silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from airflow_provider_cio_cohort.sandbox.amplitude import Cohort, Job, Project, RefusedError
+from airflow_provider_cio_cohort.sandbox.export_csv import export_file
+from airflow_provider_cio_cohort.sandbox.serving import FAULT, basic_credentials, storage_error
+from airflow_provider_cio_cohort.sandbox.settings import Settings
+
+Handler = Callable[[web.Request, Project], Awaitable[web.StreamResponse]]
+
+
+class AmplitudeApi:
+    """
+    Serves the projects of one region.
+
+    :param region: ``us`` or ``eu``.
+    :param projects: all projects, by API key.
+    :param settings: how the sandbox behaves.
+    :param urls: where everything is; filled in when the ports are known.
+    """
+
+    def __init__(
+        self, region: str, projects: Mapping[str, Project], settings: Settings, urls: Mapping[str, str]
+    ) -> None:
+        self.region = region
+        self.projects = projects
+        self.settings = settings
+        self.urls = urls
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add the API's routes to ``app``."""
+        app.router.add_get("/api/3/cohorts", self._known(self.list))
+        app.router.add_get("/api/3/cohorts/usage", self._known(self.usage))
+        app.router.add_get("/api/5/cohorts/request/{cohort_id}", self._known(self.request))
+        app.router.add_get("/api/5/cohorts/request-status/{request_id}", self._known(self.status))
+        app.router.add_get("/api/5/cohorts/request/{request_id}/file", self._known(self.file))
+
+    def _known(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def checked(request: web.Request) -> web.StreamResponse:
+            key, secret = basic_credentials(request)
+            project = self.projects.get(key)
+            if project is None or project.region != self.region:
+                return refused(403, "Invalid API Key")
+            if project.secret_key != secret:
+                return refused(403, "Invalid API/Secret Key combination")
+            if not project.paid:
+                return refused(
+                    403, "Your plan does not include the Behavioral Cohorts API. Upgrade to Growth."
+                )
+            if self.settings.limits and project.in_flight >= 5:
+                return refused(429, "Too Many Requests: Exceeded 5 concurrent requests")
+            project.in_flight += 1
+            try:
+                return await handler(request, project)
+            except RefusedError as error:
+                if error.status == 404:
+                    return web.Response(status=404, text="404: Not Found")
+                return refused(error.status, error.details)
+            finally:
+                project.in_flight -= 1
+
+        return checked
+
+    async def list(self, request: web.Request, project: Project) -> web.Response:
+        """List the cohorts that others may discover; costs nothing."""
+        return web.json_response({"cohorts": [_as_json(c) for c in project.cohorts.values() if c.listed]})
+
+    async def usage(self, request: web.Request, project: Project) -> web.Response:
+        """Tell how many exports the month had; costs nothing."""
+        now = datetime.now(UTC)
+        resets = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
+        figures = {
+            "limit": self.settings.exports_a_month,
+            "usage": project.used,
+            "resets_at": resets.isoformat().replace("+00:00", "Z"),
+        }
+        return web.json_response({"rest_download": figures})
+
+    async def request(self, request: web.Request, project: Project) -> web.Response:
+        """Start an export; each call costs one of the month's."""
+        properties = request.query.getall("propKeys", []) if request.query.get("props") == "1" else []
+        job = project.request(request.match_info["cohort_id"], properties)
+        fault = request.get(FAULT)
+        if fault and fault.action == "job_stuck":
+            job.ready_at = float("inf")
+        if fault and fault.action == "job_failed":
+            job.failed = True
+        return web.json_response({"request_id": job.id, "cohort_id": job.cohort_id}, status=202)
+
+    async def status(self, request: web.Request, project: Project) -> web.Response:
+        """Tell how far an export is."""
+        job = project.jobs.get(request.match_info["request_id"])
+        if job is None:
+            details = f"No job exists with request_id: {request.match_info['request_id']}"
+            return web.json_response({"details": details}, status=400)
+        text = self.settings.completed_text if job.finished else "JOB INPROGRESS"
+        if job.failed:
+            text = "JOB FAILED"
+        body = {"request_id": job.id, "cohort_id": job.cohort_id, "async_status": text}
+        return web.json_response(body, status=202 if text == "JOB INPROGRESS" else 200)
+
+    async def file(self, request: web.Request, project: Project) -> web.Response:
+        """Hand out a small file, or a redirect to a signed URL; may be asked again for seven days."""
+        job = project.file_of(request.match_info["request_id"])
+        if job is None:
+            return web.json_response({"details": "Cohort download not found"}, status=404)
+        if len(job.rows) <= self.settings.inline_rows:
+            return await file_response(job, self.settings)
+        query = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=60&X-Amz-Signature={project.sign(job)}"
+        location = f"{self.urls['storage']}/exports/{job.id}.csv?{query}"
+        return web.Response(status=302, headers={"Location": location})
+
+
+class StorageApi:
+    """
+    Serves the files of large exports to whoever has a signature.
+
+    :param projects: all projects, by API key.
+    :param settings: how the sandbox behaves.
+    """
+
+    def __init__(self, projects: Mapping[str, Project], settings: Settings) -> None:
+        self.projects = projects
+        self.settings = settings
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add the storage's one route to ``app``."""
+        app.router.add_get("/exports/{name}", self.file)
+
+    async def file(self, request: web.Request) -> web.Response:
+        """Hand out a file; a request that brings credentials beside the signature is refused."""
+        if "Authorization" in request.headers:
+            return storage_error(400, "InvalidArgument", "Only one auth mechanism allowed")
+        signature = request.query.get("X-Amz-Signature", "")
+        links = (project.links.get(signature) for project in self.projects.values())
+        job, expires = next((link for link in links if link), (None, 0.0))
+        if job is None or request.match_info["name"] != f"{job.id}.csv":
+            return storage_error(403, "SignatureDoesNotMatch", "The signature does not match")
+        if time.monotonic() > expires:
+            return storage_error(403, "AccessDenied", "Request has expired")
+        return await file_response(job, self.settings)
+
+
+async def file_response(job: Job, settings: Settings) -> web.Response:
+    """Return an export's file; it is written once, in a thread of its own."""
+    if job.file is None:
+        job.file = await asyncio.to_thread(export_file, job, settings)
+    headers = {"Content-Type": "text/csv"}
+    if settings.compressed and settings.encoding_header:
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(body=job.file, headers=headers)
+
+
+def refused(status: int, details: str) -> web.Response:
+    """Return a refusal in Amplitude's envelope."""
+    error = {"http_code": status, "type": "unspecified", "metadata": {"details": details}}
+    return web.json_response({"error": error}, status=status)
+
+
+def _as_json(cohort: Cohort) -> dict[str, Any]:
+    return {
+        "id": cohort.id,
+        "name": cohort.name,
+        "size": cohort.size,
+        "lastComputed": cohort.last_computed if cohort.computed else None,
+        "lastMod": 1_750_000_000,
+        "createdAt": 1_700_000_000,
+        "archived": cohort.archived,
+        "published": True,
+        "hidden": False,
+        "finished": cohort.computed,
+        "type": "REDSHIFT",
+        "owners": [],
+        "viewers": [],
+        "description": "",
+        "definition": {"version": 3, "countGroup": {"name": cohort.group, "is_computed": False}},
+        "appId": 123456,
+        "chart_id": None,
+        "metadata": ["behavioral"],
+    }

@@ -1,0 +1,202 @@
+"""What the sandbox's Customer.io knows: workspaces, people, segments, who is in them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from airflow_provider_cio_cohort.sandbox.settings import Settings
+
+MAX_ID_BYTES = 150
+
+
+@dataclass(frozen=True)
+class Person:
+    """
+    A person; only ``cio_id`` is always there.
+
+    :param id: the identifier that the company chose.
+    :param email: the e-mail address.
+    :param cio_id: the identifier that Customer.io chose.
+    """
+
+    id: str | None
+    email: str | None
+    cio_id: str
+
+
+@dataclass
+class Segment:
+    """
+    A segment.
+
+    :param id: its id.
+    :param name: its name.
+    :param description: its description.
+    :param type: ``manual`` or ``dynamic``.
+    :param settings: how the sandbox behaves.
+    """
+
+    id: int
+    name: str
+    description: str
+    type: str
+    settings: Settings
+    created_at: int = field(default_factory=lambda: int(time.time()))
+
+    def __post_init__(self) -> None:
+        self._members: dict[str, Person] = {}
+        self._shown: dict[str, Person] | None = None
+        self._coming: deque[tuple[float, bool, list[Person]]] = deque()
+
+    @property
+    def members(self) -> list[Person]:
+        """Everybody who is in it, shown already or not."""
+        return list(self._members.values())
+
+    @property
+    def shown(self) -> dict[str, Person]:
+        """Everybody whom a read shows by now."""
+        if self._shown is None:
+            return self._members
+        while self._coming and self._coming[0][0] <= time.monotonic():
+            _, joins, people = self._coming.popleft()
+            _apply(self._shown, joins, people)
+        if not self._coming:
+            self._shown = None
+            return self._members
+        return self._shown
+
+    def add(self, people: Iterable[Person]) -> None:
+        """Add people; those who are in it stay."""
+        self._change(True, list(people))
+
+    def remove(self, people: Iterable[Person]) -> None:
+        """Remove people; those who are not in it do not matter."""
+        self._change(False, list(people))
+
+    def _change(self, joins: bool, people: list[Person]) -> None:
+        if self.settings.visible_after:
+            if self._shown is None:
+                self._shown = dict(self._members)
+            self._coming.append((time.monotonic() + self.settings.visible_after, joins, people))
+        elif self._shown is not None:
+            _apply(self._shown, joins, people)
+        _apply(self._members, joins, people)
+
+
+def _apply(members: dict[str, Person], joins: bool, people: list[Person]) -> None:
+    for person in people:
+        if joins:
+            members[person.cio_id] = person
+        else:
+            members.pop(person.cio_id, None)
+
+
+class Workspace:
+    """
+    A Customer.io workspace.
+
+    :param settings: how the sandbox behaves.
+    :param site_id: its Site ID.
+    :param tracking_key: its Tracking API key.
+    :param app_key: an App API key.
+    :param region: ``us`` or ``eu``.
+    """
+
+    def __init__(
+        self, settings: Settings, site_id: str, tracking_key: str, app_key: str, region: str = "us"
+    ) -> None:
+        self.settings = settings
+        self.site_id = site_id
+        self.tracking_key = tracking_key
+        self.app_key = app_key
+        self.region = region
+        self.environment_id = 77
+        self.segments: dict[int, Segment] = {}
+        self.people: dict[str, Person] = {}
+        self._by_id: dict[str, Person] = {}
+        self._by_email: dict[str, Person] = {}
+        self._segment_ids = itertools.count(11)
+        self._app_calls: deque[float] = deque()
+        self._track_calls: deque[float] = deque()
+
+    def add_person(self, id: str | None = None, email: str | None = None) -> Person:
+        """
+        Add a person, or return the one who has this id.
+
+        :param id: an identifier, or ``None``.
+        :param email: an e-mail address, or ``None``.
+        """
+        if id is not None and id in self._by_id:
+            return self._by_id[id]
+        person = Person(id, email, f"{0xA30000000000 + len(self.people):x}")
+        self.people[person.cio_id] = person
+        if id is not None:
+            self._by_id[id] = person
+        if email is not None:
+            self._by_email.setdefault(email.lower(), person)
+        return person
+
+    def add_segment(
+        self,
+        name: str,
+        description: str = "",
+        type: str = "manual",
+        members: Iterable[Person | str] = (),
+    ) -> Segment:
+        """
+        Add a segment; names need not be unique.
+
+        :param name: its name.
+        :param description: its description.
+        :param type: ``manual`` or ``dynamic``.
+        :param members: people, or their ids.
+        """
+        segment = Segment(next(self._segment_ids), name, description, type, self.settings)
+        people = (self._by_id[member] if isinstance(member, str) else member for member in members)
+        _apply(segment._members, True, list(people))  # they were there all along
+        self.segments[segment.id] = segment
+        return segment
+
+    def find_segment(self, name: str) -> Segment | None:
+        """Return the first segment of that name."""
+        return next((s for s in self.segments.values() if s.name == name), None)
+
+    def look_up(self, values: Iterable[str], id_type: str) -> list[Person]:
+        """
+        Return the people who have these identifiers; unknown ones are left out without a word.
+
+        :param values: identifiers.
+        :param id_type: ``id`` (case counts, at most 150 bytes), ``email`` (case does not) or ``cio_id``.
+        """
+        if id_type == "id":
+            found = (self._by_id.get(v) for v in values if len(v.encode("utf-8", "replace")) <= MAX_ID_BYTES)
+        elif id_type == "email":
+            found = (self._by_email.get(value.lower()) for value in values)
+        else:
+            found = (self.people.get(value.removeprefix("cio_")) for value in values)
+        return [person for person in found if person is not None]
+
+    def app_is_busy(self) -> bool:
+        """Count a call of the App API and say whether it is one too many in this second."""
+        return _over(self._app_calls, self.settings.app_per_second)
+
+    def track_is_busy(self) -> bool:
+        """Count a call of the Track API and say whether it is one too many in this second."""
+        return _over(self._track_calls, self.settings.track_per_second)
+
+
+def _over(calls: deque[float], limit: int) -> bool:
+    if not limit:
+        return False
+    now = time.monotonic()
+    while calls and now - calls[0] >= 1:
+        calls.popleft()
+    if len(calls) >= limit:
+        return True
+    calls.append(now)
+    return False

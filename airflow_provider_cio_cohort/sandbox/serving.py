@@ -1,0 +1,200 @@
+"""What every request to a vendor goes through: latency, faults, the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import gzip
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from airflow_provider_cio_cohort.sandbox.faults import AFTERWARDS, JOBS, Fault, Faults
+from airflow_provider_cio_cohort.sandbox.records import Journal, Record
+from airflow_provider_cio_cohort.sandbox.settings import Settings
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+HTML = "<html><head><title>Error</title></head><body><h1>Something is wrong</h1></body></html>"
+FAULT = web.RequestKey("fault", Fault)
+
+
+def vendor_app(api: str, settings: Settings, faults: Faults, journal: Journal) -> web.Application:
+    """
+    Return an application whose requests are delayed, broken and remembered as they should be.
+
+    :param api: what the faults and the journal call it.
+    :param settings: how the sandbox behaves.
+    :param faults: what is to go wrong.
+    :param journal: where the requests are remembered.
+    """
+
+    @web.middleware
+    async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
+        body = await request.read()
+        if settings.latency_ms:
+            await asyncio.sleep(settings.latency_ms / 1000)
+        fault = faults.take(api, request.method, request.path)
+        if fault:
+            request[FAULT] = fault
+        response = await _serve(request, handler, fault)
+        journal.add(_record(api, request, body, response))
+        return response or web.Response()
+
+    return web.Application(middlewares=[serve], client_max_size=64 * 2**20)
+
+
+async def _serve(request: web.Request, handler: Handler, fault: Fault | None) -> web.StreamResponse | None:
+    """Return the answer; ``None`` where the connection was broken instead."""
+    if fault and fault.action not in (*AFTERWARDS, *JOBS):
+        return await _instead(request, fault)
+    try:
+        response: web.StreamResponse = await handler(request)
+    except web.HTTPException as error:
+        response = error
+    if fault and fault.action in AFTERWARDS:
+        return await _afterwards(request, response, fault)
+    return response
+
+
+async def _instead(request: web.Request, fault: Fault) -> web.StreamResponse | None:
+    action, headers = fault.action, dict(fault.headers)
+    if action == "reset_before":
+        reset(request)
+        return None
+    if action == "stall":
+        await asyncio.sleep(fault.seconds)
+        reset(request)
+        return None
+    if action == "drop":
+        return web.json_response({})
+    if action == "redirect":
+        headers.setdefault("Location", "http://127.0.0.1:9/elsewhere")
+        return web.Response(status=302, headers=headers)
+    if action == "expire_link":
+        return storage_error(403, "AccessDenied", "Request has expired")
+    if action == "html":
+        return web.Response(status=fault.status, headers=headers, text=HTML, content_type="text/html")
+    if action == "broken_json":
+        return web.Response(
+            status=fault.status, headers=headers, body=b'{"segments": [', content_type="application/json"
+        )
+    if action == "status" and fault.body is not None:
+        return web.json_response(fault.body, status=fault.status, headers=headers)
+    return web.Response(status=fault.status, headers=headers)
+
+
+async def _afterwards(
+    request: web.Request, response: web.StreamResponse, fault: Fault
+) -> web.StreamResponse | None:
+    if fault.action == "reset_after":
+        reset(request)
+        return None
+    if fault.action in ("stall_after", "delay"):
+        await asyncio.sleep(fault.seconds)
+        if fault.action == "delay":
+            return response
+        reset(request)
+        return None
+    if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+        return response
+    if fault.action in ("extra_fields", "null_lists"):
+        return _with_other_json(response, fault.action)
+    if fault.action == "cut":
+        await _cut(request, response, fault.keep)
+        return None
+    response.body = _shortened(response.body, fault)
+    return response
+
+
+def _with_other_json(response: web.Response, action: str) -> web.Response:
+    try:
+        payload = json.loads(response.body or b"")  # type: ignore[arg-type]
+    except ValueError:
+        return response
+    response.body = json.dumps(_changed(payload, action)).encode()
+    return response
+
+
+def _changed(value: Any, action: str) -> Any:
+    if isinstance(value, dict):
+        changed = {name: _changed(item, action) for name, item in value.items()}
+        return {**changed, "a_new_field": {"of": ["tomorrow"]}} if action == "extra_fields" else changed
+    if isinstance(value, list):
+        if not value and action == "null_lists":
+            return None
+        return [_changed(item, action) for item in value]
+    return value
+
+
+async def _cut(request: web.Request, response: web.Response, keep: float) -> None:
+    """Announce the whole body, send a part of it, and break the connection."""
+    body = bytes(response.body or b"")  # type: ignore[arg-type]
+    headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
+    partial = web.StreamResponse(status=response.status, headers=headers)
+    partial.content_length = len(body)
+    await partial.prepare(request)
+    await partial.write(body[: int(len(body) * keep)])
+    await asyncio.sleep(0.05)  # let what was written arrive: a reset would overtake it
+    reset(request)
+
+
+def _shortened(body: bytes, fault: Fault) -> bytes:
+    """Let an export end early without breaking the connection."""
+    if fault.action == "cut_trailer":
+        return body[:-8]
+    packed = body.startswith(b"\x1f\x8b")
+    lines = (gzip.decompress(body) if packed else body).splitlines(keepends=True)
+    text = b"".join(lines[: max(1, int(len(lines) * fault.keep))])
+    return gzip.compress(text) if packed else text
+
+
+def reset(request: web.Request) -> None:
+    """Break the connection so that the client sees a reset."""
+    transport = request.transport
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def storage_error(status: int, code: str, message: str) -> web.Response:
+    """Return an error as S3 writes it."""
+    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    text = f'<?xml version="1.0" encoding="UTF-8"?>{error}'
+    return web.Response(status=status, text=text, content_type="application/xml")
+
+
+def basic_credentials(request: web.Request) -> tuple[str, str]:
+    """Return user and password of a request, two empty strings where it has none."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    try:
+        key, _, secret = base64.b64decode(token, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return (key, secret) if kind == "Basic" else ("", "")
+
+
+def _record(api: str, request: web.Request, body: bytes, response: web.StreamResponse | None) -> Record:
+    ids = 0
+    if body.startswith(b"{"):
+        try:
+            found = json.loads(body).get("ids")
+        except ValueError:
+            found = None
+        ids = len(found) if isinstance(found, list) else 0
+    return Record(
+        api=api,
+        method=request.method,
+        path=request.path,
+        query={name: request.query.getall(name) for name in request.query},
+        status=response.status if response is not None else 0,
+        ids=ids,
+        headers=dict(request.headers),
+    )

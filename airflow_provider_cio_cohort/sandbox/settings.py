@@ -1,0 +1,75 @@
+"""How the sandbox behaves where the vendors leave a choice, or are slow, strict or odd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Settings:
+    """
+    Everything that can be changed while the sandbox runs.
+
+    :param latency_ms: added to every answer.
+    :param export_seconds: how long Amplitude computes an export; really 30 to 60.
+    :param inline_rows: exports of up to so many rows come inline, larger ones behind a redirect.
+    :param signed_url_seconds: how long a signed URL lives.
+    :param file_days: how long the link of an export lives.
+    :param compressed: whether exports are compressed with gzip.
+    :param encoding_header: whether a compressed export says so in Content-Encoding.
+    :param crlf: whether lines of an export end in CRLF.
+    :param property_prefix: what a user property's column has in front of its name: nothing, or ``gp:``.
+    :param duplicate_column: whether ``amplitude_id`` comes twice.
+    :param leading_tab: whether a tab stands before every value and title.
+    :param missing_columns: leave out the columns of the properties that were asked for.
+    :param completed_text: how a finished export is called; ``JOB_COMPLETED`` has been seen as well.
+    :param limits: whether Amplitude's limits are enforced.
+    :param exports_a_month: Amplitude's quota.
+    :param archived_can_export: what becomes of an archived cohort is not documented; here it is a 404.
+    :param visible_after: seconds until a change of a membership shows in a read.
+    :param app_per_second: requests a second that the App API takes; 0 for any number.
+    :param track_per_second: requests a second that the Track API takes; 0 for any number.
+    :param track_drops: answer too many Track requests with 200 and do nothing, instead of 429.
+    :param retry_after: whether a 429 of the Track API says how long to wait.
+    :param null_when_empty: whether an empty list is ``null``.
+    :param email_identifies: whether the workspace uses e-mail addresses as identifiers.
+    """
+
+    latency_ms: float = 0
+    export_seconds: float = 2
+    inline_rows: int = 1000
+    signed_url_seconds: float = 60
+    file_days: float = 7
+    compressed: bool = True
+    encoding_header: bool = True
+    crlf: bool = False
+    property_prefix: str = ""
+    duplicate_column: bool = False
+    leading_tab: bool = False
+    missing_columns: bool = False
+    completed_text: str = "JOB COMPLETED"
+    limits: bool = True
+    exports_a_month: int = 500
+    archived_can_export: bool = False
+    visible_after: float = 0
+    app_per_second: int = 10
+    track_per_second: int = 0
+    track_drops: bool = False
+    retry_after: bool = True
+    null_when_empty: bool = True
+    email_identifies: bool = True
+
+    def update(self, **changes: object) -> None:
+        """
+        Change settings.
+
+        :param changes: the new values by name.
+        :raises ValueError: if there is no such setting, or the value has another type.
+        """
+        for name, value in changes.items():
+            if name not in self.__dataclass_fields__:
+                raise ValueError(f"no setting {name!r}; there are {', '.join(sorted(vars(self)))}")
+            kind = type(getattr(self, name))
+            if not isinstance(value, (int, float) if kind in (int, float) else kind):
+                raise ValueError(f"setting {name!r} must be of type {kind.__name__}, not {value!r}")
+            setattr(self, name, value)

@@ -1,0 +1,82 @@
+"""The operator run as a task would run it, over real HTTP, without an Airflow around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import TaskDeferred
+
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
+
+
+@dataclass
+class Store:
+    """A task state store as a context has it."""
+
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.kept.get(key, default)
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        self.kept[key] = value
+
+    def delete(self, key: str) -> None:
+        self.kept.pop(key, None)
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def sync(sandbox, store: Store) -> Callable[..., dict[str, Any]]:
+    """Run a try of a sync from the cohort ``a1b2c3d`` to the segment ``Power users``; return its report."""
+
+    def run(**parameters: Any) -> dict[str, Any]:
+        usual = {"task_id": "sync", "cohort_id": "a1b2c3d", "poll_interval": 0.05}
+        if "segment_id" not in parameters:
+            usual["segment_name"] = "Power users"
+        operator = AmplitudeCohortToCustomerIOOperator(**{**usual, **parameters})
+        context: Any = {"task_state_store": store}
+        try:
+            return operator.execute(context)
+        except TaskDeferred as deferral:
+            return resume(operator, deferral, context)
+
+    return run
+
+
+def resume(operator: BaseOperator, deferral: TaskDeferred, context: Any) -> dict[str, Any]:
+    """Do what triggerer and worker do with a deferred task."""
+    path, arguments = deferral.trigger.serialize()
+    assert path == f"{type(deferral.trigger).__module__}.{type(deferral.trigger).__name__}"
+    trigger = type(deferral.trigger)(**arguments)
+
+    async def first_event() -> Any:
+        async for event in trigger.run():
+            return event.payload
+        return None
+
+    event = asyncio.run(first_event())
+    return getattr(operator, deferral.method_name)(context, event=event, **(deferral.kwargs or {}))
+
+
+@pytest.fixture
+def cohort(sandbox):
+    """Make (or change) the cohort ``a1b2c3d`` so that it holds these people, known to Customer.io or not."""
+
+    def make(*user_ids: str, known: bool = True) -> Any:
+        for user_id in user_ids:
+            if known and user_id:
+                sandbox.workspace.add_person(id=user_id, email=f"{user_id}@example.com")
+        rows = [{"amplitude_id": str(n), "user_id": user_id} for n, user_id in enumerate(user_ids)]
+        return sandbox.project.add_cohort(id="a1b2c3d", name="Power users", rows=rows)
+
+    return make
