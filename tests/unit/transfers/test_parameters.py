@@ -36,7 +36,7 @@ def test_segment_ids_as_templates_render_them(value, expected) -> None:
 
 @pytest.mark.parametrize("value", ["seven", "7.0", "-7", 0, True, "\u0667"])
 def test_what_is_no_segment_id(value) -> None:
-    with pytest.raises(ConfigurationError, match="number of a Customer.io segment"):
+    with pytest.raises(ConfigurationError, match=r"number of a Customer\.io segment"):
         parameters.as_segment_id(value)
 
 
