@@ -181,7 +181,12 @@ class AirflowInstance:
         :param body: the JSON body.
         :param params: the query.
         """
-        answer = self.request(method, f"/api/v2/{path}", body, **params)
+        for _ in range(20):
+            answer = self.request(method, f"/api/v2/{path}", body, **params)
+            # SQLite has one writer: who meets another one is told to come again, and nothing was changed.
+            if answer.status_code != 500 or "Database error" not in answer.text:
+                break
+            time.sleep(0.5)
         if answer.status_code >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
         return answer.json() if answer.content else None
