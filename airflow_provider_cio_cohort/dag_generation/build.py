@@ -1,0 +1,174 @@
+"""From a YAML file to DAGs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Param, get_parsing_context, literal
+
+from airflow_provider_cio_cohort.dag_generation.cadence import schedule
+from airflow_provider_cio_cohort.dag_generation.doc import (
+    describe,
+    describe_disabled,
+    describe_problems,
+    summary,
+)
+from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
+from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
+from airflow_provider_cio_cohort.dag_generation.spec import OperatorParameters, Sync
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
+    AmplitudeCohortToCustomerIOOperator,
+)
+
+log = logging.getLogger(__name__)
+
+TASK_ID = "sync"
+_LONGEST_RETRY_DELAY = timedelta(hours=1)
+_FORM = ("dry_run", "allow_large_removal", "allow_empty_cohort")
+
+
+def build_dags(path: str | Path) -> dict[str, DAG]:
+    """
+    Build a DAG for each sync of a YAML file.
+
+    A sync with a mistake becomes a DAG that says so: unscheduled, tagged ``config-error``, the message in
+    its docs, its task failing with it. All others keep working.
+
+    :param path: the YAML file; give it relative to the DAG file (``Path(__file__).with_name(…)``).
+    :returns: the DAGs by their ids, ``cohort_sync__<name>``, each with the task ``sync``.
+    :raises CohortSyncConfigError: if the file cannot be read, is no YAML, or has no list of ``syncs``.
+    """
+    path = Path(path)
+    wanted = get_parsing_context().dag_id  # set where a task runs: it needs its own DAG only
+    dags = {}
+    for sync in load(path):
+        dag_id = f"cohort_sync__{sync.name}"
+        if wanted is None or wanted == dag_id:
+            dags[dag_id] = _dag(dag_id, sync, path.name)
+    return dags
+
+
+def _dag(dag_id: str, loaded: LoadedSync, file: str) -> DAG:
+    if loaded.spec is None:
+        return _config_error(dag_id, loaded.problems)
+    try:
+        build = _sync if loaded.spec.enabled else _disabled
+        return build(dag_id, loaded.spec, file)
+    # What Airflow or the operator refuses although the checks let it pass must not stop the other syncs.
+    except Exception as error:
+        return _config_error(dag_id, [f"{file}, sync {loaded.name}: {error}"])
+
+
+def _sync(dag_id: str, sync: Sync, file: str) -> DAG:
+    dag = DAG(
+        dag_id,
+        schedule=schedule(sync.cadence, sync.timezone, sync.name, spread=sync.spread),
+        start_date=sync.starts,
+        end_date=sync.ends,
+        catchup=False,
+        max_active_runs=1,
+        # No dagrun_timeout: the runs of a backfill start together and wait for each other.
+        default_args=_default_args(sync),
+        description=summary(sync),
+        doc_md=describe(sync, file),
+        params=_params(sync),
+        tags=_tags(sync),
+    )
+    AmplitudeCohortToCustomerIOOperator(
+        task_id=TASK_ID,
+        dag=dag,
+        # max_active_runs does not hold for a backfill, which brings a limit of its own. This one counts the
+        # task over all runs of the DAG, deferred ones included.
+        max_active_tis_per_dag=1,
+        **_parameters(sync),
+    )
+    return dag
+
+
+def _disabled(dag_id: str, sync: Sync, file: str) -> DAG:
+    reason = (
+        f"The sync {sync.name} is disabled in {file}, so nothing runs. Set enabled: true there; "
+        "for a sync that runs only by hand, use cadence: manual."
+    )
+    return _refusing(
+        dag_id,
+        reason,
+        start_date=sync.starts,
+        default_args={**_default_args(sync), "retries": 0},
+        description=summary(sync),
+        doc_md=describe_disabled(sync, file),
+        tags=[*_tags(sync), "disabled"],
+    )
+
+
+def _config_error(dag_id: str, problems: Sequence[str]) -> DAG:
+    for problem in problems:
+        log.error("Wrong configuration of %s: %s", dag_id, problem)
+    return _refusing(
+        dag_id,
+        "Wrong configuration: " + " ".join(problems),
+        default_args={"retries": 0},
+        description="Wrong configuration: this sync does not run",
+        doc_md=describe_problems(problems),
+        tags=["cohort-sync", "config-error"],
+    )
+
+
+def _refusing(dag_id: str, reason: str, **settings: Any) -> DAG:
+    dag = DAG(dag_id, schedule=None, catchup=False, max_active_runs=1, **settings)
+    RefusingOperator(task_id=TASK_ID, dag=dag, reason=reason)
+    return dag
+
+
+def _default_args(sync: Sync) -> dict[str, Any]:
+    delay = timedelta(minutes=sync.retry_delay_minutes)
+    return {
+        "retries": sync.retries,
+        "retry_delay": delay,
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": max(delay, _LONGEST_RETRY_DELAY),
+        **({"owner": sync.owner} if sync.owner else {}),
+        **({"pool": sync.pool} if sync.pool else {}),
+    }
+
+
+def _tags(sync: Sync) -> list[str]:
+    return sorted({"cohort-sync", *sync.tags})
+
+
+def _params(sync: Sync) -> dict[str, Param]:
+    share = f"{sync.max_removal_percent:g} %" if sync.max_removal_percent is not None else "any share"
+    return {
+        "dry_run": Param(
+            sync.dry_run,
+            type="boolean",
+            title="Dry run",
+            description="Look and report, but write nothing.",
+        ),
+        "allow_large_removal": Param(
+            sync.allow_large_removal,
+            type="boolean",
+            title="Allow a large removal",
+            description=f"Let this run remove more than max_removal_percent ({share}) of the segment.",
+        ),
+        "allow_empty_cohort": Param(
+            sync.allow_empty_cohort,
+            type="boolean",
+            title="Allow an empty cohort",
+            description="Let this run remove everybody when the cohort is empty.",
+        ),
+    }
+
+
+def _parameters(sync: Sync) -> dict[str, Any]:
+    values = {key: _verbatim(getattr(sync, key)) for key in OperatorParameters.model_fields}
+    return {**values, **{key: f"{{{{ params.{key} }}}}" for key in _FORM}}
+
+
+def _verbatim(value: Any) -> Any:
+    """Keep a text from being read as a template; ordinary text stays as it is, for the UI shows it."""
+    return literal(value) if isinstance(value, str) and "{" in value else value

@@ -1,0 +1,181 @@
+"""
+What a DAG's page says, in plain words: what goes where, and when.
+
+It holds no line numbers and no folders, because every change of it makes a new version of the DAG.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from airflow_provider_cio_cohort.dag_generation.cadence import in_words
+from airflow_provider_cio_cohort.dag_generation.spec import Sync
+
+# Names are full of underscores and brackets, so they are escaped only where they would mean something: an
+# underscore at a word's edge, a bracket that a link would follow.
+_MARKDOWN = re.compile(r"([\\`*#|~]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:]))")
+_CODE = re.compile(r"[\w .@/\[\]-]+")
+_PERIODIC_ONLY = ("manual", "once")
+
+
+def escape(text: object) -> str:
+    """
+    Return a value of the YAML file so that Markdown shows it as it is, on one line.
+
+    :param text: any value.
+    """
+    line = " ".join(str(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\1", line)
+
+
+def code(text: object) -> str:
+    """
+    Return a name or an id set as code, or escaped where that would not do.
+
+    :param text: any value.
+    """
+    return f"`{text}`" if _CODE.fullmatch(str(text)) else escape(text)
+
+
+def segment(sync: Sync) -> str:
+    """
+    Return the words for the segment of a sync, not escaped.
+
+    :param sync: the sync.
+    """
+    return f"number {sync.segment_id}" if sync.segment_name is None else f"“{sync.segment_name}”"
+
+
+def summary(sync: Sync) -> str:
+    """
+    Return what the list of DAGs shows for a sync.
+
+    :param sync: the sync.
+    """
+    goal = "mirrors" if sync.mode == "mirror" else "adds to"
+    return sync.description or f"Amplitude cohort {sync.cohort_id} {goal} Customer.io segment {segment(sync)}"
+
+
+def describe(sync: Sync, file: str) -> str:
+    """
+    Return the documentation of a sync's DAG.
+
+    :param sync: a sound sync.
+    :param file: the YAML file's name.
+    """
+    return (
+        "\n\n".join([*_what(sync), *_safety(sync), *_by_hand(), *_backfill(sync), *_source(sync, file)])
+        + "\n"
+    )
+
+
+def describe_disabled(sync: Sync, file: str) -> str:
+    """
+    Return the documentation of a DAG that is switched off.
+
+    :param sync: a sound sync.
+    :param file: the YAML file's name.
+    """
+    off = f"**This sync is disabled** in {code(file)}: nothing runs, not even by hand."
+    return "\n\n".join([off, *_what(sync), *_source(sync, file)]) + "\n"
+
+
+def describe_problems(problems: Sequence[str]) -> str:
+    """
+    Return the documentation of a DAG that stands for a wrong sync.
+
+    :param problems: what is wrong, each with its place.
+    """
+    items = "\n".join(f"- {escape(problem)}" for problem in problems)
+    return (
+        "**This sync does not run, because its configuration is wrong.** The other syncs of the file are not "
+        f"affected.\n\n{items}\n\nThe DAG mends itself when the file is corrected.\n"
+    )
+
+
+def _what(sync: Sync) -> Iterator[str]:
+    if sync.description:
+        yield escape(sync.description)
+    goal = (
+        "becomes exactly the cohort: who is missing is added, who is not in the cohort is removed"
+        if sync.mode == "mirror"
+        else "gets everybody who is in the cohort; nobody is removed"
+    )
+    yield f"The Customer.io segment {goal}. Only the difference is sent, and the result is read back."
+    identifier = {"id": "id", "email": "e-mail address", "cio_id": "cio_id"}[sync.id_type]
+    yield "\n".join(
+        [
+            "| | |",
+            "|---|---|",
+            f"| **From** | Amplitude cohort {code(sync.cohort_id)}, "
+            f"connection {code(sync.amplitude_conn_id)} |",
+            f"| **To** | Customer.io segment {escape(segment(sync))}, "
+            f"connection {code(sync.customer_io_conn_id)} |",
+            f"| **People** | Amplitude's {code(sync.user_id_property)} is the {identifier} in Customer.io |",
+            f"| **When** | {escape(_when(sync))} |",
+            *([f"| **Owner** | {escape(sync.owner)} |"] if sync.owner else []),
+        ]
+    )
+
+
+def _when(sync: Sync) -> str:
+    words = in_words(sync.cadence, sync.timezone, sync.name, spread=sync.spread)
+    return words if sync.ends is None else f"{words}, until {sync.ends.isoformat()}"
+
+
+def _safety(sync: Sync) -> Iterator[str]:
+    if sync.dry_run:
+        yield "**Dry run:** every run only looks and reports; nothing is written."
+    if sync.mode == "mirror":
+        yield "**A run fails before it writes anything** if"
+        yield "\n".join(_guards(sync))
+    retry = "A failure is not tried again. "
+    if sync.retries:
+        times = "once" if sync.retries == 1 else f"up to {sync.retries} times"
+        retry = (
+            f"A failure that may pass is tried again {times}, after {sync.retry_delay_minutes:g} minutes and "
+            "then at growing intervals; a retry continues the same Amplitude export. "
+        )
+    yield f"{retry}Wrong keys, an unknown cohort or a tripped guard fail at once and say what to do."
+
+
+def _guards(sync: Sync) -> Iterator[str]:
+    if sync.allow_empty_cohort:
+        yield "- *(off: `allow_empty_cohort`)* the cohort is empty, so that everybody would be removed,"
+    else:
+        yield "- the cohort is empty, so that everybody would be removed,"
+    if sync.max_removal_percent is None or sync.allow_large_removal:
+        setting = "allow_large_removal" if sync.allow_large_removal else "max_removal_percent"
+        yield f"- *(off: `{setting}`)* a large part of the segment would be removed,"
+    else:
+        share = f"{sync.max_removal_percent:g} %"
+        yield f"- more than {share} of the segment would be removed (a handful is always fine),"
+    if sync.adopt_segment:
+        yield "- *(off: `adopt_segment`)* people would be removed from a segment that no sync made for it."
+    else:
+        yield "- people would be removed from a segment that no sync made for this cohort."
+
+
+def _by_hand() -> Iterator[str]:
+    yield (
+        "**To run it by hand**, use *Trigger*. Three fields hold for that run only: *Dry run* looks and "
+        "reports but writes nothing; *Allow a large removal* and *Allow an empty cohort* let the run do what "
+        "the guards would refuse."
+    )
+
+
+def _backfill(sync: Sync) -> Iterator[str]:
+    if sync.cadence in _PERIODIC_ONLY:
+        yield f"**A backfill** is refused by Airflow: a sync with cadence {sync.cadence} has no past times."
+        return
+    yield (
+        "**A backfill does not bring back the past:** Amplitude knows only today's members. Each of its runs "
+        "makes the segment equal to the cohort *of now*, one run after the other, and each costs one of the "
+        "exports that Amplitude grants a month. One run by hand does the same."
+    )
+
+
+def _source(sync: Sync, file: str) -> Iterator[str]:
+    yield f"This DAG is made from the sync {code(sync.name)} in {code(file)}; change it there."

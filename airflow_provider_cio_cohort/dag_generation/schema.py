@@ -1,0 +1,72 @@
+"""
+The JSON Schema of the YAML file, for editors.
+
+``python -m airflow_provider_cio_cohort.dag_generation.schema`` writes it anew from the models.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_cio_cohort.dag_generation.spec import Sync
+
+PATH = Path(__file__).with_name("cohort_syncs.schema.json")
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a file with ``defaults`` and ``syncs``."""
+    sync = Sync.model_json_schema()
+    properties: dict[str, Any] = sync["properties"]
+    for value in properties.values():
+        value.pop("title", None)
+    defaults = {key: value for key, value in properties.items() if key != "name"}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",  # the newest that every editor understands
+        "title": "Cohort syncs",
+        "description": "Which Amplitude cohort goes to which Customer.io segment, and when.",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["syncs"],
+        "properties": {
+            "defaults": {
+                "description": "Any key of a sync but its name; a sync that says otherwise wins.",
+                "type": ["object", "null"],
+                "additionalProperties": False,
+                "properties": defaults,
+            },
+            "syncs": {
+                "type": ["array", "null"],
+                "items": {
+                    "description": "A sync: one cohort, one segment.",
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["name"],
+                    "properties": properties,
+                    "not": {
+                        "required": ["segment_name", "segment_id"],
+                        "properties": {"segment_name": {"type": "string"}, "segment_id": {"type": "integer"}},
+                    },
+                },
+            },
+        },
+        "allOf": [_unless_default("cohort_id"), _unless_default("segment_name", "segment_id")],
+    }
+
+
+def _unless_default(*keys: str) -> dict[str, Any]:
+    """Require one of the keys in each sync, unless the defaults have one of them."""
+    one_of_them = {"anyOf": [{"required": [key]} for key in keys]}
+    in_defaults = {"required": ["defaults"], "properties": {"defaults": {"type": "object", **one_of_them}}}
+    in_each_sync = {"properties": {"syncs": {"items": one_of_them}}}
+    return {"if": {"not": in_defaults}, "then": in_each_sync}
+
+
+def as_text() -> str:
+    """Return the JSON Schema as the file holds it."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    PATH.write_text(as_text(), encoding="utf-8")

@@ -1,0 +1,82 @@
+"""Says in plain words what pydantic found wrong with a sync."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from airflow_provider_cio_cohort.dag_generation.blocks import Entry
+from airflow_provider_cio_cohort.dag_generation.errors import did_you_mean, show
+
+_WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "bool_type": lambda _: "it must be true or false, without quotes.",
+    "int_type": lambda _: "it must be a whole number, without quotes.",
+    "float_type": lambda _: "it must be a number, without quotes.",
+    "finite_number": lambda _: "it must be a number with an end.",
+    "list_type": lambda _: "it must be a list, such as [growth, paid].",
+    "datetime_type": lambda _: "it must be a date, such as 2026-01-31.",
+    "string_unicode": lambda _: "it holds a broken character. Write it anew.",
+    "string_too_short": lambda _: "it must not be empty.",
+    "string_too_long": lambda limits: f"it is longer than {limits['max_length']} characters.",
+    "too_long": lambda limits: f"it has more than {limits['max_length']} items.",
+    "string_pattern_mismatch": lambda _: "use letters, digits, _, - and single dots between them.",
+    "greater_than": lambda limits: f"it must be greater than {limits['gt']:g}.",
+    "greater_than_equal": lambda limits: f"it must be {limits['ge']:g} or more.",
+    "less_than_equal": lambda limits: f"it must be {limits['le']:g} or less.",
+}
+
+
+def explain(error: ErrorDetails, entry: Entry | None) -> tuple[str, str]:
+    """
+    Return the key that an error is about, and what is wrong.
+
+    :param error: one of a ``ValidationError``.
+    :param entry: what the file has for the key, ``None`` where it has nothing.
+    """
+    limits: dict[str, Any] = error.get("ctx") or {}
+    kind, place = error["type"], error["loc"]
+    if kind == "sync":
+        return str(limits["key"]), str(limits["message"])
+    key = str(place[0])
+    position = next((f" (item {index + 1})" for index in place[1:] if isinstance(index, int)), "")
+    if kind == "missing":
+        return key, "it is missing."
+    value = error["input"]
+    text = entry.text if entry is not None and not position else None
+    return key + position, _sentence(kind, limits, key, value, text)
+
+
+def _sentence(kind: str, limits: dict[str, Any], key: str, value: Any, text: str | None) -> str:
+    if kind == "value_error":
+        return str(limits["error"])
+    if value is None:
+        return "it is empty. Give it a value."
+    shown = _shown(value, text)
+    if kind == "string_type":
+        return _not_text(value, shown, f': {key}: "{shown}"' if text is not None else "")
+    if kind == "literal_error":
+        choices = limits["expected"].replace("'", "")
+        near = did_you_mean(str(text or ""), choices.replace(" or ", ", ").split(", "))
+        return f"{shown} is not allowed; it must be {choices}.{near}"
+    words = _WORDS.get(kind)
+    return f"{shown} is not allowed; {words(limits) if words else 'its type is wrong.'}"
+
+
+def _not_text(value: Any, shown: str, example: str) -> str:
+    if not isinstance(value, (bool, int, float, date)):
+        return f"it must be text, but it is {shown}."
+    kind = "true or false" if isinstance(value, bool) else "a date" if isinstance(value, date) else "a number"
+    return f"{shown} is {kind} to YAML, not text. Put it in quotes{example}."
+
+
+def _shown(value: Any, text: str | None) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        return show(value)
+    return show(text)[1:-1] if text is not None else show(value)

@@ -1,0 +1,104 @@
+"""The YAML's keys and the operator's parameters cannot drift apart."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from airflow.sdk.definitions.param import ParamsDict
+
+from airflow_provider_cio_cohort.dag_generation.spec import OperatorParameters
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
+
+SIGNATURE = {
+    name: parameter.default
+    for name, parameter in inspect.signature(
+        inspect.unwrap(AmplitudeCohortToCustomerIOOperator.__init__)
+    ).parameters.items()
+    if name not in ("self", "kwargs")
+}
+FIELDS = OperatorParameters.model_fields
+
+
+def test_every_parameter_of_the_operator_is_a_key() -> None:
+    assert set(FIELDS) == set(SIGNATURE)
+
+
+@pytest.mark.parametrize("key", sorted(set(SIGNATURE) - {"deferrable"}))
+def test_a_key_has_the_default_of_the_parameter(key: str) -> None:
+    required = SIGNATURE[key] is inspect.Parameter.empty
+    assert FIELDS[key].is_required() == required
+    if not required:
+        assert FIELDS[key].default == SIGNATURE[key]
+        assert isinstance(FIELDS[key].default, bool) == isinstance(SIGNATURE[key], bool)
+
+
+def test_a_generated_dag_defers_unless_told_otherwise(dag_with) -> None:
+    assert dag_with().get_task("sync").deferrable is True
+    assert dag_with("deferrable: false").get_task("sync").deferrable is False
+
+
+def test_every_value_reaches_the_operator(dag_with) -> None:
+    task = dag_with(
+        "segment_id: 42",
+        "user_id_property: customer_id",
+        "id_type: cio_id",
+        "mode: add_only",
+        "max_removal_percent: 33.3",
+        "adopt_segment: true",
+        "amplitude_conn_id: amplitude_eu",
+        "customer_io_conn_id: customer_io_eu",
+        "poll_interval: 2.5",
+        "export_timeout: 60",
+    ).get_task("sync")
+    assert isinstance(task, AmplitudeCohortToCustomerIOOperator)
+    assert (task.cohort_id, task.segment_id, task.segment_name) == ("a1b2c3d", 42, None)
+    assert (task.user_id_property, task.id_type, task.mode) == ("customer_id", "cio_id", "add_only")
+    assert (task.max_removal_percent, task.adopt_segment) == (33.3, True)
+    assert (task.amplitude_conn_id, task.customer_io_conn_id) == ("amplitude_eu", "customer_io_eu")
+    assert (task.poll_interval, task.export_timeout) == (2.5, 60)
+
+
+def test_null_turns_the_removal_guard_off(dag_with) -> None:
+    assert dag_with("max_removal_percent: null").get_task("sync").max_removal_percent is None
+
+
+@pytest.mark.parametrize("form_field", ["dry_run", "allow_large_removal", "allow_empty_cohort"])
+@pytest.mark.parametrize("in_yaml", [True, False])
+def test_a_form_field_starts_with_the_value_of_the_yaml_and_reaches_the_operator(
+    dag_with, form_field: str, in_yaml: bool
+) -> None:
+    dag = dag_with(f"{form_field}: {str(in_yaml).lower()}")
+    assert isinstance(dag.params, ParamsDict)
+    assert dag.params.dump()[form_field] is in_yaml
+    assert set(dag.params) == {"dry_run", "allow_large_removal", "allow_empty_cohort"}
+    param = dag.params.get_param(form_field)
+    assert param.schema["type"] == "boolean"
+    assert param.schema["title"]
+    assert param.description
+    for chosen in (True, False):
+        task = dag_with(f"{form_field}: {str(in_yaml).lower()}").get_task("sync")
+        task.render_template_fields({"params": {**dag.params.dump(), form_field: chosen}})
+        assert getattr(task, form_field) == str(chosen)
+
+
+def test_text_of_the_yaml_is_never_a_template(dag_with) -> None:
+    texts = {
+        "cohort_id": "{{ 1 + 1 }}",
+        "segment_name": "{% raise %} {# gone #} {{ params.dry_run }}",
+        "amplitude_conn_id": "{{ var.value.secret }}",
+        "customer_io_conn_id": "{{ conn.x.password }}",
+    }
+    dag = dag_with(*(f"{key}: '{text}'" for key, text in texts.items() if key != "cohort_id"))
+    task = dag.get_task("sync")
+    task.render_template_fields({"params": dag.params.dump()})
+    for key, text in texts.items():
+        if key != "cohort_id":
+            assert getattr(task, key) == text
+
+
+def test_a_template_in_the_cohort_id_stays_text(dags_of) -> None:
+    dags = dags_of("syncs:\n- {name: a, cohort_id: '{{ 1 + 1 }}', segment_id: 1}\n")
+    task = dags["cohort_sync__a"].get_task("sync")
+    task.render_template_fields({"params": dags["cohort_sync__a"].params.dump()})
+    assert task.cohort_id == "{{ 1 + 1 }}"

@@ -1,0 +1,128 @@
+"""What can only be seen from another process: imports, hashes, Airflow's own check of the DAG file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from airflow.utils.file import might_contain_dag
+
+from airflow_provider_cio_cohort.dag_generation import build_dags
+
+REPOSITORY = Path(__file__).parents[3]
+EXAMPLE = REPOSITORY / "dags" / "cohort_syncs.yaml"
+SERIALIZE = """
+import json, sys
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow_provider_cio_cohort.dag_generation import build_dags
+for path in sys.argv[1:]:
+    for dag in build_dags(path).values():
+        print(json.dumps(DagSerialization.to_dict(dag), sort_keys=True))  # as Airflow hashes it
+"""
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_the_example_builds_the_dags_that_it_describes() -> None:
+    dags = build_dags(EXAMPLE)
+    tasks = {dag_id: dag.get_task("sync") for dag_id, dag in dags.items()}
+    assert not any("config-error" in dag.tags for dag in dags.values())
+    assert {dag_id: (task.cohort_id, task.segment_name, task.user_id_property, task.id_type, task.mode)
+            for dag_id, task in tasks.items()} == {
+        "cohort_sync__power_users": ("pwr7k2m", "Power users [Amplitude]", "user_id", "id", "mirror"),
+        "cohort_sync__trial_ending": ("trl4x9q", "Trial ending this week", "email", "email", "mirror"),
+        "cohort_sync__at_risk": ("chn8w3z", "At risk of churn", "customer_id", "id", "mirror"),
+        "cohort_sync__new_this_month": ("new5b1c", "New this month", "user_id", "id", "add_only"),
+    }  # fmt: skip
+
+
+def test_the_same_yaml_gives_the_same_dags_to_the_byte(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(
+        "defaults: {tags: [c, b, a], nope: 1}\n"
+        "syncs:\n- {name: a, cohort_id: 5, zz: 1, yy: 2}\n- {name: b, cohort_id: x, segment_id: 1}\n"
+    )
+    outputs = set()
+    for seed in ("1", "2", "3"):
+        done = run(sys.executable, "-c", SERIALIZE, str(EXAMPLE), str(wrong), PYTHONHASHSEED=seed)
+        # Without what is logged about the wrong sync, which has a time.
+        outputs.add(tuple(line for line in done.stdout.splitlines() if line.startswith('{"__version"')))
+    assert len(outputs) == 1
+    assert len(outputs.pop()) == 6
+
+
+def test_a_dag_file_loads_no_http_library() -> None:
+    code = (
+        "import sys\n"
+        "from airflow_provider_cio_cohort.dag_generation import build_dags\n"
+        f"assert len(build_dags({str(EXAMPLE)!r})) == 4\n"
+        "print([name for name in ('requests', 'aiohttp', 'pandas', 'numpy') if name in sys.modules])\n"
+        "print([name for name in sys.modules if name.startswith('airflow_provider_cio_cohort.hooks')])\n"
+    )
+    assert run(sys.executable, "-c", code).stdout == "[]\n[]\n"
+
+
+PARSE = """
+import json, sys
+from pathlib import Path
+import structlog
+from airflow.dag_processing.processor import DagFileParseRequest, _parse_file
+file = Path(sys.argv[1])
+request = DagFileParseRequest(file=str(file), bundle_path=file.parent, bundle_name="test")
+result = _parse_file(request, structlog.get_logger())
+dags = {dag.dag_id: [dag.data["dag"]["fileloc"], dag.data["dag"]["tags"]] for dag in result.serialized_dags}
+print(json.dumps({"dags": dags, "errors": result.import_errors, "warnings": result.warnings}))
+"""
+
+
+def parse(file: Path) -> dict[str, Any]:
+    """What Airflow's DAG processor makes of a DAG file; values that change at each parse are an error."""
+    strict = {"AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error"}
+    done = run(sys.executable, "-c", PARSE, str(file), **strict)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def test_airflows_dag_processor_takes_the_example() -> None:
+    result = parse(EXAMPLE.with_suffix(".py"))
+    assert (result["errors"], result["warnings"]) == ({}, [])
+    assert {place for place, _ in result["dags"].values()} == {str(EXAMPLE.with_suffix(".py"))}
+    assert set(result["dags"]) == set(build_dags(EXAMPLE))
+
+
+def test_a_users_own_yaml_beside_ours(tmp_path: Path) -> None:
+    (tmp_path / "my_syncs.yaml").write_text(
+        "syncs:\n- {name: mine, cohort_id: a, segment_id: 1}\n- {name: wrong, cadence: never}\n"
+    )
+    loader = tmp_path / "my_syncs.py"
+    loader.write_text(EXAMPLE.with_suffix(".py").read_text().replace("cohort_syncs", "my_syncs"))
+    result = parse(loader)
+    assert result["errors"] == {}
+    assert result["dags"] == {
+        "cohort_sync__mine": [str(loader), ["cohort-sync"]],
+        "cohort_sync__wrong": [str(loader), ["cohort-sync", "config-error"]],
+    }
+
+
+def test_a_file_that_is_no_yaml_is_an_import_error_with_file_and_line(tmp_path: Path) -> None:
+    loader = tmp_path / "cohort_syncs.py"
+    loader.write_bytes(EXAMPLE.with_suffix(".py").read_bytes())
+    (tmp_path / "cohort_syncs.yaml").write_text("syncs:\n- name: [\n")
+    result = parse(loader)
+    assert result["dags"] == {}
+    (error,) = result["errors"].values()
+    assert "CohortSyncConfigError" in error
+    assert "cohort_syncs.yaml, line 3: the file is not valid YAML" in error
+
+
+def test_safe_mode_finds_the_dag_file() -> None:
+    assert might_contain_dag(str(EXAMPLE.with_suffix(".py")), safe_mode=True)

@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_cio_cohort.dag_generation import CohortSyncConfigError
+from airflow_provider_cio_cohort.dag_generation.load import load
+
+GOOD = "- {name: good, cohort_id: a, segment_id: 99}\n"
+
+
+def wrong(line: str) -> str:
+    return f"syncs:\n- name: one\n  cohort_id: a1b2c3d\n  segment_name: S\n  {line}\n{GOOD}"
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "message"),
+    [
+        (
+            "max_removal_percnt: 10",
+            "max_removal_percnt",
+            "there is no such key. Did you mean max_removal_percent?",
+        ),
+        ("schedule: daily", "schedule", "there is no such key. Did you mean cadence?"),
+        ("on: true", "on", "there is no such key."),
+        ("zzz: 1", "zzz", "The keys of a sync are cohort_id,"),
+        ('dry_run: "yes"', "dry_run", '"yes" is not allowed; it must be true or false, without quotes.'),
+        ("dry_run: 1", "dry_run", "1 is not allowed; it must be true or false"),
+        ("retries: 2.5", "retries", "2.5 is not allowed; it must be a whole number, without quotes."),
+        ('retries: "2"', "retries", '"2" is not allowed; it must be a whole number, without quotes.'),
+        ("retries: -1", "retries", "it must be 0 or more."),
+        ("retries: 1000", "retries", "it must be 100 or less."),
+        ("max_removal_percent: 101", "max_removal_percent", "it must be 100 or less."),
+        ("max_removal_percent: .nan", "max_removal_percent", ".nan is not allowed;"),
+        ("poll_interval: 0", "poll_interval", "it must be greater than 0."),
+        ("export_timeout: .inf", "export_timeout", ".inf is not allowed; it must be a number with an end."),
+        ("export_timeout: true", "export_timeout", "it must be a number, without quotes."),
+        (
+            "mode: miror",
+            "mode",
+            '"miror" is not allowed; it must be mirror or add_only. Did you mean mirror?',
+        ),
+        ("id_type: phone", "id_type", "it must be id, email or cio_id"),
+        ("mode:", "mode", "it is empty. Give it a value."),
+        ("user_id_property: ''", "user_id_property", "it must not be empty."),
+        ("owner: 0123", "owner", '0123 is a number to YAML, not text. Put it in quotes: owner: "0123".'),
+        ("owner: off", "owner", 'off is true or false to YAML, not text. Put it in quotes: owner: "off".'),
+        ("owner: 2026-01-01", "owner", "is a date to YAML, not text."),
+        ("owner: {a: b}", "owner", "it must be text, but it is a mapping."),
+        ("owner: [a]", "owner", "it must be text, but it is a list."),
+        ("tags: growth", "tags", '"growth" is not allowed; it must be a list, such as [growth, paid].'),
+        ("tags: [a, 3]", "tags (item 2)", "3 is a number to YAML, not text. Put it in quotes."),
+        ("tags: [a, [b]]", "tags (item 2)", "it must be text, but it is a list."),
+        ("cadence: dayly", "cadence", '"dayly" is no cadence. Did you mean daily?'),
+        ('cadence: "0 0 6 * * *"', "cadence", "has 6 fields; a cron expression has five"),
+        ("timezone: Europe/Berln", "timezone", "is no timezone; use a name such as Europe/Berlin or UTC."),
+        ("start_date: yesterday", "start_date", '"yesterday" is no date; write 2026-01-31'),
+        ("start_date: 5", "start_date", "5 is not allowed; it must be a date, such as 2026-01-31."),
+        ("start_date: 2026-13-45", "start_date", '"2026-13-45" cannot be read: month must be in 1..12.'),
+        ("start_date: 9999-12-31", "start_date", "the year 9999 is out of reach"),
+        ("end_date: 2024-01-01", "end_date", "it must be after the start_date, 2025-01-01T00:00:00+00:00."),
+        ("segment_id: 5", "segment_id", "segment_name is there too; give exactly one of the two."),
+        ("segment_id: 0", "segment_id", "it must be greater than 0."),
+        ("segment_id: '5'", "segment_id", "it must be a whole number, without quotes."),
+        (r'description: "a\0b"', "description", r"it holds the control character '\x00'."),
+        (r'owner: "a\nb"', "owner", "it holds a line break or a tab."),
+        ("owner: !!python/object/apply:os.system [id]", "owner", "is not supported. Leave it out."),
+        ("owner: !!binary x", "owner", "cannot be read"),
+        ("retries: 1\n  retries: 2", "retries", "it is there twice, first on line 5. Keep one."),
+    ],
+)
+def test_a_mistake_names_file_line_sync_and_key(problems_of, line: str, key: str, message: str) -> None:
+    problems = problems_of(wrong(line))
+    assert problems["good"] == []
+    assert len(problems["one"]) == 1
+    row = 4 + len(line.splitlines())
+    assert problems["one"][0].startswith(f"my_syncs.yaml, line {row}, sync one, key {key}: ")
+    assert message in problems["one"][0]
+
+
+@pytest.mark.parametrize(
+    ("cohort_id", "shown"),
+    [
+        ("1234567", "1234567"),
+        ("0123456", "0123456"),
+        ("1.5e+7", "1.5e+7"),
+        ("0x1f", "0x1f"),
+        ("12:30", "12:30"),
+    ],
+)
+def test_a_cohort_id_that_yaml_takes_for_a_number_must_be_quoted(
+    problems_of, cohort_id: str, shown: str
+) -> None:
+    (problem,) = problems_of(f"syncs:\n- name: one\n  cohort_id: {cohort_id}\n  segment_id: 1\n")["one"]
+    assert f'{shown} is a number to YAML, not text. Put it in quotes: cohort_id: "{shown}".' in problem
+
+
+def test_a_cohort_id_that_only_looks_like_a_number_is_kept_as_written(dags_of) -> None:
+    dags = dags_of("syncs:\n- {name: one, cohort_id: 12e4567, segment_id: 1}\n")
+    assert dags["cohort_sync__one"].get_task("sync").cohort_id == "12e4567"
+
+
+def test_everything_that_is_wrong_is_said_at_once_in_the_order_of_the_file(problems_of) -> None:
+    problems = problems_of("syncs:\n- name: one\n  cohort_id: 5\n  segment_id: 1\n  retries: x\n  nope: 1\n")[
+        "one"
+    ]
+    assert [problem.split(":")[0].split("key ")[1] for problem in problems] == [
+        "cohort_id",
+        "retries",
+        "nope",
+    ]
+
+
+def test_what_is_missing_is_said_with_the_line_of_the_sync(problems_of) -> None:
+    problems = problems_of(f"syncs:\n{GOOD}- name: one\n")
+    assert problems["one"] == ["my_syncs.yaml, line 3, sync one, key cohort_id: it is missing."]
+    assert problems["good"] == []
+
+
+def test_a_sync_without_a_segment(problems_of) -> None:
+    (problem,) = problems_of("syncs:\n- {name: one, cohort_id: a}\n")["one"]
+    assert "key segment_name: it is missing; give exactly one of segment_name and segment_id." in problem
+
+
+@pytest.mark.parametrize(
+    "name", ["power users", "a..b", ".a", "a.", "ä", "a/b", "'a\nb'", "x" * 238, "5", "''", "{}"]
+)
+def test_a_sync_without_a_usable_name_is_called_by_its_position(problems_of, name: str) -> None:
+    problems = problems_of(f"syncs:\n{GOOD}- {{cohort_id: a, segment_id: 1, name: {name}}}\n")
+    assert list(problems) == ["good", "sync_2"]
+    assert "line 3, sync sync_2, key name: " in problems["sync_2"][0]
+
+
+@pytest.mark.parametrize("name", ["a", "Power-users_2.eu", "x" * 237, '"2024"', "-"])
+def test_names_that_airflow_takes(dags_of, name: str) -> None:
+    (dag,) = dags_of(f"syncs:\n- {{cohort_id: a, segment_id: 1, name: {name}}}\n").values()
+    assert dag.dag_id == f"cohort_sync__{name.strip(chr(34))}"
+    dag.validate()
+
+
+def test_a_name_by_position_takes_no_other_syncs_name(problems_of) -> None:
+    problems = problems_of("syncs:\n- 5\n- {name: sync_1, cohort_id: a, segment_id: 1}\n")
+    assert problems["sync_1"] == []
+    assert "it must be a mapping" in problems["sync_1_"][0]
+    assert len(problems["sync_1_"]) == 1
+
+
+def test_of_two_syncs_with_one_name_neither_runs(problems_of) -> None:
+    problems = problems_of(
+        f"syncs:\n- {{name: a, cohort_id: a, segment_id: 1}}\n{GOOD}- {{name: a, cohort_id: b}}\n"
+    )
+    assert list(problems) == ["a", "good"]
+    assert "line 4, sync a, key name: line 2 has a sync of the same name." in problems["a"][-1]
+    assert problems["good"] == []
+
+
+def test_a_wrong_key_in_defaults_stops_every_sync(problems_of) -> None:
+    problems = problems_of(f"defaults:\n  max_removal_percnt: 5\nsyncs:\n{GOOD}")
+    assert problems["good"] == [
+        "my_syncs.yaml, line 2, sync good, key defaults.max_removal_percnt: there is no such key. "
+        "Did you mean max_removal_percent?"
+    ]
+
+
+def test_a_wrong_value_in_defaults_stops_only_the_syncs_that_take_it(problems_of) -> None:
+    problems = problems_of(
+        "defaults: {cadence: dayly}\n"
+        f"syncs:\n{GOOD}- {{name: own, cohort_id: b, segment_id: 2, cadence: hourly}}\n"
+    )
+    assert problems["own"] == []
+    assert problems["good"][0].startswith("my_syncs.yaml, line 1, sync good, key cadence (from defaults): ")
+
+
+@pytest.mark.parametrize("line", ["start_date: 2026-13-45", "retries: 1\n  retries: 2"])
+def test_an_unreadable_default_stops_only_the_syncs_that_take_it(problems_of, line: str) -> None:
+    key = line.split(":")[0]
+    own = "2026-01-01" if key == "start_date" else "1"
+    problems = problems_of(
+        f"defaults:\n  {line}\nsyncs:\n{GOOD}- {{name: own, cohort_id: b, segment_id: 2, {key}: {own}}}\n"
+    )
+    assert problems["own"] == []
+    assert f"key {key} (from defaults): " in problems["good"][0]
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ("defaults: {name: a}\n", "key defaults.name: a name belongs to one sync"),
+        ("defaults: [a]\n", "defaults must be a mapping of keys to values, but it is a list."),
+        ("default: {}\n", 'the file has the unknown key "default". Did you mean defaults?'),
+        ("defaults: {<<: 5}\n", 'key defaults.<<: it must lead to a mapping, but it is "5".'),
+    ],
+)
+def test_what_is_wrong_around_the_syncs_stops_them_all(problems_of, head: str, message: str) -> None:
+    (problem,) = problems_of(f"{head}syncs:\n{GOOD}")["good"]
+    assert message in problem
+
+
+def test_defaults_hold_for_every_sync_that_does_not_say_otherwise(dags_of) -> None:
+    dags = dags_of(
+        "defaults: {cadence: manual, owner: growth, tags: [x], cohort_id: d}\n"
+        "syncs:\n- {name: a, segment_id: 1}\n"
+        "- {name: b, segment_id: 2, cohort_id: e, owner: sales, tags: []}\n"
+    )
+    a, b = dags["cohort_sync__a"], dags["cohort_sync__b"]
+    assert (a.get_task("sync").cohort_id, a.get_task("sync").owner) == ("d", "growth")
+    assert (b.get_task("sync").cohort_id, b.get_task("sync").owner) == ("e", "sales")
+    assert (a.tags, b.tags) == ({"cohort-sync", "x"}, {"cohort-sync"})
+
+
+def test_a_segment_of_the_sync_takes_the_place_of_the_default_one(dags_of) -> None:
+    dags = dags_of(
+        "defaults: {segment_name: Everybody, mode: add_only}\n"
+        "syncs:\n- {name: a, cohort_id: a}\n- {name: b, cohort_id: b, segment_id: 7}\n"
+    )
+    assert dags["cohort_sync__a"].get_task("sync").segment_name == "Everybody"
+    task = dags["cohort_sync__b"].get_task("sync")
+    assert (task.segment_name, task.segment_id) == (None, 7)
+
+
+def test_anchors_and_merge_keys_work(dags_of) -> None:
+    dags = dags_of(
+        "syncs:\n- &a {name: a, cohort_id: a, segment_id: 1, owner: growth}\n"
+        "- {<<: *a, name: b, segment_id: 2}\n"
+        "- {<<: [{owner: sales}, *a], name: c, segment_id: 3}\n"
+    )
+    owners = [dag.get_task("sync").owner for dag in dags.values()]
+    assert owners == ["growth", "growth", "sales"]
+
+
+def test_a_merge_key_that_leads_to_itself(problems_of) -> None:
+    problems = problems_of(f"syncs:\n- &a {{name: a, <<: *a}}\n{GOOD}")
+    assert problems["sync_1"] == ["my_syncs.yaml, line 2, sync sync_1, key <<: it leads back to itself."]
+
+
+def test_many_merges_of_merges_take_no_time(problems_of) -> None:
+    layers = "".join(f"- &l{n} {{<<: [*l{n - 1}, *l{n - 1}], name: s{n}}}\n" for n in range(1, 60))
+    problems = problems_of(
+        f"syncs:\n- &l0 {{name: s0, cohort_id: a, segment_id: 1, mode: add_only}}\n{layers}"
+    )
+    assert len(problems) == 60
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "the file is empty; it must be a mapping with the key syncs"),
+        ("# only a comment\n", "the file is empty"),
+        ("- a\n", "line 1: the file holds a list"),
+        ("hello", 'line 1: the file holds "hello"'),
+        ("defaults: {}\n", "the file has no key syncs"),
+        ("sync: []\n", 'the file has no key syncs; it holds the list of syncs. Is "sync" meant to be it?'),
+        ("syncs: {a: b}\n", "line 1: syncs must be a list, .* but it is a mapping"),
+        ("syncs: 5\n", 'syncs must be a list, .* but it is "5"'),
+        ("syncs: []\nsyncs: []\n", 'line 2: the key "syncs" is there twice, first on line 1'),
+        ("syncs:\n- a: [\n", "line 3: the file is not valid YAML"),
+        ("syncs: []\n---\nsyncs: []\n", "the file is not valid YAML: expected a single document"),
+        ("syncs:\n- name: a\n  cadence: * 6 * * *\n", r'line 3: .*quotes: cadence: "0 6 \* \* 1"\.'),
+        ("syncs:\n\t- a\n", "line 2: the file is not valid YAML"),
+        ("syncs: *nowhere\n", "undefined alias"),
+        (b"syncs: \xff\xfe\n", "the file is not valid YAML"),
+        (b"\x00", "the file is not valid YAML"),
+        (b"syncs: " + b"[" * 100_000, "nested too deeply"),
+        (b"- " * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_an_import_error_with_its_name(write, content, message: str) -> None:
+    with pytest.raises(CohortSyncConfigError, match=rf"(?s)my_syncs\.yaml.*{message}"):
+        load(write(content))
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_fine(problems_of, write) -> None:
+    text = f"syncs:\n{GOOD}"
+    assert [sync.problems for sync in load(write(b"\xef\xbb\xbf" + text.encode()))] == [()]
+    assert [sync.problems for sync in load(write(text.replace("\n", "\r\n").encode()))] == [()]
+    assert [sync.problems for sync in load(write(text.encode("utf-16")))] == [()]
