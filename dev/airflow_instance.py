@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -111,7 +112,10 @@ class AirflowInstance:
 
     def stop(self) -> None:
         """End every component and what it started."""
-        for component in reversed(list(self.processes)):
+        for process in self.processes.values():  # all at once, so that their patience does not add up
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        for component in list(self.processes):
             self.stop_component(component)
 
     def start_component(self, component: str) -> None:
@@ -136,7 +140,7 @@ class AirflowInstance:
         """
         process = self.processes.pop(component)
         first = signal.SIGKILL if kill else signal.SIGTERM
-        for number, patience in ((first, 20), (signal.SIGKILL, 10)):
+        for number, patience in ((first, 10), (signal.SIGKILL, 10)):
             try:
                 os.killpg(process.pid, number)
                 process.wait(patience)

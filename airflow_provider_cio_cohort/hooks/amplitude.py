@@ -198,6 +198,7 @@ class AmplitudeHook(VendorHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Try the connection, and say in words which key is wrong, or which region is right."""
+        self.policy = self.policy.for_a_click()
         try:
             self.check()
             usage = self.usage()

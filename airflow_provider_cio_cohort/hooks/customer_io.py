@@ -243,6 +243,7 @@ class CustomerIOHook(VendorHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Try the connection, and say in words which key is wrong, or which region is right."""
+        self.policy = self.policy.for_a_click()
         try:
             self.check()
         except CohortSyncError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -139,7 +140,7 @@ class VendorHook(HttpHook):
         session = self.get_conn()
         timeout = self.merged_extra.get("timeout")
         if timeout is not None:
-            self.policy = Policy(**{**self.policy.__dict__, "read_timeout": float(timeout)})
+            self.policy = replace(self.policy, read_timeout=float(timeout))
         return session
 
     def call(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow.sdk import conf
@@ -50,6 +50,10 @@ class Policy:
     def from_config(cls) -> Policy:
         """Read the policy from Airflow's section ``[cio_cohort]``."""
         return cls(**settings(cls().__dict__))
+
+    def for_a_click(self) -> Policy:
+        """Return the policy for somebody who waits before a test button."""
+        return replace(self, connect_timeout=min(self.connect_timeout, 5), retry_budget=5)
 
     @property
     def timeouts(self) -> tuple[float, float]:

@@ -1,0 +1,45 @@
+"""Real Airflow (scheduler, dag processor, triggerer, API server) and the sandbox, once for all tests here."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_cio_cohort.sandbox import Sandbox
+from dev.airflow_instance import AirflowInstance
+
+DAGS = Path(__file__).with_name("dags")
+
+
+@pytest.fixture(scope="session")
+def vendors() -> Iterator[Sandbox]:
+    """Both vendors on loopback, empty; each test brings cohorts and segments of its own."""
+    with Sandbox(people=0, export_seconds=0.5, limits=False) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def airflow(vendors: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstance]:
+    """A running Airflow with the DAGs of this directory, and our own beside them, at DEBUG level."""
+    home = tmp_path_factory.mktemp("airflow")
+    shutil.copytree(DAGS, home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    instance = AirflowInstance(
+        home,
+        home / "dags",
+        vendors.connections(),
+        env={
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+            "AIRFLOW__CIO_COHORT__VERIFY_SETTLE": "0.2",
+            "AIRFLOW__CIO_COHORT__VERIFY_INTERVAL": "0.1",
+            "AIRFLOW__CIO_COHORT__VERIFY_TIMEOUT": "5",
+        },
+    )
+    with instance:
+        instance.wait_until(
+            lambda: {"win_back", "cohort_sync__of_the_team", "cohort_sync__hourly"} <= instance.dag_ids(),
+            "the DAGs to be found",
+        )
+        yield instance

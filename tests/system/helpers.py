@@ -1,0 +1,32 @@
+"""What the system tests do over and over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_cio_cohort.sandbox import Sandbox
+from dev.airflow_instance import AirflowInstance
+
+
+def fill(vendors: Sandbox, cohort_id: str, *user_ids: str, known: bool = True) -> None:
+    """Let a cohort hold these people."""
+    for user_id in user_ids:
+        if known:
+            vendors.workspace.add_person(id=user_id, email=f"{user_id}@example.com")
+    rows = [
+        {"amplitude_id": str(n), "user_id": user_id, "email": f"{user_id}@example.com"}
+        for n, user_id in enumerate(user_ids)
+    ]
+    vendors.project.add_cohort(id=cohort_id, name=cohort_id, rows=rows)
+
+
+def members(vendors: Sandbox, name: str) -> set[str | None]:
+    segment = vendors.workspace.find_segment(name)
+    return set() if segment is None else {person.id for person in segment.members}
+
+
+def run(airflow: AirflowInstance, dag_id: str, conf: dict[str, Any] | None = None) -> tuple[str, str]:
+    """Run a DAG by hand to its end; return the run's id and state."""
+    airflow.unpause(dag_id)
+    run_id = airflow.trigger(dag_id, conf)
+    return run_id, airflow.wait_for_run(dag_id, run_id)

@@ -1,0 +1,84 @@
+"""Plants keys and people, lets syncs succeed and fail at DEBUG level, and searches all that Airflow keeps."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_cio_cohort.sandbox import Sandbox
+from dev.airflow_instance import AirflowInstance
+from tests.system.helpers import fill, members, run
+
+pytestmark = pytest.mark.system
+
+PERSON = "planted-person-4711"
+WRONG_KEY = "planted-wrong-key-4711"
+
+
+def kept(home: Path) -> Iterator[tuple[str, str]]:
+    """Yield all that Airflow has written down: every log, what the components print, every row."""
+    for path in home.rglob("*"):
+        if path.suffix in (".log", ".out") and path.is_file():
+            yield str(path.relative_to(home)), path.read_text(errors="replace")
+    with sqlite3.connect(f"file:{home / 'airflow.db'}?mode=ro", uri=True) as database:
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            rows = database.execute(f'SELECT * FROM "{table}"').fetchall()  # noqa: S608
+            yield f"table {table}", repr(rows)
+
+
+@pytest.fixture(scope="module")
+def everything(airflow: AirflowInstance, vendors: Sandbox) -> list[tuple[str, str]]:
+    """Run what succeeds and what fails, and return all that was kept of it."""
+    people = [PERSON, *(f"{PERSON}-{n}" for n in range(1500))]
+    fill(vendors, "w1nback", *people)
+    assert run(airflow, "win_back")[1] == "success"
+    assert len(members(vendors, "Win back")) == 1501
+    fill(vendors, "w1nback")
+    assert run(airflow, "win_back")[1] == "failed"  # an empty cohort: the guard
+    fill(vendors, "w1nback", *people)
+    segment = vendors.workspace.find_segment("Win back")
+    assert segment is not None
+    segment.remove(segment.members)
+    refusal = {"meta": {"errors": [f"{PERSON}@example.com is not liked"]}}
+    vendors.faults.add("status", api="track", status=400, body=refusal)
+    assert run(airflow, "win_back")[1] == "failed"
+    vendors.faults.clear()
+    wrong = {**vendors.connections()["amplitude_default"], "password": WRONG_KEY}
+    body = {"connection_id": "amplitude_wrong", **wrong, "extra": json.dumps(wrong["extra"])}
+    airflow.api("POST", "connections", body)
+    assert run(airflow, "win_back", {"amplitude_conn_id": "amplitude_wrong"})[1] == "failed"
+    return list(kept(airflow.home))
+
+
+def test_the_search_would_find_something(everything: list[tuple[str, str]]) -> None:
+    where = {name for name, text in everything if "w1nback" in text}
+    assert any(name.endswith(".log") for name in where)
+    assert any(name.startswith("table ") for name in where)
+    assert any("urllib3" in text and "/v1/segments" in text for _, text in everything)
+
+
+def test_no_key_is_kept(everything: list[tuple[str, str]], vendors: Sandbox) -> None:
+    amplitude, customer_io = vendors.connections().values()
+    keys = [amplitude["password"], customer_io["password"], customer_io["extra"]["app_api_key"], WRONG_KEY]
+    for connection in (amplitude, customer_io):
+        pair = f"{connection['login']}:{connection['password']}"
+        keys.append(base64.b64encode(pair.encode()).decode())
+    found = {(name, keys.index(key)) for name, text in everything for key in keys if key in text}
+    assert found == set()
+
+
+def test_no_person_is_kept(everything: list[tuple[str, str]]) -> None:
+    assert {name for name, text in everything if PERSON in text} == set()
+
+
+def test_no_signed_url_is_kept(everything: list[tuple[str, str]], vendors: Sandbox) -> None:
+    signatures = list(vendors.project.links)
+    assert signatures
+    assert {name for name, text in everything for signature in signatures if signature in text} == set()
+    assert {name for name, text in everything if "X-Amz-Signature=" in text} == set()
