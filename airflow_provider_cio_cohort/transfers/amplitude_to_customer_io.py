@@ -21,6 +21,7 @@ from airflow_provider_cio_cohort.exceptions import (
 from airflow_provider_cio_cohort.sync.identifiers import ID_TYPES
 from airflow_provider_cio_cohort.transfers import parameters
 from airflow_provider_cio_cohort.transfers.export_state import ExportState
+from airflow_provider_cio_cohort.transfers.ownership import describe
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -269,9 +270,8 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
             file = directory / "export.csv"
             size = self.amplitude.download_export(request_id, file)
             self.log.info("Downloaded the export: %s bytes.", f"{size:,}")
-            target = run.segment.open(
-                self.customer_io, cohort_id=run.cohort_id, cohort_name=cohort_name, create=not run.dry_run
-            )
+            description = None if run.dry_run else describe(run.cohort_id, cohort_name, self.mode)
+            target = run.segment.open(self.customer_io, run.cohort_id, description=description)
             sync = SegmentSync(self.customer_io, target, self._options(run), directory)
             report = sync.run(read_property(file, self.user_id_property))
         export.forget()

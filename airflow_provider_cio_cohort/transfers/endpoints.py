@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_cio_cohort.exceptions import ArchivedCohortError, GroupCohortError
 from airflow_provider_cio_cohort.sync.engine import Target
-from airflow_provider_cio_cohort.transfers.ownership import describe, is_owned
+from airflow_provider_cio_cohort.transfers.ownership import is_owned
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
@@ -68,21 +68,18 @@ class SegmentChoice:
             return customer_io.get_segment(self.id)
         return customer_io.find_segment(str(self.name))
 
-    def open(
-        self, customer_io: CustomerIOHook, *, cohort_id: str, cohort_name: str | None, create: bool
-    ) -> Target:
+    def open(self, customer_io: CustomerIOHook, cohort_id: str, *, description: str | None) -> Target:
         """
         Return the segment to fill, created where there is none.
 
         :param customer_io: the hook.
-        :param cohort_id: the cohort that it is for, for its description.
-        :param cohort_name: the cohort's name, where it is known.
-        :param create: whether to create a segment that does not exist.
+        :param cohort_id: the cohort that it is for.
+        :param description: of a segment that has to be created; ``None`` to create none.
         """
         segment = self.find(customer_io)
         if segment is None:
-            if not create:
+            if description is None:
                 return Target(id=None, name=str(self.name), owned=True)
-            segment = customer_io.create_segment(str(self.name), describe(cohort_id, cohort_name))
+            segment = customer_io.create_segment(str(self.name), description)
             log.info("Created the segment %r (%s) in Customer.io.", segment.name, segment.id)
         return Target(segment.id, segment.name, is_owned(segment.description, cohort_id))

@@ -227,6 +227,8 @@ def test_people_are_removed_from_a_foreign_segment_only_if_it_is_adopted(sandbox
 
 def test_a_segment_that_was_made_for_another_cohort_is_foreign(sandbox, cohort, sync) -> None:
     guest = sandbox.workspace.add_person(id="guest", email=None)
-    sandbox.workspace.add_segment(name="Power users", description=describe("z9y8x7w", None), members=[guest])
+    sandbox.workspace.add_segment(
+        name="Power users", description=describe("z9y8x7w", None, "mirror"), members=[guest]
+    )
     cohort("a")
     assert trip(sync).trips == ("foreign_segment",)
