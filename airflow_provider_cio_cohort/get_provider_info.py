@@ -111,7 +111,7 @@ def _options() -> dict[str, Any]:
         "retry_first_wait": ("Seconds; doubled with each retry, and the wait is drawn from 0 to that.", 1),
         "retry_longest_wait": ("Seconds; the most that one such wait may be.", 60),
         "verify_timeout": ("Seconds that writes may take to show when a segment is read back.", 60),
-        "verify_settle": ("Seconds for which a segment's count must stand still before it is read back.", 5),
+        "verify_settle": ("Seconds for which a segment's count must stand still before it is read.", 5),
         "verify_interval": ("Seconds between two looks at that count.", 1),
     }
     return {

@@ -35,7 +35,8 @@ class Patience:
     How long a write may take to show in a read; Customer.io promises nothing about it.
 
     :param timeout: seconds after which what is still missing counts as not done.
-    :param settle: seconds for which the segment's count must stand still before the members are read.
+    :param settle: seconds for which the segment's count must stand still before the members are read;
+        three times as long if it has not moved at all.
     :param interval: seconds between two looks.
     """
 
@@ -139,12 +140,16 @@ class Verification:
     def _settle(self, deadline: float) -> None:
         """Wait until the segment's count is what it must become, or stands still: some people are unknown."""
         expected = self.before + self.change.to_add - self.change.to_remove
-        count, since = self.store.count_members(self.segment_id), time.monotonic()
-        while count != expected and time.monotonic() < min(deadline, since + self.patience.settle):
-            time.sleep(self.patience.interval)
+        count, since = self.before, time.monotonic()
+        # As long as nothing has moved, it may be that no write shows yet, or that nobody is known.
+        still = 3 * self.patience.settle
+        while True:
             now = self.store.count_members(self.segment_id)
             if now != count:
-                count, since = now, time.monotonic()
+                count, since, still = now, time.monotonic(), self.patience.settle
+            if count == expected or time.monotonic() >= min(deadline, since + still):
+                return
+            time.sleep(self.patience.interval)
 
     def _look(self) -> _Found:
         path = self.directory / "members_after"

@@ -186,6 +186,27 @@ def test_an_empty_cohort_into_an_empty_segment_is_no_danger(sandbox, cohort, syn
     assert (report["identifiers"], report["segment_after"], report["match_rate"]) == (0, 0, None)
 
 
+@pytest.mark.parametrize("visible_after", [0.4, 1.5])
+def test_writes_that_show_late_are_waited_for(sandbox, cohort, sync, visible_after: float) -> None:
+    cohort("a", "b")
+    sync()
+    cohort("b", "c")
+    sandbox.configure(visible_after=visible_after)
+    report = sync()
+    assert members(sandbox) == {"b", "c"}
+    assert (report["added"], report["removed"], report["segment_after"]) == (1, 1, 2)
+
+
+def test_a_removal_that_never_shows_fails_and_says_how_many(sandbox, cohort, sync) -> None:
+    cohort("a", "b")
+    sync()
+    cohort("b")
+    sandbox.faults.add("drop", api="track", path="remove_customers", times=0)
+    with pytest.raises(exceptions.VerificationError, match="1 members could not be removed"):
+        sync()
+    assert [name for name, _ in writes(sandbox)].count("remove_customers") == 2
+
+
 def trip(sync, **parameters) -> exceptions.GuardTrippedError:
     with pytest.raises(exceptions.GuardTrippedError) as caught:
         sync(**parameters)
