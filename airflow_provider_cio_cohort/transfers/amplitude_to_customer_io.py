@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 MODES = ("mirror", "add_only")
 
+#: Seconds for which a deferred task stays deferred at least. A worker may report the end of the deferring
+#: process up to ``[workers] min_heartbeat_interval`` (5 s) late; Airflow 3.3 takes a task that runs again by
+#: then for one that was killed, and starts a second try beside it.
+SHORTEST_DEFERRAL = 7.0
+
 
 @dataclass(frozen=True)
 class _Run:
@@ -226,6 +231,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
                 request_id=request_id,
                 poll_interval=self.poll_interval,
                 deadline=deadline,
+                first_wait=max(self.poll_interval, SHORTEST_DEFERRAL),
             ),
             method_name="execute_complete",
             kwargs={"cohort_name": cohort_name},

@@ -25,16 +25,23 @@ class AmplitudeExportTrigger(BaseTrigger):
     :param poll_interval: seconds between two polls; spread by a tenth so that waiting syncs do not poll
         in step.
     :param deadline: when to give up, in epoch seconds; it stays where it is when the triggerer restarts.
+    :param first_wait: seconds before the first poll; whoever defers has asked just now.
     """
 
     def __init__(
-        self, amplitude_conn_id: str, request_id: str, poll_interval: float, deadline: float
+        self,
+        amplitude_conn_id: str,
+        request_id: str,
+        poll_interval: float,
+        deadline: float,
+        first_wait: float = 0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.amplitude_conn_id = amplitude_conn_id
         self.request_id = request_id
         self.poll_interval = poll_interval
         self.deadline = deadline
+        self.first_wait = first_wait
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments; no key is among them."""
@@ -45,6 +52,7 @@ class AmplitudeExportTrigger(BaseTrigger):
                 "request_id": self.request_id,
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
+                "first_wait": self.first_wait,
             },
         )
 
@@ -63,6 +71,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         from airflow_provider_cio_cohort.hooks.amplitude_async import open_status_client
 
         problem = ""
+        await asyncio.sleep(self.first_wait)
         async with open_status_client(self.amplitude_conn_id) as client:
             while True:
                 try:

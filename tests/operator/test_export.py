@@ -170,8 +170,9 @@ def test_a_deferral_carries_no_key(sandbox, cohort, store) -> None:
     with pytest.raises(TaskDeferred) as caught:
         operator(poll_interval=7).execute({"task_state_store": store})
     _, arguments = caught.value.trigger.serialize()
-    assert set(arguments) == {"amplitude_conn_id", "request_id", "poll_interval", "deadline"}
+    assert set(arguments) == {"amplitude_conn_id", "request_id", "poll_interval", "deadline", "first_wait"}
     assert (arguments["amplitude_conn_id"], arguments["poll_interval"]) == ("amplitude_default", 7)
+    assert arguments["first_wait"] >= 7
 
 
 def event_of(trigger: AmplitudeExportTrigger) -> dict:
