@@ -18,7 +18,10 @@ from airflow_provider_cio_cohort.exceptions import (
     ExportNotReadyError,
     PermanentError,
 )
+from airflow_provider_cio_cohort.sync.engine import MODES, Options, SegmentSync
+from airflow_provider_cio_cohort.sync.guards import Limits
 from airflow_provider_cio_cohort.sync.identifiers import ID_TYPES
+from airflow_provider_cio_cohort.sync.verify import Patience
 from airflow_provider_cio_cohort.transfers import parameters
 from airflow_provider_cio_cohort.transfers.export_state import ExportState
 from airflow_provider_cio_cohort.transfers.ownership import describe
@@ -28,10 +31,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-    from airflow_provider_cio_cohort.sync.engine import Options
     from airflow_provider_cio_cohort.transfers.endpoints import SegmentChoice
-
-MODES = ("mirror", "add_only")
 
 #: Seconds for which a deferred task stays deferred at least. A worker may report the end of the deferring
 #: process up to ``[workers] min_heartbeat_interval`` (5 s) late; Airflow 3.3 takes a task that runs again by
@@ -269,7 +269,6 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self, run: _Run, export: ExportState, request_id: str, cohort_name: str | None
     ) -> dict[str, Any]:
         from airflow_provider_cio_cohort.sync.cohort_file import read_property
-        from airflow_provider_cio_cohort.sync.engine import SegmentSync
 
         with TemporaryDirectory(prefix="cio-cohort-") as name:
             directory = Path(name)
@@ -286,9 +285,6 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
 
     def _options(self, run: _Run) -> Options:
         from airflow_provider_cio_cohort.hooks.policy import settings
-        from airflow_provider_cio_cohort.sync.engine import Options
-        from airflow_provider_cio_cohort.sync.guards import Limits
-        from airflow_provider_cio_cohort.sync.verify import Patience
 
         return Options(
             cohort_id=run.cohort_id,
