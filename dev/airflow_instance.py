@@ -188,7 +188,7 @@ class AirflowInstance:
         for _ in range(20):
             answer = self.request(method, f"/api/v2/{path}", body, **params)
             # SQLite has one writer: who meets another one is told to come again, and nothing was changed.
-            if answer.status_code != 500 or "Database error" not in answer.text:
+            if answer.status_code not in (500, 503) or "Database" not in answer.text:
                 break
             time.sleep(0.5)
         if answer.status_code >= 400:

@@ -54,9 +54,8 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
     """
     Make a Customer.io segment equal to an Amplitude cohort, and return a report of counts.
 
-    Checks keys, regions, cohort and segment before it spends an export; compares the cohort with the
-    segment's real members; refuses a dangerous removal before the first write; sends only the difference;
-    reads the segment back. A retry continues the same export.
+    Checks keys, regions, cohort and segment before it spends an export; compares the cohort with the real
+    members; refuses a dangerous removal before the first write; sends only the difference; reads it back.
 
     :param cohort_id: the Amplitude cohort, such as ``a1b2c3d``: the last part of its address. (templated)
     :param segment_name: the Customer.io segment; one that does not exist is created as a manual segment.
