@@ -182,8 +182,8 @@ class VendorHook(HttpHook):
             error = api.judge(answer, what, json_expected=json_expected)
             if error is None:
                 return answer
-            if pacer and answer.status == 429 and answer.retry_after:
-                pacer.hold(min(answer.retry_after, self.policy.retry_budget))
+            if pacer and answer.status == 429 and (answer.retry_after or 0) <= self.policy.retry_budget:
+                pacer.hold(answer.retry_after or 0)  # a longer wait is for the task's retry, not for a thread
             raise error
 
         return self.retried(once, idempotent=idempotent)

@@ -53,7 +53,7 @@ class Membership:
             payload = self.hook.of_segment("GET", self.segment_id, "/membership", what, params=params)
             for person in payload.get("identifiers") or []:
                 # ``ids`` beside it is of no use: it holds an empty string for a person without an id.
-                yield SegmentMember(_text(person, "id"), _text(person, "email"), _text(person, "cio_id"))
+                yield _member(person)
             before, start, first = start, payload.get("next") or "", False
             if start and start == before:
                 raise VendorUnavailableError(f"Customer.io's App API repeats a page while {what}.")
@@ -105,6 +105,8 @@ class Membership:
         return RequestRejectedError(words, error.status)
 
 
-def _text(person: dict[str, Any], identifier: str) -> str | None:
-    value = person.get(identifier)
-    return None if value is None or value == "" else str(value)
+def _member(person: Any) -> SegmentMember:
+    if not isinstance(person, dict):
+        raise VendorUnavailableError("Customer.io's App API answered with a member that has no identifiers.")
+    values = (person.get(identifier) for identifier in SegmentMember._fields)
+    return SegmentMember(*(None if value is None or value == "" else str(value) for value in values))
