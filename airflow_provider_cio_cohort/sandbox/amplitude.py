@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 Row = Mapping[str, str]
+#: Requests of one project that are served at once.
+CONCURRENT = 5
 
 
 @dataclass
@@ -118,6 +121,7 @@ class Project:
         self.links: dict[str, tuple[Job, float]] = {}
         self.used = 0
         self.in_flight = 0
+        self._accessed: Counter[str] = Counter()
         self._requested: deque[float] = deque()
         self._numbers = itertools.count(secrets.randbelow(10**6) + 10**6)
 
@@ -134,26 +138,46 @@ class Project:
         self.cohorts[id] = cohort
         return cohort
 
-    def request(self, cohort_id: str, properties: list[str]) -> Job:
+    @contextmanager
+    def serving(self, cohort_id: str) -> Iterator[None]:
+        """
+        Count a request for as long as it is served.
+
+        :param cohort_id: the cohort that it is about; empty for none.
+        :raises RefusedError: if too many others are being served, or one about the same cohort.
+        """
+        if self.settings.limits and self.in_flight >= CONCURRENT:
+            raise RefusedError(429, f"Too Many Requests: Exceeded {CONCURRENT} concurrent requests")
+        if self.settings.limits and cohort_id and self._accessed[cohort_id]:
+            raise RefusedError(429, "Too Many Requests: Exceeded concurrent access to one cohort")
+        self.in_flight += 1
+        self._accessed[cohort_id] += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            self._accessed[cohort_id] -= 1
+
+    def request(self, cohort_id: str, properties: list[str] | None) -> Job:
         """
         Start an export; costs one of the month's.
 
         :param cohort_id: the cohort.
-        :param properties: the properties that were asked for.
+        :param properties: the properties that were asked for; ``None`` for all that there are.
         :raises RefusedError: if a limit forbids it, or there is no such cohort.
         """
         cohort = self.cohorts.get(cohort_id)
         if cohort is None or (cohort.archived and not self.settings.archived_can_export):
             raise RefusedError(404, "")
         if self.settings.limits:
-            self._check_limits(cohort_id)
+            self._check_limits(cohort)
         now = time.monotonic()
         self._requested.append(now)
         self.used += 1
         job = Job(
             id=str(next(self._numbers)),
             cohort_id=cohort_id,
-            properties=properties,
+            properties=_all_properties(cohort.rows) if properties is None else properties,
             rows=list(cohort.rows),
             requested_at=now,
             ready_at=now + self.settings.export_seconds,
@@ -161,13 +185,15 @@ class Project:
         self.jobs[job.id] = job
         return job
 
-    def _check_limits(self, cohort_id: str) -> None:
+    def _check_limits(self, cohort: Cohort) -> None:
         """
         Refuse what goes beyond Amplitude's limits.
 
         "4 in parallel a minute" is read as: no more than four exports that were requested in the last
         minute may be under way at once.
         """
+        if len(cohort.rows) > self.settings.export_members:
+            raise RefusedError(400, f"Cohort exceeds {self.settings.export_members} members")
         now = time.monotonic()
         while self._requested and now - self._requested[0] > 600:
             self._requested.popleft()
@@ -176,7 +202,7 @@ class Project:
             raise RefusedError(429, "Too Many Requests: Exceeded the monthly limit of cohort downloads")
         if len(self._requested) >= 60:
             raise RefusedError(429, "Too Many Requests: Exceeded 60 requests in 10 minutes")
-        if any(job.cohort_id == cohort_id for job in under_way):
+        if any(job.cohort_id == cohort.id for job in under_way):
             raise RefusedError(429, "Too Many Requests: Exceeded concurrent access to one cohort")
         if sum(1 for job in under_way if now - job.requested_at < 60) >= 4:
             raise RefusedError(429, "Too Many Requests: Exceeded 4 parallel requests a minute")
@@ -194,3 +220,8 @@ class Project:
         signature = secrets.token_hex(32)
         self.links[signature] = (job, time.monotonic() + self.settings.signed_url_seconds)
         return signature
+
+
+def _all_properties(rows: Iterable[Row]) -> list[str]:
+    names = {name: None for row in rows for name in row}  # a dict keeps the order
+    return [name for name in names if name not in ("amplitude_id", "user_id")]

@@ -1,7 +1,9 @@
 """
 Amplitude's cohort API and the storage of its exports, over HTTP.
 
-Facts: Amplitude's "Behavioral Cohorts API" reference, and recorded answers where it is silent.
+Facts: Amplitude's "Behavioral Cohorts API" reference, and recorded answers where it is silent. Where they
+leave a choice: a plan without the API is a 403, an unknown export's status a 400, a cohort of too many
+members a 400 that costs nothing, and of the rate "60 in 10 minutes" only the first step uses anything up.
 """
 
 from __future__ import annotations
@@ -13,13 +15,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler as Served
 
 from airflow_provider_cio_cohort.sandbox.amplitude import Cohort, Job, Project, RefusedError
 from airflow_provider_cio_cohort.sandbox.export_csv import export_file
+from airflow_provider_cio_cohort.sandbox.faults import Fault
 from airflow_provider_cio_cohort.sandbox.serving import FAULT, basic_credentials, storage_error
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 Handler = Callable[[web.Request, Project], Awaitable[web.StreamResponse]]
+Wanted = list[str] | None
 
 
 class AmplitudeApi:
@@ -48,6 +53,23 @@ class AmplitudeApi:
         app.router.add_get("/api/5/cohorts/request-status/{request_id}", self._known(self.status))
         app.router.add_get("/api/5/cohorts/request/{request_id}/file", self._known(self.file))
 
+    @web.middleware
+    async def limit(self, request: web.Request, handler: Served) -> web.StreamResponse:
+        """
+        Refuse one concurrent request too many, however long the others take.
+
+        A middleware, for slow answers are made slow around the handlers.
+        """
+        project = self.projects.get(basic_credentials(request)[0])
+        if project is None:
+            return await handler(request)
+        job = project.jobs.get(request.match_info.get("request_id", ""))
+        try:
+            with project.serving(job.cohort_id if job else request.match_info.get("cohort_id", "")):
+                return await handler(request)
+        except RefusedError as error:
+            return refused(error.status, error.details)
+
     def _known(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def checked(request: web.Request) -> web.StreamResponse:
             key, secret = basic_credentials(request)
@@ -60,17 +82,12 @@ class AmplitudeApi:
                 return refused(
                     403, "Your plan does not include the Behavioral Cohorts API. Upgrade to Growth."
                 )
-            if self.settings.limits and project.in_flight >= 5:
-                return refused(429, "Too Many Requests: Exceeded 5 concurrent requests")
-            project.in_flight += 1
             try:
                 return await handler(request, project)
             except RefusedError as error:
                 if error.status == 404:
                     return web.Response(status=404, text="404: Not Found")
                 return refused(error.status, error.details)
-            finally:
-                project.in_flight -= 1
 
         return checked
 
@@ -91,13 +108,11 @@ class AmplitudeApi:
 
     async def request(self, request: web.Request, project: Project) -> web.Response:
         """Start an export; each call costs one of the month's."""
-        properties = request.query.getall("propKeys", []) if request.query.get("props") == "1" else []
+        properties: Wanted = request.query.getall("propKeys", None)
+        if request.query.get("props") != "1":
+            properties = []
         job = project.request(request.match_info["cohort_id"], properties)
-        fault = request.get(FAULT)
-        if fault and fault.action == "job_stuck":
-            job.ready_at = float("inf")
-        if fault and fault.action == "job_failed":
-            job.failed = True
+        _spoil(job, request.get(FAULT))
         return web.json_response({"request_id": job.id, "cohort_id": job.cohort_id}, status=202)
 
     async def status(self, request: web.Request, project: Project) -> web.Response:
@@ -106,6 +121,7 @@ class AmplitudeApi:
         if job is None:
             details = f"No job exists with request_id: {request.match_info['request_id']}"
             return web.json_response({"details": details}, status=400)
+        _spoil(job, request.get(FAULT))
         text = self.settings.completed_text if job.finished else "JOB INPROGRESS"
         if job.failed:
             text = "JOB FAILED"
@@ -119,7 +135,10 @@ class AmplitudeApi:
             return web.json_response({"details": "Cohort download not found"}, status=404)
         if len(job.rows) <= self.settings.inline_rows:
             return await file_response(job, self.settings)
-        query = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=60&X-Amz-Signature={project.sign(job)}"
+        expires = round(self.settings.signed_url_seconds)
+        query = (
+            f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires={expires}&X-Amz-Signature={project.sign(job)}"
+        )
         location = f"{self.urls['storage']}/exports/{job.id}.csv?{query}"
         return web.Response(status=302, headers={"Location": location})
 
@@ -162,6 +181,13 @@ async def file_response(job: Job, settings: Settings) -> web.Response:
     if settings.compressed and settings.encoding_header:
         headers["Content-Encoding"] = "gzip"
     return web.Response(body=job.file, headers=headers)
+
+
+def _spoil(job: Job, fault: Fault | None) -> None:
+    if fault and fault.action == "job_stuck":
+        job.ready_at = float("inf")
+    if fault and fault.action == "job_failed":
+        job.failed = True
 
 
 def refused(status: int, details: str) -> web.Response:

@@ -119,7 +119,13 @@ def state_of(sandbox: Sandbox) -> dict[str, Any]:
                 "used": project.used,
                 "limit": sandbox.settings.exports_a_month,
                 "cohorts": [
-                    {"id": c.id, "name": c.name, "size": c.size, "archived": c.archived}
+                    {
+                        "id": c.id,
+                        "name": c.name,
+                        "size": c.size,
+                        "archived": c.archived,
+                        "group": c.group,
+                    }
                     for c in project.cohorts.values()
                 ],
             }

@@ -76,7 +76,8 @@ class Segment:
 
     def remove(self, people: Iterable[Person]) -> None:
         """Remove people; those who are not in it do not matter."""
-        self._change(False, list(people))
+        needs_id = self.settings.removal_needs_id
+        self._change(False, [person for person in people if person.id is not None or not needs_id])
 
     def _change(self, joins: bool, people: list[Person]) -> None:
         if self.settings.visible_after:
@@ -126,13 +127,19 @@ class Workspace:
 
     def add_person(self, id: str | None = None, email: str | None = None) -> Person:
         """
-        Add a person, or return the one who has this id.
+        Add a person, or return the one who has this id, or this address and no other id.
 
         :param id: an identifier, or ``None``.
         :param email: an e-mail address, or ``None``.
+        :raises ValueError: if the address identifies another person: two cannot have it then.
         """
         if id is not None and id in self._by_id:
             return self._by_id[id]
+        namesake = self.look_up([email], "email") if email is not None else []
+        if namesake and id is None:
+            return namesake[0]
+        if namesake:
+            raise ValueError("another person has this e-mail address")
         person = Person(id, email, f"{0xA30000000000 + len(self.people):x}")
         self.people[person.cio_id] = person
         if id is not None:
@@ -176,10 +183,29 @@ class Workspace:
         if id_type == "id":
             found = (self._by_id.get(v) for v in values if len(v.encode("utf-8", "replace")) <= MAX_ID_BYTES)
         elif id_type == "email":
-            found = (self._by_email.get(value.lower()) for value in values)
+            emails = self._by_email if self.settings.email_identifies else {}
+            found = (emails.get(value.lower()) for value in values)
         else:
-            found = (self.people.get(value.removeprefix("cio_")) for value in values)
+            prefix = "cio_" if self.settings.cio_prefix else ""
+            found = (self.people.get(v.removeprefix(prefix)) for v in values if v.startswith(prefix))
         return [person for person in found if person is not None]
+
+    def with_email(self, email: str) -> list[Person]:
+        """
+        Return everybody who has an e-mail address, whether it identifies people or not.
+
+        :param email: the address; case does not count.
+        """
+        return [p for p in self.people.values() if p.email and p.email.lower() == email.lower()]
+
+    def segment(self, number: str) -> Segment | None:
+        """
+        Return a segment.
+
+        :param number: its id, as it stands in a path.
+        """
+        usable = number.isascii() and number.isdigit() and len(number) < 19
+        return self.segments.get(int(number)) if usable else None
 
     def app_is_busy(self) -> bool:
         """Count a call of the App API and say whether it is one too many in this second."""

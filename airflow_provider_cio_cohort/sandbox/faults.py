@@ -19,7 +19,7 @@ INSTEAD = (
     "redirect",
     "expire_link",
 )
-#: Done to the answer after the request was served.
+#: Done to the answer after the request was served; what has no body (a redirect) has nothing to cut.
 AFTERWARDS = (
     "reset_after",
     "stall_after",
@@ -46,7 +46,8 @@ class Fault:
     :param path: a regular expression that matches somewhere in the path; empty for any.
     :param times: how many requests it meets; 0 for all from now on.
     :param after: how many requests it lets pass first.
-    :param status: the HTTP status of ``status``, ``html``, ``empty``, ``broken_json`` and ``redirect``.
+    :param status: the HTTP status of ``status``, ``html``, ``empty``, ``broken_json``, and of ``redirect``
+        where it is one of a redirect.
     :param headers: further headers of the answer.
     :param body: the JSON body of ``status``.
     :param seconds: how long ``delay`` and the two stalls wait.

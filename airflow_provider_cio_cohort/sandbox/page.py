@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -14,8 +14,15 @@ p { margin: .25rem 0; opacity: .8; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .35rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { background: var(--soft); font-weight: 600; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
+td { overflow-wrap: anywhere; }
+.short { width: 5rem; overflow-wrap: normal; }
+.number { width: 5rem; overflow-wrap: normal; text-align: right; font-variant-numeric: tabular-nums; }
+.name { width: 18rem; }
 """
+#: The classes of the columns that have one.
+CLASSES = {"id": "short", "type": "short", "members": "number", "size": "number", "name": "name"}
+#: The vendors' APIs, so that those without a request show as well.
+APIS = ("amplitude", "storage", "track", "app")
 
 
 def render(state: dict[str, Any]) -> str:
@@ -33,15 +40,15 @@ def render(state: dict[str, Any]) -> str:
         (
             c["id"],
             c["name"],
-            "unknown" if c["size"] is None else c["size"],
-            "archived" if c["archived"] else "",
+            "" if c["size"] is None else c["size"],
+            ", ".join(_remarks(c)),
         )
         for project in state["projects"]
         for c in project["cohorts"]
     ]
     quota = ", ".join(f"{p['used']} of {p['limit']} exports used" for p in state["projects"])
     people = ", ".join(f"{w['people']:,} people" for w in state["workspaces"])
-    requests = sorted(state["requests"].items())
+    requests = ", ".join(f"{state['requests'].get(api, 0):,} {api}" for api in APIS)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sandbox: Amplitude and Customer.io</title>
 <meta http-equiv="refresh" content="3"><meta name="viewport" content="width=device-width">
@@ -51,19 +58,30 @@ def render(state: dict[str, Any]) -> str:
 <h2>Customer.io segments</h2><p>{people}</p>
 {_table(("id", "name", "type", "members", "description"), segments)}
 <h2>Amplitude cohorts</h2><p>{quota} this month</p>
-{_table(("id", "name", "size", ""), cohorts)}
-<h2>Requests so far</h2>
-{_table(("API", "requests"), requests)}
+{_table(("id", "name", "size", "remark"), cohorts)}
+<h2>Requests so far</h2><p>{requests}</p>
 </body></html>"""
 
 
-def _table(titles: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+def _remarks(cohort: dict[str, Any]) -> Iterable[str]:
+    if cohort["archived"]:
+        yield "archived"
+    if cohort["group"] != "User":
+        yield f"of groups: {cohort['group']}"
+    if cohort["size"] is None:
+        yield "never computed"
+
+
+def _table(titles: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    classes = [CLASSES.get(title, "") for title in titles]
+    head = "".join(_cell("th", title, kind) for title, kind in zip(titles, classes, strict=True))
+    body = "".join(
+        f"<tr>{''.join(_cell('td', value, kind) for value, kind in zip(row, classes, strict=True))}</tr>"
+        for row in rows
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, int):
-        return f'<td class="number">{value:,}</td>'
-    return f"<td>{escape(str(value))}</td>"
+def _cell(tag: str, value: object, kind: str) -> str:
+    text = f"{value:,}" if kind == "number" and isinstance(value, int) else str(value)
+    return f'<{tag} class="{kind}">{escape(text)}</{tag}>'

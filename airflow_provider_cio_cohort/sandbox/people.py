@@ -123,6 +123,7 @@ def populate(project: Project, workspace: Workspace, count: int, seed: int) -> N
     project.add_cohort(id="mty3d8k", name="Nobody yet", rows=[])
     some = [person for number, person in enumerate(workspace.people.values()) if number % 50 == 0]
     workspace.add_segment("Newsletter, hand-picked", "Made by hand.", members=some)
-    workspace.add_segment("All with an e-mail address", "Customer.io computes it.", "dynamic", some)
+    reachable = [person for person in workspace.people.values() if person.email]
+    workspace.add_segment("All with an e-mail address", "Customer.io computes it.", "dynamic", reachable)
     for _ in range(2):
         workspace.add_segment("Beta testers", "There are two of this name.")

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import socket
 import threading
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -13,17 +14,19 @@ from aiohttp import web
 
 from airflow_provider_cio_cohort.sandbox.amplitude import Project
 from airflow_provider_cio_cohort.sandbox.amplitude_api import AmplitudeApi, StorageApi
+from airflow_provider_cio_cohort.sandbox.app_api import AppApi
 from airflow_provider_cio_cohort.sandbox.control import ControlApi
 from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
-from airflow_provider_cio_cohort.sandbox.customer_io_api import AppApi, TrackApi
 from airflow_provider_cio_cohort.sandbox.faults import Faults
 from airflow_provider_cio_cohort.sandbox.people import populate
 from airflow_provider_cio_cohort.sandbox.records import Journal, Record
 from airflow_provider_cio_cohort.sandbox.serving import vendor_app
 from airflow_provider_cio_cohort.sandbox.settings import Settings
+from airflow_provider_cio_cohort.sandbox.track_api import TrackApi
 
 #: What listens, in the order of the ports.
 SERVERS = ("control", "amplitude_us", "amplitude_eu", "storage", "track_us", "track_eu", "app_us", "app_eu")
+MAX_PORT = 65_536
 API_KEY = "sandbox-amplitude-api-key"
 SECRET_KEY = "sandbox-amplitude-secret-key"  # noqa: S105
 SITE_ID = "sandbox-site-id"
@@ -40,7 +43,8 @@ class Sandbox:
     :param port: the first of eight ports in a row; 0 for any free ones.
     :param host: a loopback address.
     :param settings: see :class:`.settings.Settings`.
-    :raises ValueError: if ``host`` is not on this machine: the sandbox is no server for others.
+    :raises ValueError: if ``host`` is not on this machine (the sandbox is no server for others), or
+        ``port`` leaves no room for all eight.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class Sandbox:
     ) -> None:
         if not ipaddress.ip_address(host).is_loopback:
             raise ValueError(f"The sandbox serves loopback addresses only, not {host}.")
+        if not 0 <= port <= MAX_PORT - len(SERVERS):
+            raise ValueError(f"There are no {len(SERVERS)} ports from {port} on.")
         self.host = host
         self.port = port
         self.settings = Settings()
@@ -159,9 +165,12 @@ class Sandbox:
         self._loop.close()
 
     async def _start(self) -> None:
-        sockets = [self._listen(place) for place in range(len(SERVERS))]
+        with ExitStack() as opened:  # closes them all where one of them cannot be had
+            sockets = [opened.enter_context(self._listen(place)) for place in range(len(SERVERS))]
+            opened.pop_all()
+        host = f"[{self.host}]" if ":" in self.host else self.host
         for name, each in zip(SERVERS, sockets, strict=True):
-            self.urls[name] = f"http://{self.host}:{each.getsockname()[1]}"
+            self.urls[name] = f"http://{host}:{each.getsockname()[1]}"
         for name, each in zip(SERVERS, sockets, strict=True):
             runner = web.AppRunner(self._app(name), access_log=None, shutdown_timeout=0.1)
             await runner.setup()
@@ -171,7 +180,8 @@ class Sandbox:
     def _listen(self, place: int) -> socket.socket:
         port = self.port + place if self.port else 0
         try:
-            return socket.create_server((self.host, port), backlog=512)
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            return socket.create_server((self.host, port), family=family, backlog=512)
         except OSError as error:
             raise OSError(f"The sandbox cannot listen on {self.host}:{port}: {error.strerror}.") from error
 
@@ -183,7 +193,6 @@ class Sandbox:
         if name == "control":
             return ControlApi(self).app()
         api, _, region = name.partition("_")
-        app = vendor_app(api, self.settings, self.faults, self.journal)
         other = f"app_{'eu' if region == 'us' else 'us'}"
         served: AmplitudeApi | StorageApi | TrackApi | AppApi
         if api == "amplitude":
@@ -194,5 +203,7 @@ class Sandbox:
             served = TrackApi(region, self.workspaces, self.settings)
         else:
             served = AppApi(region, self.workspaces, self.settings, lambda: self.urls[other])
+        between = [served.limit] if isinstance(served, AmplitudeApi) else []
+        app = vendor_app(api, self.settings, self.faults, self.journal, *between)
         served.add_routes(app)
         return app

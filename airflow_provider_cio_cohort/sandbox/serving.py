@@ -9,21 +9,24 @@ import gzip
 import json
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+import time
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from airflow_provider_cio_cohort.sandbox.faults import AFTERWARDS, JOBS, Fault, Faults
 from airflow_provider_cio_cohort.sandbox.records import Journal, Record
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 HTML = "<html><head><title>Error</title></head><body><h1>Something is wrong</h1></body></html>"
 FAULT = web.RequestKey("fault", Fault)
+BROKEN = web.RequestKey("broken", bool)
 
 
-def vendor_app(api: str, settings: Settings, faults: Faults, journal: Journal) -> web.Application:
+def vendor_app(
+    api: str, settings: Settings, faults: Faults, journal: Journal, *between: Middleware
+) -> web.Application:
     """
     Return an application whose requests are delayed, broken and remembered as they should be.
 
@@ -31,21 +34,26 @@ def vendor_app(api: str, settings: Settings, faults: Faults, journal: Journal) -
     :param settings: how the sandbox behaves.
     :param faults: what is to go wrong.
     :param journal: where the requests are remembered.
+    :param between: middlewares that see each request before anything delays or breaks it.
     """
 
     @web.middleware
-    async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def remember(request: web.Request, handler: Handler) -> web.StreamResponse:
         body = await request.read()
+        response = await handler(request)
+        journal.add(_record(api, request, body, response))
+        return response
+
+    @web.middleware
+    async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
         if settings.latency_ms:
             await asyncio.sleep(settings.latency_ms / 1000)
         fault = faults.take(api, request.method, request.path)
         if fault:
             request[FAULT] = fault
-        response = await _serve(request, handler, fault)
-        journal.add(_record(api, request, body, response))
-        return response or web.Response()
+        return await _serve(request, handler, fault) or web.Response()
 
-    return web.Application(middlewares=[serve], client_max_size=64 * 2**20)
+    return web.Application(middlewares=[remember, *between, serve], client_max_size=64 * 2**20)
 
 
 async def _serve(request: web.Request, handler: Handler, fault: Fault | None) -> web.StreamResponse | None:
@@ -55,7 +63,8 @@ async def _serve(request: web.Request, handler: Handler, fault: Fault | None) ->
     try:
         response: web.StreamResponse = await handler(request)
     except web.HTTPException as error:
-        response = error
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        response = web.Response(status=error.status, text=error.text, headers=headers)
     if fault and fault.action in AFTERWARDS:
         return await _afterwards(request, response, fault)
     return response
@@ -67,14 +76,14 @@ async def _instead(request: web.Request, fault: Fault) -> web.StreamResponse | N
         reset(request)
         return None
     if action == "stall":
-        await asyncio.sleep(fault.seconds)
+        await _wait(request, fault.seconds)
         reset(request)
         return None
     if action == "drop":
         return web.json_response({})
     if action == "redirect":
         headers.setdefault("Location", "http://127.0.0.1:9/elsewhere")
-        return web.Response(status=302, headers=headers)
+        return web.Response(status=fault.status if 300 <= fault.status < 400 else 302, headers=headers)
     if action == "expire_link":
         return storage_error(403, "AccessDenied", "Request has expired")
     if action == "html":
@@ -95,7 +104,7 @@ async def _afterwards(
         reset(request)
         return None
     if fault.action in ("stall_after", "delay"):
-        await asyncio.sleep(fault.seconds)
+        await _wait(request, fault.seconds)
         if fault.action == "delay":
             return response
         reset(request)
@@ -109,6 +118,13 @@ async def _afterwards(
         return None
     response.body = _shortened(response.body, fault)
     return response
+
+
+async def _wait(request: web.Request, seconds: float) -> None:
+    """Wait, but no longer than the client does: whoever has gone is not being served any more."""
+    until = time.monotonic() + seconds
+    while request.transport is not None and (left := until - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, 0.05))
 
 
 def _with_other_json(response: web.Response, action: str) -> web.Response:
@@ -148,13 +164,25 @@ def _shortened(body: bytes, fault: Fault) -> bytes:
     if fault.action == "cut_trailer":
         return body[:-8]
     packed = body.startswith(b"\x1f\x8b")
-    lines = (gzip.decompress(body) if packed else body).splitlines(keepends=True)
-    text = b"".join(lines[: max(1, int(len(lines) * fault.keep))])
+    rows = _rows(gzip.decompress(body) if packed else body)
+    text = b"".join(rows[: max(1, int(len(rows) * fault.keep))])
     return gzip.compress(text) if packed else text
+
+
+def _rows(text: bytes) -> list[bytes]:
+    """Split CSV into its rows; a quoted value may hold line breaks."""
+    rows, row = [], b""
+    for line in text.splitlines(keepends=True):
+        row += line
+        if row.count(b'"') % 2 == 0:
+            rows.append(row)
+            row = b""
+    return rows
 
 
 def reset(request: web.Request) -> None:
     """Break the connection so that the client sees a reset."""
+    request[BROKEN] = True
     transport = request.transport
     if transport is None:
         return
@@ -181,7 +209,7 @@ def basic_credentials(request: web.Request) -> tuple[str, str]:
     return (key, secret) if kind == "Basic" else ("", "")
 
 
-def _record(api: str, request: web.Request, body: bytes, response: web.StreamResponse | None) -> Record:
+def _record(api: str, request: web.Request, body: bytes, response: web.StreamResponse) -> Record:
     ids = 0
     if body.startswith(b"{"):
         try:
@@ -194,7 +222,7 @@ def _record(api: str, request: web.Request, body: bytes, response: web.StreamRes
         method=request.method,
         path=request.path,
         query={name: request.query.getall(name) for name in request.query},
-        status=response.status if response is not None else 0,
+        status=0 if request.get(BROKEN) else response.status,
         ids=ids,
         headers=dict(request.headers),
     )

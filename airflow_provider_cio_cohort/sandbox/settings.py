@@ -25,12 +25,16 @@ class Settings:
     :param completed_text: how a finished export is called; ``JOB_COMPLETED`` has been seen as well.
     :param limits: whether Amplitude's limits are enforced.
     :param exports_a_month: Amplitude's quota.
+    :param export_members: members that a cohort may have to be exported.
     :param archived_can_export: what becomes of an archived cohort is not documented; here it is a 404.
     :param visible_after: seconds until a change of a membership shows in a read.
     :param app_per_second: requests a second that the App API takes; 0 for any number.
     :param track_per_second: requests a second that the Track API takes; 0 for any number.
     :param track_drops: answer too many Track requests with 200 and do nothing, instead of 429.
     :param retry_after: whether a 429 of the Track API says how long to wait.
+    :param unique_names: whether a second segment of one name is refused.
+    :param cio_prefix: whether a ``cio_id`` needs the prefix ``cio_`` in a write, or must not have it.
+    :param removal_needs_id: whether people without an ``id`` stay when they are removed, without a word.
     :param null_when_empty: whether an empty list is ``null``.
     :param email_identifies: whether the workspace uses e-mail addresses as identifiers.
     """
@@ -50,12 +54,16 @@ class Settings:
     completed_text: str = "JOB COMPLETED"
     limits: bool = True
     exports_a_month: int = 500
+    export_members: int = 2_000_000
     archived_can_export: bool = False
     visible_after: float = 0
     app_per_second: int = 10
     track_per_second: int = 0
     track_drops: bool = False
     retry_after: bool = True
+    unique_names: bool = False
+    cio_prefix: bool = False
+    removal_needs_id: bool = False
     null_when_empty: bool = True
     email_identifies: bool = True
 

@@ -1,0 +1,108 @@
+"""
+Customer.io's Track API, over HTTP.
+
+Facts: Customer.io's OpenAPI descriptions, and answers recorded by its SDKs' tests. Where they leave a
+choice: a missing segment is a 404, a data-driven one a 400, and the wrong region's host a 401.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+
+from airflow_provider_cio_cohort.sandbox.customer_io import Person, Segment, Workspace
+from airflow_provider_cio_cohort.sandbox.serving import basic_credentials
+from airflow_provider_cio_cohort.sandbox.settings import Settings
+
+ID_TYPES = ("id", "email", "cio_id")
+MAX_IDS = 1000
+
+
+class TrackApi:
+    """
+    Serves the Track API of one region.
+
+    :param region: ``us`` or ``eu``.
+    :param workspaces: all workspaces.
+    :param settings: how the sandbox behaves.
+    """
+
+    def __init__(self, region: str, workspaces: Sequence[Workspace], settings: Settings) -> None:
+        self.region = region
+        self.workspaces = workspaces
+        self.settings = settings
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add the API's routes to ``app``."""
+        app.router.add_get("/auth", self.auth)
+        app.router.add_get("/api/v1/accounts/region", self.account_region)
+        app.router.add_post("/api/v1/segments/{id}/add_customers", self.add)
+        app.router.add_post("/api/v1/segments/{id}/remove_customers", self.remove)
+
+    async def auth(self, request: web.Request) -> web.Response:
+        """Answer 200 to anything, as it really does."""
+        return web.json_response({"meta": {"message": "nice credentials."}})
+
+    async def account_region(self, request: web.Request) -> web.Response:
+        """Tell where the account lives, on either host."""
+        workspace = self._workspace(request)
+        if workspace is None:
+            return track_error(401, "Unauthorized request")
+        host = {"us": "track.customer.io", "eu": "track-eu.customer.io"}[workspace.region]
+        return web.json_response(
+            {"url": host, "region": workspace.region, "environment_id": workspace.environment_id}
+        )
+
+    async def add(self, request: web.Request) -> web.Response:
+        """Add people to a manual segment."""
+        return await self._change(request, Segment.add)
+
+    async def remove(self, request: web.Request) -> web.Response:
+        """Remove people from a manual segment."""
+        return await self._change(request, Segment.remove)
+
+    async def _change(
+        self, request: web.Request, change: Callable[[Segment, list[Person]], None]
+    ) -> web.Response:
+        workspace = self._workspace(request)
+        if workspace is None or workspace.region != self.region:
+            return track_error(401, "Unauthorized request")
+        if workspace.track_is_busy():
+            if self.settings.track_drops:
+                return web.json_response({})
+            headers = {"Retry-After": "1"} if self.settings.retry_after else {}
+            return web.json_response({"meta": {"error": "too many requests"}}, status=429, headers=headers)
+        segment = workspace.segment(request.match_info["id"])
+        if segment is None:
+            return track_error(404, "segment not found")
+        if segment.type != "manual":
+            return web.json_response({"meta": {"errors": ["segment is not a manual segment"]}}, status=400)
+        id_type = request.query.get("id_type", "id")
+        if id_type not in ID_TYPES:
+            return track_error(400, f"invalid id_type {id_type}")
+        ids = await _ids(request)
+        if ids is None:
+            return web.json_response(
+                {"meta": {"errors": [f"ids must be 1 to {MAX_IDS} strings"]}}, status=400
+            )
+        change(segment, workspace.look_up(ids, id_type))
+        return web.json_response({})
+
+    def _workspace(self, request: web.Request) -> Workspace | None:
+        site_id, key = basic_credentials(request)
+        return next((w for w in self.workspaces if (w.site_id, w.tracking_key) == (site_id, key)), None)
+
+
+def track_error(status: int, text: str) -> web.Response:
+    """Return a refusal of the Track API."""
+    return web.json_response({"meta": {"error": text}}, status=status)
+
+
+async def _ids(request: web.Request) -> list[str] | None:
+    try:
+        ids = (await request.json())["ids"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    usable = isinstance(ids, list) and 1 <= len(ids) <= MAX_IDS and all(isinstance(i, str) for i in ids)
+    return ids if usable else None

@@ -1,0 +1,141 @@
+"""The files that the double of Amplitude hands out, and where."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+
+import pytest
+import requests
+
+from airflow_provider_cio_cohort.sandbox.server import API_KEY, SECRET_KEY
+
+REQUEST = "/api/5/cohorts/request"
+
+
+def lines(answer: requests.Response) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(answer.content.decode(), newline="")))
+
+
+# ---- where the file is
+
+
+def test_a_small_file_comes_inline_and_a_large_one_behind_a_redirect(sandbox, export, http) -> None:
+    sandbox.configure(inline_rows=3)
+    assert (export().status_code, sandbox.count("storage")) == (200, 0)
+    sandbox.configure(inline_rows=2)
+    answer = export()
+    assert (answer.status_code, answer.content) == (302, b"")
+    location = answer.headers["Location"]
+    assert location.startswith(f"{sandbox.urls['storage']}/")
+    assert len(lines(http.get(location))) == 4
+
+
+def test_a_signed_url_refuses_credentials(sandbox, export, http) -> None:
+    sandbox.configure(inline_rows=0)
+    answer = http.get(export().headers["Location"], auth=(API_KEY, SECRET_KEY))
+    assert answer.status_code == 400
+    assert "Only one auth mechanism allowed" in answer.text
+
+
+def test_a_signed_url_expires_and_is_had_anew_without_another_export(
+    sandbox, amplitude, request_export, http
+) -> None:
+    sandbox.configure(inline_rows=0, signed_url_seconds=0)
+    path = f"{REQUEST}/{request_export()}/file"
+    answer = http.get(amplitude(path).headers["Location"])
+    assert (answer.status_code, "Request has expired" in answer.text) == (403, True)
+    sandbox.configure(signed_url_seconds=60)
+    assert http.get(amplitude(path).headers["Location"]).status_code == 200
+    assert sandbox.project.used == 1
+
+
+def test_a_signature_opens_its_own_file_only(sandbox, amplitude, cohort, request_export, http) -> None:
+    sandbox.configure(inline_rows=0)
+    one, other = request_export(), request_export()
+    location = amplitude(f"{REQUEST}/{one}/file").headers["Location"]
+    assert http.get(location.replace(f"/{one}.csv", f"/{other}.csv")).status_code == 403
+    assert http.get(location.replace("Signature=", "Signature=0")).status_code == 403
+    assert http.get(location.partition("?")[0]).status_code == 403
+
+
+def test_the_link_of_a_file_expires_after_its_days(sandbox, amplitude, request_export) -> None:
+    path = f"{REQUEST}/{request_export()}/file"
+    assert amplitude(path).status_code == 200
+    sandbox.configure(file_days=0)
+    assert amplitude(path).json() == {"details": "Cohort download not found"}
+
+
+# ---- the file
+
+
+def test_the_file_is_quoted_csv_with_every_member(export) -> None:
+    expected = b'"amplitude_id","user_id"\n"101","u-1"\n"102",""\n"103","u-1"\n'
+    assert export().content == expected
+    assert export("?props=0&propKeys=mail").content == expected
+    assert export("?propKeys=mail").content == expected
+
+
+def test_properties_come_as_they_were_asked_for(export) -> None:
+    answer = export("?props=1&propKeys=plan&propKeys=mail")
+    assert lines(answer)[0] == ["amplitude_id", "user_id", "plan", "mail"]
+    assert lines(answer)[2] == ["102", "", "free", 'say "hi",\nthere é']
+    assert b'"say ""hi"",\nthere \xc3\xa9"\n' in answer.content
+    assert lines(export("?props=1&propKeys=mail"))[0] == ["amplitude_id", "user_id", "mail"]
+
+
+def test_properties_without_names_are_all(export) -> None:
+    assert lines(export("?props=1"))[0] == ["amplitude_id", "user_id", "mail", "plan"]
+
+
+def test_a_property_that_nobody_has_is_empty(export) -> None:
+    assert [row[2] for row in lines(export("?props=1&propKeys=nothing"))] == ["nothing", "", "", ""]
+
+
+def test_nobody_is_a_header(sandbox, amplitude, request_export) -> None:
+    sandbox.project.add_cohort(id="mty3d8k", name="Nobody", rows=[])
+    answer = amplitude(f"{REQUEST}/{request_export(cohort_id='mty3d8k')}/file")
+    assert answer.content == b'"amplitude_id","user_id"\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "header", "second"),
+    [
+        ({"crlf": True}, b'"amplitude_id","user_id","plan"\r\n', b'"102","","free"\r\n'),
+        ({"property_prefix": "gp:"}, b'"amplitude_id","user_id","gp:plan"\n', b'"102","","free"\n'),
+        (
+            {"duplicate_column": True},
+            b'"amplitude_id","amplitude_id","user_id","plan"\n',
+            b'"102","102","","free"\n',
+        ),
+        (
+            {"leading_tab": True},
+            b'"\tamplitude_id","\tuser_id","\tplan"\n',
+            b'"\t102","\t","\tfree"\n',
+        ),
+        ({"missing_columns": True}, b'"amplitude_id","user_id"\n', b'"102",""\n'),
+    ],
+)
+def test_oddities_of_the_file(sandbox, export, settings, header: bytes, second: bytes) -> None:
+    sandbox.configure(**settings)
+    found = export("?props=1&propKeys=plan").content.splitlines(keepends=True)
+    assert [found[0], found[2], len(found)] == [header, second, 4]
+
+
+def test_the_file_is_compressed_and_says_so(sandbox, export) -> None:
+    answer = export(stream=True)
+    assert answer.headers["Content-Encoding"] == "gzip"
+    packed = answer.raw.read(decode_content=False)
+    assert gzip.decompress(packed).startswith(b'"amplitude_id"')
+
+
+def test_the_file_may_be_compressed_without_saying_so_or_plain(sandbox, export) -> None:
+    sandbox.configure(encoding_header=False)
+    answer = export()
+    assert "Content-Encoding" not in answer.headers
+    assert gzip.decompress(answer.content).startswith(b'"amplitude_id"')
+    sandbox.configure(compressed=False, encoding_header=True)
+    answer = export()
+    assert "Content-Encoding" not in answer.headers
+    assert answer.content.startswith(b'"amplitude_id"')
