@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from airflow_provider_cio_cohort.exceptions import (
     AuthenticationError,
@@ -49,8 +49,9 @@ class AmplitudeApi(Api):
         self.secret_key = key_of(connection, connection.password, "secret key (field password)")
         self.has_own_host = bool((connection.host or "").strip())
         base_url = base_url_of(connection, connection.host, HOSTS[self.region])
-        if self.has_own_host and connection.port:
-            base_url = f"{base_url}:{connection.port}"
+        parts = urlsplit(base_url)
+        if self.has_own_host and connection.port and parts.port is None:
+            base_url = urlunsplit(parts._replace(netloc=f"{parts.netloc}:{connection.port}"))
         super().__init__("Amplitude", base_url, connection.conn_id, (self.api_key, self.secret_key))
 
     def detail(self, payload: Any) -> str:
@@ -122,9 +123,10 @@ class AmplitudeApi(Api):
             raise error
         payload = answer.payload if isinstance(answer.payload, dict) else {}
         text = re.sub(r"[^A-Z]", "", str(payload.get("async_status", "")).upper())
-        if answer.status == 200 and (text in ("", "SUCCESS") or text.endswith("COMPLETED")):
+        completed = text in ("", "SUCCESS") or (text.endswith("COMPLETED") and "NOT" not in text)
+        if answer.status == 200 and completed:
             return True
-        if _IN_PROGRESS.search(text) or (answer.status == 202 and not text):
+        if _IN_PROGRESS.search(text) or (answer.status == 202 and completed):
             return False
         raise ExportFailedError(
             f"Amplitude ended the export with HTTP {answer.status}, status {text or 'none'}. "

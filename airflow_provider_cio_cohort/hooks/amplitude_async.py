@@ -11,11 +11,13 @@ from typing import Any
 import aiohttp
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.sdk.log import amask_secret
+from requests.utils import get_environ_proxies, select_proxy
 
 from airflow_provider_cio_cohort.exceptions import VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
 from airflow_provider_cio_cohort.hooks.api import Answer
 from airflow_provider_cio_cohort.hooks.connection import basic_header, secrets_of
+from airflow_provider_cio_cohort.hooks.options import http_options
 from airflow_provider_cio_cohort.hooks.policy import Policy
 
 
@@ -68,25 +70,26 @@ async def open_status_client(conn_id: str) -> AsyncIterator[StatusClient]:
         await amask_secret(secret)
     api = AmplitudeApi(connection, extra)
     policy = Policy.from_config()
-    timeout = aiohttp.ClientTimeout(sock_connect=policy.connect_timeout, sock_read=policy.read_timeout)
-    options = await asyncio.to_thread(_options, api.base_url, extra)
+    options = await asyncio.to_thread(_options, api.base_url, http_options(connection, extra))
+    limit = http_options(connection, extra).get("timeout", policy.read_timeout)
     async with aiohttp.ClientSession(
         headers={"Authorization": basic_header(api.api_key, api.secret_key)},
-        timeout=timeout,
-        trust_env=bool(extra.get("trust_env", True)),
+        timeout=aiohttp.ClientTimeout(sock_connect=policy.connect_timeout, total=limit),
+        # Not the environment: aiohttp would take a netrc entry for this host, and refuse to send two keys.
+        trust_env=False,
     ) as session:
         yield StatusClient(api, session, options)
 
 
-def _options(base_url: str, extra: dict[str, Any]) -> dict[str, Any]:
-    """Translate the connection's proxy and TLS options from what ``requests`` takes; reads files."""
+def _options(base_url: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Translate proxy and TLS options from what ``requests`` takes; reads files."""
     options: dict[str, Any] = {}
-    proxy = extra.get("proxies") or extra.get("proxy")
-    if isinstance(proxy, dict):
-        proxy = proxy.get(base_url.partition("://")[0])
-    if proxy:
+    proxies = dict(given.get("proxies", {}))
+    if given.get("trust_env", True):
+        proxies = {**get_environ_proxies(base_url), **proxies}
+    if proxy := select_proxy(base_url, proxies):
         options["proxy"] = proxy
-    verify, cert = extra.get("verify", extra.get("verify_ssl", True)), extra.get("cert")
+    verify, cert = given.get("verify", True), given.get("cert")
     if verify is False:
         options["ssl"] = False
     elif isinstance(verify, str) or cert:

@@ -74,6 +74,9 @@ class Api:
     :param secrets: keys that must not appear in any message.
     """
 
+    #: Statuses that are a proxy's, not the API's, where an HTML page comes with them.
+    page_statuses: tuple[int, ...] = (400, 401, 403, 407)
+
     def __init__(self, name: str, base_url: str, conn_id: str, secrets: tuple[str, ...]) -> None:
         self.name = name
         self.base_url = base_url
@@ -101,20 +104,23 @@ class Api:
         """
         raise NotImplementedError
 
-    def judge(self, answer: Answer, what: str, *, json_expected: bool = True) -> CohortSyncError | None:
+    def judge(
+        self, answer: Answer, what: str, *, json_expected: bool = True, personal: bool = False
+    ) -> CohortSyncError | None:
         """
         Return what is wrong with ``answer``, or ``None`` if nothing is.
 
         :param answer: the answer.
         :param what: what was being done, for the message: "listing the cohorts".
         :param json_expected: whether a good answer's body must be JSON.
+        :param personal: whether the vendor's words may quote people, so that they are left out.
         """
         status = answer.status
         if 200 <= status < 300:
             if json_expected and answer.payload is None:
                 return self._garbled(answer, what)
             return None
-        detail = self.words(answer)
+        detail = "" if personal else self.words(answer)
         if status == 429:
             wait = answer.retry_after
             asked = "" if wait is None else f" It asked to wait {wait:g} s."
@@ -123,7 +129,7 @@ class Api:
                 f"{_quoted(detail)}.{asked} A later retry may succeed.",
                 retry_after=wait,
             )
-        if status in _TRANSIENT or (answer.is_page and status in (400, 401, 403, 407)):
+        if status in _TRANSIENT or (answer.is_page and status in self.page_statuses):
             return VendorUnavailableError(
                 f"{self.name} or a proxy before it failed while {what}: HTTP {status}{_quoted(detail)}. "
                 "A retry may succeed.",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 
+from airflow_provider_cio_cohort.hooks.halt import Halt
 from airflow_provider_cio_cohort.hooks.pace import Pacer
 
 
@@ -20,6 +21,7 @@ class BatchSender:
     :param pacer: the pace to keep.
     :param size: values in a batch.
     :param connections: at most so many at once.
+    :param halt: set at the first error, so that the batches on their way give up too.
     """
 
     def __init__(
@@ -29,11 +31,13 @@ class BatchSender:
         *,
         size: int,
         connections: int,
+        halt: Halt,
     ) -> None:
         self.send = send
         self.pacer = pacer
         self.size = size
         self.connections = connections
+        self.halt = halt
 
     def run(self, values: Iterable[str]) -> int:
         """
@@ -47,20 +51,22 @@ class BatchSender:
         pool = ThreadPoolExecutor(self.connections, thread_name_prefix="batch")
         try:
             while batch := list(islice(iterator, self.size)):
-                if len(pending) >= self.connections:
-                    pending = _finished_ones_removed(pending)
+                pending = self._settled(pending, at_least_one=len(pending) >= self.connections)
                 self.pacer.wait()
                 pending.add(pool.submit(self.send, batch))
                 sent += len(batch)
             while pending:
-                pending = _finished_ones_removed(pending)
+                pending = self._settled(pending, at_least_one=True)
+        except BaseException:
+            self.halt.set()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         return sent
 
-
-def _finished_ones_removed(pending: set[Future[object]]) -> set[Future[object]]:
-    done, rest = wait(pending, return_when=FIRST_COMPLETED)
-    for future in done:
-        future.result()
-    return rest
+    def _settled(self, pending: set[Future[object]], *, at_least_one: bool) -> set[Future[object]]:
+        """Return the batches that are still on their way; raise the error of one that failed."""
+        done, rest = wait(pending, None if at_least_one else 0, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+        return rest

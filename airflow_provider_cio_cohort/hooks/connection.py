@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 
@@ -40,7 +41,15 @@ def base_url_of(connection: Any, address: str | None, default: str) -> str:
     address = (address or "").strip().rstrip("/")
     if not address:
         return default
-    return address if "://" in address else f"{connection.schema or 'https'}://{address}"
+    if "://" not in address:
+        address = f"{connection.schema or 'https'}://{address}"
+    parts = urlsplit(address)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"An address of connection {connection.conn_id!r} holds credentials or a query; "
+            "keys belong into their own fields."
+        )
+    return address
 
 
 def secrets_of(connection: Any, extra: dict[str, Any]) -> list[str]:
@@ -50,9 +59,9 @@ def secrets_of(connection: Any, extra: dict[str, Any]) -> list[str]:
     :param connection: the Airflow connection.
     :param extra: its extra.
     """
-    login, password = connection.login or "", connection.password or ""
-    secrets = (login, password, _base64(login, password), extra.get("app_api_key"))
-    return [secret for secret in secrets if isinstance(secret, str) and secret]
+    login, password = (connection.login or "").strip(), (connection.password or "").strip()
+    app_key = str(extra.get("app_api_key") or "").strip()
+    return [secret for secret in (login, password, _base64(login, password), app_key) if secret]
 
 
 def basic_header(user: str, password: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,30 +19,15 @@ from airflow_provider_cio_cohort.exceptions import (
     WrongRegionError,
 )
 from airflow_provider_cio_cohort.hooks.api import Api
+from airflow_provider_cio_cohort.hooks.auth import BearerAuth
 from airflow_provider_cio_cohort.hooks.customer_io_api import DEFAULT_CONN_ID, AppApi, TrackApi, pace_of
-from airflow_provider_cio_cohort.hooks.http import BearerAuth, VendorHook
+from airflow_provider_cio_cohort.hooks.http import VendorHook
 from airflow_provider_cio_cohort.hooks.membership import Membership, SegmentMember
 from airflow_provider_cio_cohort.hooks.pace import Pacer
+from airflow_provider_cio_cohort.hooks.segments import Segment, parse_segment
 
 #: The App API takes 10 requests a second for a workspace; a little less leaves room for jitter on the way.
 APP_REQUESTS_PER_SECOND = 9.5
-
-
-@dataclass(frozen=True)
-class Segment:
-    """
-    A segment as Customer.io shows it.
-
-    :param id: its id.
-    :param name: its name; it cannot be changed through the API, and need not be unique.
-    :param description: its description.
-    :param is_manual: whether people can be added and removed; otherwise Customer.io computes it.
-    """
-
-    id: int
-    name: str
-    description: str
-    is_manual: bool
 
 
 class CustomerIOHook(VendorHook):
@@ -78,12 +62,12 @@ class CustomerIOHook(VendorHook):
     @cached_property
     def track_pacer(self) -> Pacer:
         """The pace of the Track API, from the connection."""
-        return Pacer(pace_of(self.connection, self.connection.extra_dejson))
+        return Pacer(pace_of(self.connection, self.connection.extra_dejson), sleep=self.stopped.wait)
 
     @cached_property
     def app_pacer(self) -> Pacer:
         """The pace of the App API."""
-        return Pacer(APP_REQUESTS_PER_SECOND)
+        return Pacer(APP_REQUESTS_PER_SECOND, sleep=self.stopped.wait)
 
     def route(self, path: str) -> tuple[Api, AuthBase, Pacer | None]:
         """Return the Track API for ``/api/v1/…``, the App API for any other path."""
@@ -96,7 +80,7 @@ class CustomerIOHook(VendorHook):
     def list_segments(self) -> list[Segment]:
         """Return every segment of the workspace (``GET /v1/segments``; it has no paging)."""
         payload = self._app("GET", "/v1/segments", "listing the segments")
-        return [_segment(item) for item in payload.get("segments") or []]
+        return [parse_segment(item) for item in payload.get("segments") or []]
 
     def find_segment(self, name: str) -> Segment | None:
         """
@@ -124,7 +108,7 @@ class CustomerIOHook(VendorHook):
         :raises DataDrivenSegmentError: if Customer.io computes its members.
         """
         payload = self.of_segment("GET", segment_id, "", f"reading segment {segment_id}")
-        return self._manual(_segment(payload.get("segment")))
+        return self._manual(parse_segment(payload.get("segment")))
 
     def create_segment(self, name: str, description: str = "") -> Segment:
         """
@@ -156,7 +140,7 @@ class CustomerIOHook(VendorHook):
                 f"{error} It is not known whether the segment was created."
             ) from None
         payload = answer.payload if isinstance(answer.payload, dict) else {}
-        return _segment(payload.get("segment"))
+        return parse_segment(payload.get("segment"))
 
     def delete_segment(self, segment_id: int) -> None:
         """
@@ -297,14 +281,3 @@ class CustomerIOHook(VendorHook):
                 "created."
             )
         return segment
-
-
-def _segment(item: Any) -> Segment:
-    if not isinstance(item, dict) or not isinstance(item.get("id"), int):
-        raise VendorUnavailableError("Customer.io's App API answered with a segment that has no id.")
-    return Segment(
-        id=item["id"],
-        name=str(item.get("name") or ""),
-        description=str(item.get("description") or ""),
-        is_manual=item.get("type") == "manual",
-    )

@@ -26,6 +26,7 @@ DEFAULT_REQUESTS_PER_SECOND = 100.0
 
 class _CustomerIOApi(Api):
     keys = ""
+    page_statuses = (400, 401, 403, 404, 407)
 
     def __init__(
         self, name: str, base_url: str, connection: Any, region: str, secrets: tuple[str, ...]

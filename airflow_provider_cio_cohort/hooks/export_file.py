@@ -19,8 +19,9 @@ from airflow_provider_cio_cohort.exceptions import (
     VendorUnavailableError,
 )
 from airflow_provider_cio_cohort.hooks.api import Answer
-from airflow_provider_cio_cohort.hooks.http import NoAuth, connection_fault
+from airflow_provider_cio_cohort.hooks.auth import NoAuth
 from airflow_provider_cio_cohort.hooks.redaction import queries_hidden
+from airflow_provider_cio_cohort.hooks.transport_faults import connection_fault
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
@@ -102,9 +103,7 @@ class ExportDownload:
         fault = None
         with queries_hidden():
             try:
-                response = self.hook.session.get(
-                    url, auth=auth, stream=True, allow_redirects=False, timeout=self.hook.policy.timeouts
-                )
+                response = self.hook.fetch("GET", url, auth, stream=True)
             except RequestException as error:
                 fault = connection_fault(error, _host(url), WHAT)
             if fault:
@@ -118,10 +117,7 @@ class ExportDownload:
         api = self.hook.api
         answer = Answer(response.status_code, response.headers, response.content)
         if response.status_code == 404 or "not found" in api.words(answer).lower():
-            raise _FileNotFoundError(
-                "Amplitude does not have the file of the export: its link lives seven days. "
-                "A retry requests a new export."
-            )
+            raise _no_file()
         error = api.judge(answer, WHAT, json_expected=False)
         raise error or VendorUnavailableError(
             f"Amplitude answered {WHAT} with HTTP {response.status_code}. A retry may succeed."
@@ -134,6 +130,13 @@ class ExportDownload:
                 f"The storage of Amplitude's exports answered HTTP {response.status_code}. "
                 "A retry asks for a fresh link to the same export."
             )
+
+
+def _no_file() -> _FileNotFoundError:
+    return _FileNotFoundError(
+        "Amplitude does not have the file of the export: its link lives seven days. "
+        "A retry requests a new export."
+    )
 
 
 def _copy(response: Response, file: BinaryIO) -> int:
@@ -193,6 +196,8 @@ def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 def _check_start(block: bytes) -> None:
     start = block.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start == b"{" and b"not found" in block.lower():
+        raise _no_file()
     if start in (b"<", b"{"):
         kind = "an HTML page" if start == b"<" else "a message"
         raise VendorUnavailableError(f"Instead of the export's file came {kind}. A retry may succeed.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -13,23 +12,12 @@ from urllib.parse import urlsplit
 import tenacity
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk.log import mask_secret
-from requests import PreparedRequest, RequestException, Session
+from requests import RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from requests.exceptions import (
-    ConnectTimeout,
-    InvalidSchema,
-    InvalidURL,
-    MissingSchema,
-    ProxyError,
-    ReadTimeout,
-    SSLError,
-)
 from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # type: ignore[import-untyped]
-from urllib3.exceptions import NewConnectionError
 
 from airflow_provider_cio_cohort.exceptions import (
-    CohortSyncError,
     ConfigurationError,
     IncompleteExportError,
     RateLimitedError,
@@ -37,13 +25,15 @@ from airflow_provider_cio_cohort.exceptions import (
     VendorUnavailableError,
 )
 from airflow_provider_cio_cohort.hooks.api import Answer, Api
+from airflow_provider_cio_cohort.hooks.auth import NoAuth
 from airflow_provider_cio_cohort.hooks.connection import secrets_of
+from airflow_provider_cio_cohort.hooks.halt import Halt
+from airflow_provider_cio_cohort.hooks.options import http_options
 from airflow_provider_cio_cohort.hooks.pace import Pacer
 from airflow_provider_cio_cohort.hooks.policy import Policy
 from airflow_provider_cio_cohort.hooks.redaction import queries_hidden
+from airflow_provider_cio_cohort.hooks.transport_faults import connection_fault
 
-#: What of a connection's extra is for the HTTP client; anything else is never put on a request.
-HTTP_OPTIONS = ("cert", "proxies", "proxy", "timeout", "trust_env", "verify", "verify_ssl")
 MAX_CONNECTIONS = 64
 USER_AGENT = "airflow-provider-cio-cohort"
 
@@ -51,30 +41,6 @@ USER_AGENT = "airflow-provider-cio-cohort"
 PASSING = (VendorUnavailableError, RateLimitedError, IncompleteExportError)
 
 Result = TypeVar("Result")
-
-
-class NoAuth(AuthBase):
-    """Sends no credentials, not even those that ``requests`` would find in a netrc file."""
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Leave ``request`` as it is."""
-        return request
-
-
-class BearerAuth(AuthBase):
-    """
-    Sends a bearer token.
-
-    :param token: the token.
-    """
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Add the header to ``request``."""
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 class VendorHook(HttpHook):
@@ -96,7 +62,7 @@ class VendorHook(HttpHook):
             idle=120, count=20, interval=30, pool_connections=8, pool_maxsize=MAX_CONNECTIONS
         )
         self.policy = Policy.from_config()
-        self.stopped = threading.Event()
+        self.stopped = Halt()
 
     def stop(self) -> None:
         """Send nothing more: the task was killed."""
@@ -122,7 +88,7 @@ class VendorHook(HttpHook):
         self, session: Session, connection: Any, extra_options: dict[str, Any]
     ) -> Session:
         # The parent sends every key of the extra that it does not know as an HTTP header.
-        known = {k: v for k, v in connection.extra_dejson.items() if k in HTTP_OPTIONS and v is not None}
+        known = http_options(connection, connection.extra_dejson)
         shown = SimpleNamespace(extra_dejson=known, host=connection.host)
         return super()._configure_session_from_extra(session, shown, extra_options)
 
@@ -140,7 +106,7 @@ class VendorHook(HttpHook):
         session = self.get_conn()
         timeout = self.merged_extra.get("timeout")
         if timeout is not None:
-            self.policy = replace(self.policy, read_timeout=float(timeout))
+            self.policy = replace(self.policy, read_timeout=timeout)
         return session
 
     def call(
@@ -157,6 +123,8 @@ class VendorHook(HttpHook):
         paced: bool = False,
         json_expected: bool = True,
         idempotent: bool = True,
+        personal: bool = False,
+        halt: Halt | None = None,
     ) -> Answer:
         """
         Send a request, with retries for what can be retried, and return the good answer.
@@ -169,35 +137,44 @@ class VendorHook(HttpHook):
         :param params: the query.
         :param json: the body.
         :param pacer: the pace to keep.
-        :param paced: whether the caller has waited for the pace himself.
+        :param paced: whether the caller has waited for the pace of the first try himself.
         :param json_expected: whether a good answer's body must be JSON.
         :param idempotent: whether the request may be sent again when it is not known whether it took effect.
+        :param personal: whether the body names people, so that the vendor's words may quote them.
+        :param halt: when set, nothing more is sent; the hook's own by default.
         :raises CohortSyncError: as the answer demands; see :mod:`airflow_provider_cio_cohort.exceptions`.
         """
+        tries = 0
 
         def once() -> Answer:
-            if pacer and not paced:
+            nonlocal tries
+            if pacer and (tries or not paced):
                 pacer.wait()
+            tries += 1
             answer = self._send(api, auth, method, path, what, params=params, json=json)
-            error = api.judge(answer, what, json_expected=json_expected)
+            error = api.judge(answer, what, json_expected=json_expected, personal=personal)
             if error is None:
                 return answer
             if pacer and answer.status == 429 and (answer.retry_after or 0) <= self.policy.retry_budget:
                 pacer.hold(answer.retry_after or 0)  # a longer wait is for the task's retry, not for a thread
             raise error
 
-        return self.retried(once, idempotent=idempotent)
+        return self.retried(once, idempotent=idempotent, halt=halt)
 
-    def retried(self, once: Callable[[], Result], *, idempotent: bool = True) -> Result:
+    def retried(
+        self, once: Callable[[], Result], *, idempotent: bool = True, halt: Halt | None = None
+    ) -> Result:
         """
         Call ``once`` until it succeeds, cannot be mended by a retry, or the retry budget is used up.
 
         :param once: what to do.
         :param idempotent: whether to repeat what may have taken effect already.
+        :param halt: when set, it is not repeated; the hook's own by default.
         """
+        halt = halt or self.stopped
 
         def worth_it(error: BaseException) -> bool:
-            if self.stopped.is_set() or not isinstance(error, PASSING):
+            if halt.is_set() or not isinstance(error, PASSING):
                 return False
             return idempotent or not error.maybe_applied
 
@@ -205,7 +182,7 @@ class VendorHook(HttpHook):
             stop=self.policy.stop,
             wait=self.policy.wait,
             retry=tenacity.retry_if_exception(worth_it),
-            sleep=tenacity.sleep_using_event(self.stopped),
+            sleep=halt.wait,
             reraise=True,
         )
         return retrying(once)
@@ -253,49 +230,38 @@ class VendorHook(HttpHook):
         raise NotImplementedError
 
     def _send(self, api: Api, auth: AuthBase, method: str, path: str, what: str, **kwargs: Any) -> Answer:
-        session = self.session
         if self.stopped.is_set():
             raise SyncStoppedError(f"The task was stopped before {what}; nothing more was sent.")
         try:
-            with queries_hidden():
-                response = session.request(
-                    method,
-                    api.url(path),
-                    auth=auth,
-                    timeout=self.policy.timeouts,
-                    allow_redirects=False,
-                    **kwargs,
-                )
+            response = self.fetch(method, api.url(path), auth, **kwargs)
             return Answer(response.status_code, response.headers, response.content)
         except RequestException as error:
             fault = connection_fault(error, f"{api.name} ({api.base_url})", what)
         raise fault  # outside the handler: the cause would bring the URL and its query into the traceback
 
+    def fetch(
+        self, method: str, url: str, auth: AuthBase, *, stream: bool = False, **kwargs: Any
+    ) -> Response:
+        """
+        Send a request once, and return what came: no retry, no redirect, no query in the log.
 
-def connection_fault(error: Exception, where: str, what: str) -> CohortSyncError:
-    """
-    Say in our own words why no answer came; the library's words hold the URL.
-
-    :param error: what ``requests`` or ``urllib3`` raised.
-    :param where: which API.
-    :param what: what was being done.
-    """
-    if isinstance(error, (InvalidURL, InvalidSchema, MissingSchema)):
-        return ConfigurationError(f"The address of {where} is no valid URL; check the connection's host.")
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    connected = not isinstance(error, (ConnectTimeout, ProxyError, SSLError)) and not isinstance(
-        reason, NewConnectionError
-    )
-    if isinstance(error, SSLError):
-        problem = "the TLS certificate was not accepted"
-    elif isinstance(error, ProxyError):
-        problem = "the proxy did not connect"
-    elif isinstance(error, ReadTimeout):
-        problem = "no answer came in time"
-    elif connected:
-        problem = "the connection broke"
-    else:
-        problem = "no connection could be made"
-    return VendorUnavailableError(
-        f"{where} could not be reached while {what}: {problem}. A retry may succeed.", maybe_applied=connected
-    )
+        :param method: the HTTP method.
+        :param url: the whole address.
+        :param auth: who we are.
+        :param stream: whether the body is left to be read.
+        :param kwargs: ``params`` and ``json``.
+        """
+        session = self.session
+        # Left to itself, requests lets the environment's proxies and certificates win over the connection's.
+        settings = session.merge_environment_settings(
+            url, session.proxies, stream, session.verify, session.cert
+        )
+        with queries_hidden():
+            return session.request(
+                method,
+                url,
+                auth=auth,
+                timeout=self.policy.timeouts,
+                allow_redirects=False,
+                **{**settings, **kwargs},
+            )

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_cio_cohort.exceptions import (
-    CohortSyncError,
-    RequestRejectedError,
-    VendorUnavailableError,
-)
+from airflow_provider_cio_cohort.exceptions import RequestRejectedError, VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.batches import BatchSender
+from airflow_provider_cio_cohort.hooks.halt import Halt
 from airflow_provider_cio_cohort.hooks.http import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
@@ -45,8 +42,8 @@ class Membership:
     def stream(self) -> Iterator[SegmentMember]:
         """Yield everybody; one page is in memory at a time."""
         what = f"reading the members of segment {self.segment_id}"
-        start, first = "", True
-        while start or first:
+        start, seen = "", {""}
+        while True:
             params: dict[str, Any] = {"limit": MEMBERS_PER_PAGE}
             if start:
                 params["start"] = start
@@ -54,9 +51,12 @@ class Membership:
             for person in payload.get("identifiers") or []:
                 # ``ids`` beside it is of no use: it holds an empty string for a person without an id.
                 yield _member(person)
-            before, start, first = start, payload.get("next") or "", False
-            if start and start == before:
+            start = payload.get("next") or ""
+            if not start:
+                return
+            if start in seen:
                 raise VendorUnavailableError(f"Customer.io's App API repeats a page while {what}.")
+            seen.add(start)
 
     def change(self, action: str, values: Iterable[str], id_type: str) -> int:
         """
@@ -68,7 +68,10 @@ class Membership:
         """
         hook = self.hook
 
+        halt = Halt(hook.stopped)
+
         def send(batch: list[str]) -> None:
+            missing = False
             try:
                 hook.call(
                     hook.track,
@@ -80,29 +83,20 @@ class Membership:
                     json={"ids": batch},
                     pacer=hook.track_pacer,
                     paced=True,
+                    personal=True,
+                    halt=halt,
                 )
             except RequestRejectedError as error:
-                raise self._refused(batch, error) from None
+                missing = error.status == 404
+                if not missing:
+                    raise
+            if missing:
+                raise hook.unknown_segment(self.segment_id)
 
         sender = BatchSender(
-            send,
-            hook.track_pacer,
-            size=IDENTIFIERS_PER_BATCH,
-            connections=MAX_CONNECTIONS,
+            send, hook.track_pacer, size=IDENTIFIERS_PER_BATCH, connections=MAX_CONNECTIONS, halt=halt
         )
         return sender.run(values)
-
-    def _refused(self, batch: list[str], error: RequestRejectedError) -> CohortSyncError:
-        if error.status == 404:
-            return self.hook.unknown_segment(self.segment_id)
-        words = str(error)
-        if any(value in words for value in batch):
-            # The vendor's words may quote the very people that were sent.
-            words = (
-                f"{self.hook.track.name} refused to change the members of segment {self.segment_id}: "
-                f"HTTP {error.status}. Its reason is withheld, because it may name people."
-            )
-        return RequestRejectedError(words, error.status)
 
 
 def _member(person: Any) -> SegmentMember:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 MAX_DETAIL = 300
 HIDDEN = "***"
 
-_EMAIL = re.compile(r"[^\s@\"'<>,;:=&?/]+@[^\s@\"'<>,;&?/]+")
+_EMAIL = re.compile(r"[^\s@\"'<>,;:=&?/]{1,64}@[^\s@\"'<>,;&?/]{1,255}")
 _URL_QUERY = re.compile(r"(https?://[^\s?\"']*)\?[^\s\"']*")
 _PATH_QUERY = re.compile(r"\?.*$", re.DOTALL)
 
@@ -23,6 +23,7 @@ def scrub(text: str, hide: Iterable[str] = ()) -> str:
     :param text: what the vendor answered.
     :param hide: keys and identifiers that must not appear.
     """
+    text = text[: 20 * MAX_DETAIL]
     for value in hide:
         if value:
             text = text.replace(value, HIDDEN)

@@ -68,6 +68,7 @@ def envelope(details: str, status: int = 403) -> dict[str, object]:
         (APP, answer(429, None), "RateLimitedError", "429"),
         (APP, answer(502, b"<html>Bad gateway</html>"), "VendorUnavailableError", "HTTP 502"),
         (APP, answer(403, b"<html>blocked by the proxy</html>"), "VendorUnavailableError", "HTTP 403"),
+        (TRACK, answer(404, b"<html>no such page</html>"), "VendorUnavailableError", "HTTP 404"),
         (APP, answer(200, b"<html>log in</html>"), "VendorUnavailableError", "HTML page"),
         (APP, answer(200, b""), "VendorUnavailableError", "an empty body"),
         (APP, answer(200, b'{"segments": ['), "VendorUnavailableError", "not JSON"),
@@ -109,6 +110,7 @@ def test_no_key_and_no_person_reaches_a_message() -> None:
     [
         (answer(202, {"async_status": "JOB INPROGRESS"}), False),
         (answer(202, {}), False),
+        (answer(202, {"async_status": "JOB COMPLETED"}), False),
         (answer(200, {"async_status": "JOB COMPLETED"}), True),
         (answer(200, {"async_status": "JOB_COMPLETED"}), True),
         (answer(200, {}), True),
@@ -125,6 +127,7 @@ def test_status_of_an_export(given: Answer, finished: bool) -> None:
         answer(404, b"<html>not found</html>"),
         answer(400, {"details": "No job exists with request_id: 9"}),
         answer(200, {"async_status": "JOB FAILED"}),
+        answer(200, {"async_status": "JOB NOT COMPLETED"}),
         answer(202, {"async_status": "JOB EXPLODED"}),
     ],
 )
@@ -176,6 +179,8 @@ def test_where_customer_io_is() -> None:
         (lambda: AmplitudeApi(connection(password=None), {}), "has no secret key"),
         (lambda: AmplitudeApi(connection(password="ключ"), {}), "no key has"),
         (lambda: AmplitudeApi(CONNECTION, {"region": "asia"}), "'asia', not one of us, eu"),
+        (lambda: AmplitudeApi(connection(host="https://me:ключ@h.test"), {}), "holds credentials"),
+        (lambda: AppApi(CONNECTION, {**EXTRA, "app_base_url": "https://h.test/?k=ключ"}), "or a query"),
         (lambda: AppApi(CONNECTION, {}), "has no App API key (field app_api_key)"),
     ],
 )
@@ -185,3 +190,9 @@ def test_an_incomplete_connection_names_itself_and_the_field(build, words: str) 
     assert words in str(caught.value)
     assert "some_conn" in str(caught.value)
     assert "ключ" not in str(caught.value)
+
+
+def test_where_a_request_names_people_the_vendors_words_are_left_out() -> None:
+    given = answer(400, {"meta": {"errors": ["person-4711 is no id"]}})
+    assert "4711" in str(TRACK.judge(given, "writing"))
+    assert "4711" not in str(TRACK.judge(given, "writing", personal=True))

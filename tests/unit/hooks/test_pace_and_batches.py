@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from airflow_provider_cio_cohort.hooks.batches import BatchSender
+from airflow_provider_cio_cohort.hooks.halt import Halt
 from airflow_provider_cio_cohort.hooks.pace import Pacer
 
 
@@ -46,7 +47,7 @@ def test_a_hold_holds_for_everybody() -> None:
 
 
 def sender(send, size: int = 2, connections: int = 4) -> BatchSender:
-    return BatchSender(send, pacer(1000, Clock()), size=size, connections=connections)
+    return BatchSender(send, pacer(1000, Clock()), size=size, connections=connections, halt=Halt())
 
 
 def test_everything_is_sent_once_in_batches() -> None:
@@ -72,6 +73,23 @@ def test_the_first_error_ends_it_and_reaches_the_caller() -> None:
     with pytest.raises(LookupError, match="gone"):
         sender(send, connections=2).run(map(str, range(1000)))
     assert len(calls) < 10
+
+
+def test_an_error_lets_the_batches_on_their_way_give_up() -> None:
+    halt = Halt()
+    waiting = threading.Event()
+
+    def send(batch: list[str]) -> None:
+        if batch[0] == "0":
+            waiting.set()
+            halt.wait(600)  # a retry's wait: nobody would wake it but the sibling's error
+            assert halt.is_set()
+            return
+        waiting.wait(60)
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError, match="gone"):
+        BatchSender(send, pacer(1000, Clock()), size=1, connections=2, halt=halt).run(["0", "1"])
 
 
 def test_batches_go_out_over_several_connections_but_no_more_than_allowed() -> None:

@@ -1,0 +1,62 @@
+"""Says in our own words why no answer came; the libraries' words hold URLs with their queries."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+from requests.exceptions import (
+    ConnectTimeout,
+    InvalidSchema,
+    InvalidURL,
+    MissingSchema,
+    ProxyError,
+    ReadTimeout,
+)
+from urllib3.exceptions import NewConnectionError
+
+from airflow_provider_cio_cohort.exceptions import (
+    CohortSyncError,
+    ConfigurationError,
+    VendorUnavailableError,
+)
+
+
+def connection_fault(error: Exception, where: str, what: str) -> CohortSyncError:
+    """
+    Say in our own words why no answer came; the library's words hold the URL.
+
+    :param error: what ``requests`` or ``urllib3`` raised.
+    :param where: which API.
+    :param what: what was being done.
+    """
+    if isinstance(error, (InvalidURL, InvalidSchema, MissingSchema)):
+        return ConfigurationError(f"The address of {where} is no valid URL; check the connection's host.")
+    causes = list(_causes(error))
+    # Only these are certain to come before the request is sent: a TLS fault may also break its answer.
+    certificate = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
+    unsent = certificate or any(isinstance(c, (ConnectTimeout, NewConnectionError)) for c in causes)
+    if certificate:
+        problem = "the TLS certificate was not accepted"
+    elif isinstance(error, ReadTimeout):
+        problem = "no answer came in time"
+    elif isinstance(error, ProxyError):
+        problem = "the proxy failed"
+    elif unsent:
+        problem = "no connection could be made"
+    else:
+        problem = "the connection broke"
+    return VendorUnavailableError(
+        f"{where} could not be reached while {what}: {problem}. A retry may succeed.",
+        maybe_applied=not unsent,
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and those that the libraries have wrapped in it."""
+    wrapped = [error]
+    while wrapped:
+        cause = wrapped.pop()
+        yield cause
+        inner = [getattr(cause, "reason", None), getattr(cause, "original_error", None), *cause.args]
+        wrapped += [one for one in inner if isinstance(one, BaseException) and one is not cause]
