@@ -54,6 +54,9 @@ def _column(header: list[str], name: str) -> int:
     # Group exports have been seen with a tab in front of every value, header included.
     columns = [title.strip().removeprefix(USER_PROPERTY_PREFIX) for title in header]
     wanted = name.strip().removeprefix(USER_PROPERTY_PREFIX)
+    if not {"amplitude_id", "user_id"} & set(columns):
+        # Not shown: without a header, the first line holds people.
+        raise IncompleteExportError("Amplitude's export does not begin with the header of an export.")
     if wanted not in columns:
         raise MissingPropertyError(
             f"Amplitude's export has no column {wanted!r}, only {', '.join(columns)}. "

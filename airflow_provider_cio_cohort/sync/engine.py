@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -82,10 +83,19 @@ class SegmentSync:
     :param target: the segment.
     :param options: how it is to be done.
     :param directory: an empty directory of this run; the identifiers live in it and nowhere else.
+    :param sleep: how to wait, in seconds; it may return early when the task is killed.
     """
 
-    def __init__(self, store: SegmentStore, target: Target, options: Options, directory: Path) -> None:
+    def __init__(
+        self,
+        store: SegmentStore,
+        target: Target,
+        options: Options,
+        directory: Path,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
         self.store = store
+        self.sleep = sleep
         self.target = target
         self.options = options
         self.directory = directory
@@ -153,6 +163,7 @@ class SegmentSync:
             before=before,
             directory=self.directory,
             patience=self.options.patience,
+            sleep=self.sleep,
         )
         if not change.to_add and not change.to_remove:
             return verification.nothing_written()

@@ -91,8 +91,10 @@ def _empty_cohort(seen: Observation, limits: Limits) -> Iterator[Trip]:
 def _large_removal(seen: Observation, limits: Limits) -> Iterator[Trip]:
     if limits.allow_large_removal or limits.max_removal_percent is None:
         return
-    if seen.to_remove <= UNGUARDED_REMOVALS or seen.identifiers == 0:
+    if seen.identifiers == 0:
         return  # an empty cohort removes everybody by definition: its own guard has asked
+    if seen.to_remove <= UNGUARDED_REMOVALS and limits.max_removal_percent > 0:
+        return
     # By its decimal digits: as a binary float, 33.3 would already be a little less than the user wrote.
     allowed = Fraction(str(limits.max_removal_percent))
     if seen.to_remove * 100 > allowed * seen.segment_before:

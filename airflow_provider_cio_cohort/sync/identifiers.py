@@ -12,6 +12,7 @@ from airflow_provider_cio_cohort.sync.lines import escape, sort_distinct
 IdType = Literal["id", "email", "cio_id"]
 ID_TYPES: tuple[IdType, ...] = ("id", "email", "cio_id")
 
+CIO_PREFIX = "cio_"
 #: Customer.io holds ids of at most 150 bytes, so nobody can have a longer one.
 MAX_ID_BYTES = 150
 
@@ -43,7 +44,7 @@ def _as_email(value: str) -> str:
 
 
 def _as_cio_id(value: str) -> str:
-    return value.strip().removeprefix("cio_")
+    return value.strip().removeprefix(CIO_PREFIX)
 
 
 def normaliser(id_type: IdType) -> Callable[[str], str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from airflow_provider_cio_cohort.sync.identifiers import IdType, normaliser
+from airflow_provider_cio_cohort.sync.identifiers import CIO_PREFIX, IdType, normaliser
 from airflow_provider_cio_cohort.sync.lines import escape, sort_distinct, unescape
 
 
@@ -43,7 +43,14 @@ def handles(line: str) -> list[tuple[IdType, str]]:
     if not fields:
         return [("id", unescape(key))] if key else []
     pairs = (field.partition("=") for field in fields)
-    return [(kind, unescape(value)) for kind, _, value in pairs]  # type: ignore[misc]
+    found: list[tuple[IdType, str]] = [(kind, unescape(value)) for kind, _, value in pairs]  # type: ignore[misc]
+    # The Track API wants a cio_id with its prefix in a path; of one in a body its reference says nothing.
+    return found + [(kind, _respelt(value)) for kind, value in found if kind == "cio_id"]
+
+
+def _respelt(cio_id: str) -> str:
+    bare = cio_id.removeprefix(CIO_PREFIX)
+    return bare if bare != cio_id else f"{CIO_PREFIX}{cio_id}"
 
 
 def to_lines(members: Iterable[Member], id_type: IdType) -> Iterator[str]:
@@ -55,7 +62,8 @@ def to_lines(members: Iterable[Member], id_type: IdType) -> Iterator[str]:
     """
     normalise = normaliser(id_type)
     for member in members:
-        if id_type == "id" and member.id and member.id == normalise(member.id):
+        if id_type == "id" and member.id:
+            # As it is: to Customer.io, an id with white space around it is another person's.
             yield escape(member.id)
             continue
         key = normalise(getattr(member, id_type) or "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,9 @@ from airflow_provider_cio_cohort.sync.identifiers import ID_TYPES, IdType
 from airflow_provider_cio_cohort.sync.lines import read_lines, write_lines
 
 log = logging.getLogger(__name__)
+
+#: How often a removal that did not take is sent again: a member may have further identifiers.
+MAX_REMOVALS = 3
 
 
 class _Store(Protocol):
@@ -76,6 +79,7 @@ class Verification:
     :param before: members before it.
     :param directory: where the members are written to be compared.
     :param patience: how long to wait for the writes to show.
+    :param sleep: how to wait, in seconds; it may return early when the task is killed.
     """
 
     store: _Store
@@ -87,6 +91,7 @@ class Verification:
     before: int
     directory: Path
     patience: Patience
+    sleep: Callable[[float], object]
 
     def nothing_written(self) -> Outcome:
         """Return the outcome of a run that had nothing to write: the members were read a moment ago."""
@@ -97,7 +102,7 @@ class Verification:
         Remove the members in the file ``path``.
 
         :param path: members, see :mod:`.members`.
-        :param attempt: 0 removes by the surest identifier, 1 by the next best where there is one.
+        :param attempt: 0 removes by the surest identifier, 1 by the next best where there is one, and so on.
         """
         for kind in ID_TYPES:
             self.store.remove_members(self.segment_id, _handles_of_kind(path, kind, attempt), kind)
@@ -106,24 +111,25 @@ class Verification:
         """
         Wait until the writes show, then compare everybody in the segment with the cohort.
 
-        Removals that did not take are sent once more, by another identifier where the member has one.
+        Removals that did not take are sent again, by another identifier where the member has one.
 
         :raises VerificationError: if the segment still is not what it should be when patience ends.
         """
         deadline = time.monotonic() + self.patience.timeout
         self._settle(deadline)
         found = self._look()
-        if found.stayed:
-            log.warning("%s members are still in the segment: removing them again.", f"{found.stayed:,}")
-            self.remove(self._stayed_path, attempt=1)
-        pause = self.patience.interval
+        pause, attempt = self.patience.interval, 0
         while not found.as_wanted:
+            if found.stayed and attempt < MAX_REMOVALS:
+                attempt += 1
+                log.warning("%s members are still in the segment: removing them again.", f"{found.stayed:,}")
+                self.remove(self._stayed_path, attempt=attempt)
             if time.monotonic() >= deadline:
                 raise VerificationError(
                     f"Read back {self.patience.timeout:g} s after the writes, segment {self.segment_id} is "
                     f"not what it should be: {found}. A retry compares again and sends what is missing."
                 )
-            time.sleep(pause)
+            self.sleep(pause)
             pause = min(pause * 2, 30)
             found = self._look()
         return Outcome(
@@ -149,7 +155,7 @@ class Verification:
                 count, since, still = now, time.monotonic(), self.patience.settle
             if count == expected or time.monotonic() >= min(deadline, since + still):
                 return
-            time.sleep(self.patience.interval)
+            self.sleep(self.patience.interval)
 
     def _look(self) -> _Found:
         path = self.directory / "members_after"

@@ -172,6 +172,29 @@ def test_members_who_cannot_be_matched_leave_by_another_identifier(sandbox, coho
     assert (report["segment_before"], report["removed"], report["segment_after"]) == (3, 2, 1)
 
 
+def test_where_a_removal_needs_an_id_those_without_one_are_counted(sandbox, cohort, sync) -> None:
+    sandbox.configure(removal_needs_id=True)
+    people = [
+        sandbox.workspace.add_person(id="b", email="b@example.com"),
+        sandbox.workspace.add_person(id=None, email="no-id@example.com"),
+    ]
+    sandbox.workspace.add_segment(name="Power users", members=people)
+    cohort("a")
+    with pytest.raises(exceptions.VerificationError, match="1 members could not be removed"):
+        sync(adopt_segment=True)
+    assert members(sandbox) == {"a", None}
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_a_cio_id_with_or_without_its_prefix(sandbox, cohort, sync, prefix: bool) -> None:
+    sandbox.configure(cio_prefix=prefix)
+    nobody = sandbox.workspace.add_person(id=None, email=None)
+    sandbox.workspace.add_segment(name="Power users", members=[nobody])
+    cohort("a")
+    assert sync(adopt_segment=True)["removed"] == 1
+    assert members(sandbox) == {"a"}
+
+
 def test_a_segment_by_its_id(sandbox, cohort, sync) -> None:
     segment = sandbox.workspace.add_segment(name="Chosen")
     cohort("a")
@@ -204,7 +227,7 @@ def test_a_removal_that_never_shows_fails_and_says_how_many(sandbox, cohort, syn
     sandbox.faults.add("drop", api="track", path="remove_customers", times=0)
     with pytest.raises(exceptions.VerificationError, match="1 members could not be removed"):
         sync()
-    assert [name for name, _ in writes(sandbox)].count("remove_customers") == 2
+    assert [name for name, _ in writes(sandbox)].count("remove_customers") == 4
 
 
 def trip(sync, **parameters) -> exceptions.GuardTrippedError:

@@ -63,6 +63,12 @@ def test_a_damaged_file_is_named_and_never_read_as_a_whole_one(tmp_path: Path, c
     assert "Amplitude's export" in str(caught.value)
 
 
+def test_a_file_without_its_header_shows_nobody(tmp_path: Path) -> None:
+    with pytest.raises(IncompleteExportError, match="does not begin with the header") as caught:
+        list(read_property(write(tmp_path, b'"356","u-anna"\n'), "user_id"))
+    assert "u-anna" not in str(caught.value)
+
+
 def test_a_missing_property_names_the_columns_that_there_are(tmp_path: Path) -> None:
     with pytest.raises(MissingPropertyError, match="no column 'mail', only amplitude_id, user_id"):
         list(read_property(write(tmp_path, HEADER), "mail"))

@@ -61,6 +61,10 @@ def test_small_segments_need_no_babysitting(to_remove: int, tripped: list[str]) 
     assert names(replace(USUAL, segment_before=22, to_remove=to_remove)) == tripped
 
 
+def test_a_limit_of_nought_lets_nobody_go() -> None:
+    assert names(replace(USUAL, to_remove=1), Limits(max_removal_percent=0)) == ["large_removal"]
+
+
 def test_overrides() -> None:
     large = replace(USUAL, to_remove=900)
     assert names(large) == ["large_removal"]
