@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,18 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, conf
 
-from airflow_provider_cio_cohort.exceptions import (
-    ConfigurationError,
-    ExportFailedError,
-    ExportNotReadyError,
-    PermanentError,
-)
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.sync.engine import MODES, Options, SegmentSync
 from airflow_provider_cio_cohort.sync.guards import Limits
 from airflow_provider_cio_cohort.sync.identifiers import ID_TYPES
 from airflow_provider_cio_cohort.sync.verify import Patience
 from airflow_provider_cio_cohort.transfers import parameters
 from airflow_provider_cio_cohort.transfers.export_state import ExportState
+from airflow_provider_cio_cohort.transfers.export_wait import ExportWait
 from airflow_provider_cio_cohort.transfers.ownership import describe
 
 if TYPE_CHECKING:
@@ -33,11 +28,6 @@ if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
     from airflow_provider_cio_cohort.transfers.endpoints import SegmentChoice
 
-#: Seconds for which a deferred task stays deferred at least. A worker may report the end of the deferring
-#: process up to ``[workers] min_heartbeat_interval`` (5 s) late; Airflow 3.3 takes a task that runs again by
-#: then for one that was killed, and starts a second try beside it.
-SHORTEST_DEFERRAL = 7.0
-
 
 @dataclass(frozen=True)
 class _Run:
@@ -45,6 +35,7 @@ class _Run:
 
     cohort_id: str
     segment: SegmentChoice
+    wait: ExportWait
     allow_large_removal: bool
     allow_empty_cohort: bool
     dry_run: bool
@@ -118,7 +109,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.cohort_id = cohort_id
         self.segment_name = segment_name
         self.segment_id = segment_id
-        self.user_id_property = user_id_property
+        self.user_id_property = parameters.as_text(user_id_property, "user_id_property")
         self.id_type: Any = id_type
         self.mode: Any = mode
         self.max_removal_percent = max_removal_percent
@@ -160,24 +151,28 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
 
         run = self._rendered()
-        cohort_name = check_cohort(self.amplitude, run.cohort_id)
+        cohort = check_cohort(self.amplitude, run.cohort_id)
         self.customer_io.check_track()
         run.segment.find(self.customer_io)
         export = self._export_state(context, run.cohort_id)
-        request_id = export.load()
+        request_id = export.load(cohort.last_computed if cohort else None)
         if request_id is None:
             request_id = self.amplitude.request_export(run.cohort_id, self.user_id_property)
             export.save(request_id)
             self.log.info("Requested an export of cohort %s.", run.cohort_id)
-        else:
-            self.log.info("Continuing the export of cohort %s that an earlier try requested.", run.cohort_id)
+        name = cohort.name if cohort else None
         with export.forgotten_if_failed():
-            deadline = time.time() + self.export_timeout
             if not self.amplitude.export_finished(request_id):
                 if self.deferrable:
-                    self._defer(request_id, deadline, cohort_name)
-                self._wait(request_id, deadline)
-            return self._sync(run, export, request_id, cohort_name)
+                    trigger, timeout = run.wait.deferral(self.amplitude_conn_id, request_id)
+                    self.defer(
+                        trigger=trigger,
+                        timeout=timeout,
+                        method_name="execute_complete",
+                        kwargs={"cohort_name": name},
+                    )
+                run.wait.on_worker(self.amplitude, request_id)
+            return self._sync(run, export, request_id, name)
 
     def execute_complete(
         self, context: Context, event: dict[str, Any] | None = None, cohort_name: str | None = None
@@ -191,7 +186,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         run = self._rendered()
         export = self._export_state(context, run.cohort_id)
         with export.forgotten_if_failed():
-            request_id = self._read_event(event)
+            request_id = run.wait.read_event(event)
             return self._sync(run, export, request_id, cohort_name)
 
     def on_kill(self) -> None:
@@ -203,11 +198,15 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         """Read the templated parameters, which come as text where a template made them."""
         from airflow_provider_cio_cohort.transfers.endpoints import SegmentChoice
 
-        segment_id = parameters.as_segment_id(self.segment_id)
-        name = None if segment_id is not None else parameters.as_text(self.segment_name, "segment_name")
+        cohort_id = parameters.as_text(self.cohort_id, "cohort_id")
+        if self.segment_id is not None:
+            segment = SegmentChoice(parameters.as_segment_id(self.segment_id), None)
+        else:
+            segment = SegmentChoice(None, parameters.as_text(self.segment_name, "segment_name"))
         return _Run(
-            cohort_id=parameters.as_text(self.cohort_id, "cohort_id"),
-            segment=SegmentChoice(segment_id, name),
+            cohort_id=cohort_id,
+            segment=segment,
+            wait=ExportWait(cohort_id, self.poll_interval, self.export_timeout),
             allow_large_removal=parameters.as_flag(self.allow_large_removal, "allow_large_removal"),
             allow_empty_cohort=parameters.as_flag(self.allow_empty_cohort, "allow_empty_cohort"),
             dry_run=parameters.as_flag(self.dry_run, "dry_run"),  # type: ignore[arg-type]
@@ -221,49 +220,6 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         }
         return ExportState(context, wanted)
 
-    def _defer(self, request_id: str, deadline: float, cohort_name: str | None) -> None:
-        from airflow_provider_cio_cohort.triggers.amplitude import AmplitudeExportTrigger
-
-        self.defer(
-            trigger=AmplitudeExportTrigger(
-                amplitude_conn_id=self.amplitude_conn_id,
-                request_id=request_id,
-                poll_interval=self.poll_interval,
-                deadline=deadline,
-                first_wait=max(self.poll_interval, SHORTEST_DEFERRAL),
-            ),
-            method_name="execute_complete",
-            kwargs={"cohort_name": cohort_name},
-        )
-
-    def _read_event(self, event: dict[str, Any] | None) -> str:
-        status = event.get("status") if isinstance(event, dict) else None
-        if event is None or status not in ("success", "timeout", "failed", "error"):
-            raise ExportNotReadyError(
-                f"The trigger ended without telling how the export is (status {status!r}). A retry waits on."
-            )
-        message = str(event.get("message") or "")
-        if status == "failed":
-            raise ExportFailedError(message)
-        if status == "error":
-            raise PermanentError(message)
-        if status == "timeout":
-            raise self._not_ready(message)
-        return str(event["request_id"])
-
-    def _wait(self, request_id: str, deadline: float) -> None:
-        while not self.amplitude.export_finished(request_id):
-            if time.time() >= deadline:
-                raise self._not_ready("")
-            self.amplitude.stopped.wait(min(self.poll_interval, max(0.0, deadline - time.time())))
-
-    def _not_ready(self, problem: str) -> ExportNotReadyError:
-        last = f" The last problem was: {problem}" if problem else ""
-        return ExportNotReadyError(
-            f"Amplitude has not finished the export of cohort {self.cohort_id} within export_timeout "
-            f"({self.export_timeout:g} s). A retry waits on for the same export.{last}"
-        )
-
     def _sync(
         self, run: _Run, export: ExportState, request_id: str, cohort_name: str | None
     ) -> dict[str, Any]:
@@ -276,7 +232,8 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
             self.log.info("Downloaded the export: %s bytes.", f"{size:,}")
             description = None if run.dry_run else describe(run.cohort_id, cohort_name, self.mode)
             target = run.segment.open(self.customer_io, run.cohort_id, description=description)
-            sync = SegmentSync(self.customer_io, target, self._options(run), directory)
+            sleep = self.customer_io.stopped.wait
+            sync = SegmentSync(self.customer_io, target, self._options(run), directory, sleep)
             report = sync.run(read_property(file, self.user_id_property))
         export.forget()
         self.log.info("%s\n%s", report.summary(), report.as_table())

@@ -11,15 +11,16 @@ from airflow_provider_cio_cohort.sync.engine import Target
 from airflow_provider_cio_cohort.transfers.ownership import is_owned
 
 if TYPE_CHECKING:
-    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
-    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook, Segment
+    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook, Cohort
+    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+    from airflow_provider_cio_cohort.hooks.segments import Segment
 
 log = logging.getLogger(__name__)
 
 
-def check_cohort(amplitude: AmplitudeHook, cohort_id: str) -> str | None:
+def check_cohort(amplitude: AmplitudeHook, cohort_id: str) -> Cohort | None:
     """
-    Return the cohort's name, ``None`` where Amplitude's list does not show the cohort.
+    Return the cohort, ``None`` where Amplitude's list does not show the cohort.
 
     :param amplitude: the hook.
     :param cohort_id: the cohort.
@@ -42,7 +43,7 @@ def check_cohort(amplitude: AmplitudeHook, cohort_id: str) -> str | None:
             f"{title} holds groups of the type {cohort.group!r}, not people; "
             "a Customer.io segment takes people only."
         )
-    return cohort.name
+    return cohort
 
 
 @dataclass(frozen=True)

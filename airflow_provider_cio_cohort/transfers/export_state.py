@@ -7,6 +7,7 @@ there is no such store, every try requests an export of its own.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,9 +16,14 @@ from typing import Any
 
 from airflow_provider_cio_cohort.exceptions import ExportFailedError
 
+log = logging.getLogger(__name__)
+
 KEY = "amplitude_export"
 #: Amplitude keeps an export's file for seven days; an hour is left to fetch it.
 LIFE = timedelta(days=7) - timedelta(hours=1)
+#: An export that is older than this, of a cohort that Amplitude has computed anew since, would take the
+#: segment back to who was in the cohort then: whoever clears so old a run wants today's members.
+FRESH = timedelta(days=1)
 
 
 class ExportState:
@@ -32,13 +38,25 @@ class ExportState:
         self._store = context.get("task_state_store")
         self._wanted = wanted
 
-    def load(self) -> str | None:
-        """Return the request id of an export that can be continued."""
+    def load(self, computed_at: float | None) -> str | None:
+        """
+        Return the request id of an export that can be continued.
+
+        :param computed_at: when Amplitude last computed the cohort, epoch seconds; ``None`` if not known.
+        """
         kept = self._store.get(KEY) if self._store is not None else None
         if not isinstance(kept, dict) or kept.get("of") != self._wanted:
             return None
-        age = time.time() - float(kept.get("requested_at", 0))
-        return str(kept["request_id"]) if age < LIFE.total_seconds() else None
+        requested_at = float(kept.get("requested_at", 0))
+        age = time.time() - requested_at
+        if age >= LIFE.total_seconds():
+            return None
+        hours = f"{age / 3600:,.1f} hours ago"
+        if age >= FRESH.total_seconds() and computed_at is not None and computed_at > requested_at:
+            log.info("An earlier try requested an export %s, but the cohort has changed since.", hours)
+            return None
+        log.info("Continuing the export that an earlier try requested %s.", hours)
+        return str(kept["request_id"])
 
     def save(self, request_id: str) -> None:
         """
@@ -46,9 +64,16 @@ class ExportState:
 
         :param request_id: what Amplitude calls it.
         """
-        if self._store is not None:
-            kept = {"request_id": request_id, "requested_at": time.time(), "of": self._wanted}
+        if self._store is None:
+            return
+        kept = {"request_id": request_id, "requested_at": time.time(), "of": self._wanted}
+        try:
             self._store.set(KEY, kept, retention=LIFE)
+        except Exception as error:
+            # The export is paid for and this try can use it: only a retry will have to request another.
+            log.warning(
+                "The export could not be kept for a retry (%s); this try goes on.", type(error).__name__
+            )
 
     @contextmanager
     def forgotten_if_failed(self) -> Iterator[None]:

@@ -28,16 +28,14 @@ def as_flag(value: bool | str | None, name: str) -> bool:
     raise ConfigurationError(f"{name} is {value!r}; it must be true or false.")
 
 
-def as_segment_id(value: int | str | None) -> int | None:
+def as_segment_id(value: int | str) -> int:
     """
-    Return a rendered segment id, ``None`` where there is none.
+    Return a rendered segment id.
 
     :param value: a number, or what a template made of one.
     :raises ConfigurationError: if it is no number above 0.
     """
-    text = str("" if value is None else value).strip()
-    if not text:
-        return None
+    text = str(value).strip()
     if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or int(text) == 0:
         raise ConfigurationError(f"segment_id is {value!r}; it must be the number of a Customer.io segment.")
     return int(text)

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_cio_cohort.exceptions import CohortSyncError, ExportFailedError, RetryableError
+from airflow_provider_cio_cohort.exceptions import ExportFailedError, PermanentError, RetryableError
 
 
 class AmplitudeExportTrigger(BaseTrigger):
@@ -18,7 +18,8 @@ class AmplitudeExportTrigger(BaseTrigger):
     Polls an export until Amplitude has finished it, gave it up, or the deadline is over.
 
     Yields one event: ``{"status", "request_id", "message"}``, where the status is ``success``,
-    ``timeout``, ``failed`` (a retry must request a new export) or ``error`` (no retry can mend it).
+    ``timeout``, ``failed`` (a retry must request a new export), ``error`` (no retry can mend it) or
+    ``broken`` (the waiting itself went wrong; a retry waits on).
 
     :param amplitude_conn_id: the Airflow connection.
     :param request_id: the export.
@@ -62,8 +63,12 @@ class AmplitudeExportTrigger(BaseTrigger):
             status, message = await self._wait()
         except ExportFailedError as error:
             status, message = "failed", str(error)
-        except CohortSyncError as error:
+        except PermanentError as error:
             status, message = "error", str(error)
+        except Exception as error:
+            # The task must learn that nobody waits any more; what else is in the error may hold a URL.
+            self.log.exception("Waiting for the export ended unexpectedly.")
+            status, message = "broken", f"Waiting for the export ended with {type(error).__name__}."
         event = {"status": status, "request_id": self.request_id, "message": message}
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 

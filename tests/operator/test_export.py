@@ -55,6 +55,40 @@ def test_an_export_older_than_its_link_is_not_continued(sandbox, cohort, sync, s
     assert exports(sandbox) == 1
 
 
+DAY = 86400
+
+
+@pytest.mark.parametrize(
+    ("requested", "computed", "spent"),
+    [
+        (2 * DAY, 3 * DAY, 0),  # the cohort is still what the export holds
+        (2 * DAY, 1 * DAY, 1),
+        (3600, 60, 0),  # a retry: the export is as fresh as any sync's of this day
+    ],
+)
+def test_an_old_export_of_a_cohort_that_was_computed_anew_is_not_continued(
+    sandbox, cohort, sync, store, requested: int, computed: int, spent: int
+) -> None:
+    cohort("a").last_computed = int(time.time()) - computed
+    of = {"cohort_id": "a1b2c3d", "property": "user_id", "amplitude_conn_id": "amplitude_default"}
+    request_id = operator().amplitude.request_export("a1b2c3d")
+    kept = {"request_id": request_id, "requested_at": time.time() - requested, "of": of}
+    store.set("amplitude_export", kept)
+    assert sync()["segment_after"] == 1
+    assert exports(sandbox) - 1 == spent
+
+
+def test_a_store_that_fails_does_not_lose_an_export_that_is_paid_for(sandbox, cohort, sync, store) -> None:
+    cohort("a")
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("the API server is away")
+
+    store.set = fail
+    assert sync()["segment_after"] == 1
+    assert exports(sandbox) == 1
+
+
 def test_a_lost_export_is_requested_anew_by_the_next_try(sandbox, cohort, sync, store) -> None:
     cohort("a")
     sync_id = {"cohort_id": "a1b2c3d", "property": "user_id", "amplitude_conn_id": "amplitude_default"}
@@ -97,6 +131,7 @@ def test_without_a_state_store_every_try_requests(sandbox, cohort) -> None:
         ),
         (lambda s: None, {"segment_id": 987654}, "UnknownSegmentError"),
         (lambda s: None, {"segment_name": " "}, "ConfigurationError"),
+        (lambda s: None, {"segment_id": ""}, "ConfigurationError"),
         (lambda s: None, {"dry_run": "perhaps"}, "ConfigurationError"),
         (lambda s: None, {"cohort_id": "../x"}, "ConfigurationError"),
     ],
@@ -150,6 +185,7 @@ def test_a_property_that_the_export_lacks(sandbox, cohort, sync) -> None:
         ({"segment_name": "x", "mode": "sync"}, "mode is 'sync'"),
         ({"segment_name": "x", "max_removal_percent": 101}, "max_removal_percent is 101"),
         ({"segment_name": "x", "poll_interval": 0}, "poll_interval is 0"),
+        ({"segment_name": "x", "user_id_property": " "}, "user_id_property is empty"),
     ],
 )
 def test_wrong_parameters_are_found_when_the_dag_is_read(parameters, words: str) -> None:
@@ -173,6 +209,7 @@ def test_a_deferral_carries_no_key(sandbox, cohort, store) -> None:
     assert set(arguments) == {"amplitude_conn_id", "request_id", "poll_interval", "deadline", "first_wait"}
     assert (arguments["amplitude_conn_id"], arguments["poll_interval"]) == ("amplitude_default", 7)
     assert arguments["first_wait"] >= 7
+    assert caught.value.timeout.total_seconds() > 3600
 
 
 def event_of(trigger: AmplitudeExportTrigger) -> dict:
@@ -221,3 +258,14 @@ def test_the_trigger_outlives_a_vendor_that_is_away(sandbox, connect) -> None:
 def test_an_event_that_says_nothing_is_no_success(event) -> None:
     with pytest.raises(exceptions.ExportNotReadyError):
         operator().execute_complete({}, event)
+
+
+def test_the_trigger_tells_that_the_waiting_itself_broke(sandbox, store, monkeypatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_NO_JSON", '{"conn_type": "amplitude", "extra": "secret-4711"')
+    event = event_of(AmplitudeExportTrigger("no_json", "1", 0.05, time.time() + 9))
+    assert event["status"] == "broken"
+    assert "4711" not in event["message"]
+    store.set("amplitude_export", {"request_id": "1"})
+    with pytest.raises(exceptions.VendorUnavailableError, match="A retry waits on for the same export"):
+        operator().execute_complete({"task_state_store": store}, event)
+    assert store.kept

@@ -29,12 +29,12 @@ def test_a_flag_that_is_none_names_itself() -> None:
         parameters.as_flag("maybe", "dry_run")
 
 
-@pytest.mark.parametrize(("value", "expected"), [(7, 7), ("7", 7), (" 7 ", 7), (None, None), ("", None)])
+@pytest.mark.parametrize(("value", "expected"), [(7, 7), ("7", 7), (" 7 ", 7)])
 def test_segment_ids_as_templates_render_them(value, expected) -> None:
     assert parameters.as_segment_id(value) == expected
 
 
-@pytest.mark.parametrize("value", ["seven", "7.0", "-7", 0, True, "\u0667"])
+@pytest.mark.parametrize("value", ["seven", "7.0", "-7", 0, True, "\u0667", "", " "])
 def test_what_is_no_segment_id(value) -> None:
     with pytest.raises(ConfigurationError, match=r"number of a Customer\.io segment"):
         parameters.as_segment_id(value)

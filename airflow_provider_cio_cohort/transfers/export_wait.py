@@ -1,0 +1,106 @@
+"""Waits for an export: on the worker, or in the triggerer and then reads what the trigger had to tell."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_cio_cohort.exceptions import (
+    ExportFailedError,
+    ExportNotReadyError,
+    PermanentError,
+    VendorUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+    from airflow_provider_cio_cohort.triggers.amplitude import AmplitudeExportTrigger
+
+#: Seconds for which a deferred task stays deferred at least. A worker may report the end of the deferring
+#: process up to ``[workers] min_heartbeat_interval`` (5 s) late; Airflow 3.3 takes a task that runs again by
+#: then for one that was killed, and starts a second try beside it.
+SHORTEST_DEFERRAL = 7.0
+#: Seconds past the deadline after which Airflow itself ends the deferral, should the trigger never tell.
+GRACE = 600.0
+
+
+@dataclass(frozen=True)
+class ExportWait:
+    """
+    How a task waits for its export.
+
+    :param cohort_id: the cohort, for messages.
+    :param poll_interval: seconds between two looks.
+    :param timeout: seconds that a try waits.
+    """
+
+    cohort_id: str
+    poll_interval: float
+    timeout: float
+
+    def on_worker(self, amplitude: AmplitudeHook, request_id: str) -> None:
+        """
+        Look until the export is finished.
+
+        :param amplitude: the hook.
+        :param request_id: the export.
+        :raises ExportNotReadyError: if it takes longer than the timeout.
+        """
+        deadline = time.time() + self.timeout
+        while not amplitude.export_finished(request_id):
+            if time.time() >= deadline:
+                raise self._not_ready("")
+            amplitude.stopped.wait(min(self.poll_interval, max(0.0, deadline - time.time())))
+
+    def deferral(self, amplitude_conn_id: str, request_id: str) -> tuple[AmplitudeExportTrigger, timedelta]:
+        """
+        Return the trigger that waits, and when Airflow is to end it if it never tells anything.
+
+        :param amplitude_conn_id: the connection.
+        :param request_id: the export.
+        """
+        from airflow_provider_cio_cohort.triggers.amplitude import AmplitudeExportTrigger
+
+        trigger = AmplitudeExportTrigger(
+            amplitude_conn_id=amplitude_conn_id,
+            request_id=request_id,
+            poll_interval=self.poll_interval,
+            deadline=time.time() + self.timeout,
+            first_wait=max(self.poll_interval, SHORTEST_DEFERRAL),
+        )
+        return trigger, timedelta(seconds=self.timeout + GRACE)
+
+    def read_event(self, event: Any) -> str:
+        """
+        Return the request id of the finished export.
+
+        :param event: what the trigger told; anything but a clear success is none.
+        :raises ExportNotReadyError: if the deadline passed, or the event makes no sense.
+        :raises ExportFailedError: if Amplitude gave the export up, so that a retry must ask for another.
+        :raises VendorUnavailableError: if the waiting itself broke.
+        :raises PermanentError: if no retry can mend it.
+        """
+        told = event if isinstance(event, dict) else {}
+        status, message = told.get("status"), str(told.get("message") or "")
+        if status == "success" and told.get("request_id"):
+            return str(told["request_id"])
+        if status == "failed":
+            raise ExportFailedError(message)
+        if status == "error":
+            raise PermanentError(message)
+        if status == "broken":
+            raise VendorUnavailableError(f"{message} A retry waits on for the same export.")
+        if status == "timeout":
+            raise self._not_ready(message)
+        raise ExportNotReadyError(
+            f"The trigger ended without telling how the export is (status {status!r}). A retry waits on."
+        )
+
+    def _not_ready(self, problem: str) -> ExportNotReadyError:
+        last = f" The last problem was: {problem}" if problem else ""
+        return ExportNotReadyError(
+            f"Amplitude has not finished the export of cohort {self.cohort_id} within export_timeout "
+            f"({self.timeout:g} s). A retry waits on for the same export.{last}"
+        )
