@@ -2,7 +2,8 @@
 Customer.io's App API, over HTTP.
 
 Facts: Customer.io's OpenAPI descriptions, and answers recorded by its SDKs' tests. Where they leave a
-choice: a page of more than the most is a 400, and so is a search without an e-mail address.
+choice: a page of more than the most is a 400, and so is a search without an e-mail address. People are
+looked up as "List customers, attributes, and devices" in the reference of the App API has it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import Any
 from aiohttp import web
 
 from airflow_provider_cio_cohort.sandbox.customer_io import Person, Segment, Workspace
+from airflow_provider_cio_cohort.sandbox.identifiers import ID_TYPES, read_ids
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 Handler = Callable[[web.Request, Workspace], Awaitable[web.Response]]
 MAX_PAGE = 30_000
+MAX_LOOKUP = 100
 
 
 class AppApi:
@@ -54,6 +57,7 @@ class AppApi:
         route("GET", "/v1/segments/{id}/membership", self._known(self.membership))
         route("GET", "/v1/segments/{id}/used_by", self._known(self.used_by))
         route("GET", "/v1/customers", self._known(self.customers))
+        route("POST", "/v1/customers/attributes", self._known(self.attributes))
 
     def _known(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def checked(request: web.Request) -> web.Response:
@@ -155,6 +159,30 @@ class AppApi:
             return app_error(400, "email is required")
         found = workspace.with_email(email)
         return web.json_response({"results": self._or_null([self._identifiers(person) for person in found])})
+
+    async def attributes(self, request: web.Request, workspace: Workspace) -> web.Response:
+        """Return up to 100 people by an identifier; unknown ones are left out."""
+        if not self.settings.lookup_allowed:
+            return app_error(403, "the key's scope does not allow this")
+        id_type = request.query.get("id_type", "id")
+        if id_type not in ID_TYPES or (id_type == "email" and not self.settings.email_identifies):
+            return app_error(400, f"{id_type} is no identifier of this workspace")
+        ids = await read_ids(request, MAX_LOOKUP)
+        if ids is None:
+            return app_error(400, f"ids must be 1 to {MAX_LOOKUP} strings")
+        found = [self._profile(person) for person in workspace.look_up(ids, id_type)]
+        return web.json_response({"customers": self._or_null(found)})
+
+    def _profile(self, person: Person) -> dict[str, Any]:
+        profile = {
+            "id": person.id or "",
+            "identifiers": self._identifiers(person),
+            "attributes": {"email": person.email} if person.email else {},
+            "timestamps": {},
+            "unsubscribed": False,
+            "devices": self._or_null([]),
+        }
+        return {"customer": profile}
 
     def _identifiers(self, person: Person) -> dict[str, str | None]:
         shown = {"id": person.id, "cio_id": person.cio_id}

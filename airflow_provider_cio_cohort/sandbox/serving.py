@@ -51,7 +51,10 @@ def vendor_app(
         fault = faults.take(api, request.method, request.path)
         if fault:
             request[FAULT] = fault
-        return await _serve(request, handler, fault) or web.Response()
+        response = await _serve(request, handler, fault) or web.Response()
+        if not settings.content_length and response.content_type == "text/csv":
+            await _send_without_length(request, response)
+        return response
 
     return web.Application(middlewares=[remember, *between, serve], client_max_size=64 * 2**20)
 
@@ -157,6 +160,19 @@ async def _cut(request: web.Request, response: web.Response, keep: float) -> Non
     await partial.write(body[: int(len(body) * keep)])
     await asyncio.sleep(0.05)  # let what was written arrive: a reset would overtake it
     reset(request)
+
+
+async def _send_without_length(request: web.Request, response: web.StreamResponse) -> None:
+    """Answer as a server of HTTP/1.0 does: the body ends where the connection does."""
+    transport = request.transport
+    if transport is None or not isinstance(response, web.Response):
+        return
+    left_out = ("content-length", "transfer-encoding", "connection")
+    headers = {name: value for name, value in response.headers.items() if name.lower() not in left_out}
+    lines = [f"HTTP/1.1 {response.status} OK", *(f"{name}: {value}" for name, value in headers.items())]
+    head = "\r\n".join([*lines, "Connection: close", "", ""]).encode()
+    transport.write(head + bytes(response.body or b""))  # type: ignore[arg-type]
+    transport.close()
 
 
 def _shortened(body: bytes, fault: Fault) -> bytes:

@@ -17,6 +17,7 @@ class Settings:
     :param file_days: how long the link of an export lives.
     :param compressed: whether exports are compressed with gzip.
     :param encoding_header: whether a compressed export says so in Content-Encoding.
+    :param content_length: whether an export's file says how long it is, or ends with the connection.
     :param crlf: whether lines of an export end in CRLF.
     :param property_prefix: what a user property's column has in front of its name: nothing, or ``gp:``.
     :param duplicate_column: whether ``amplitude_id`` comes twice.
@@ -35,6 +36,7 @@ class Settings:
     :param unique_names: whether a second segment of one name is refused.
     :param cio_prefix: whether a ``cio_id`` needs the prefix ``cio_`` in a write, or must not have it.
     :param removal_needs_id: whether people without an ``id`` stay when they are removed, without a word.
+    :param lookup_allowed: whether the App API key may look people up.
     :param null_when_empty: whether an empty list is ``null``.
     :param email_identifies: whether the workspace uses e-mail addresses as identifiers.
     """
@@ -46,6 +48,7 @@ class Settings:
     file_days: float = 7
     compressed: bool = True
     encoding_header: bool = True
+    content_length: bool = True
     crlf: bool = False
     property_prefix: str = ""
     duplicate_column: bool = False
@@ -64,6 +67,7 @@ class Settings:
     unique_names: bool = False
     cio_prefix: bool = False
     removal_needs_id: bool = False
+    lookup_allowed: bool = True
     null_when_empty: bool = True
     email_identifies: bool = True
 

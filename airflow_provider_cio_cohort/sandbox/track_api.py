@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from airflow_provider_cio_cohort.sandbox.customer_io import Person, Segment, Workspace
+from airflow_provider_cio_cohort.sandbox.identifiers import ID_TYPES, read_ids
 from airflow_provider_cio_cohort.sandbox.serving import basic_credentials
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
-ID_TYPES = ("id", "email", "cio_id")
 MAX_IDS = 1000
 
 
@@ -81,7 +81,7 @@ class TrackApi:
         id_type = request.query.get("id_type", "id")
         if id_type not in ID_TYPES:
             return track_error(400, f"invalid id_type {id_type}")
-        ids = await _ids(request)
+        ids = await read_ids(request, MAX_IDS)
         if ids is None:
             return web.json_response(
                 {"meta": {"errors": [f"ids must be 1 to {MAX_IDS} strings"]}}, status=400
@@ -97,12 +97,3 @@ class TrackApi:
 def track_error(status: int, text: str) -> web.Response:
     """Return a refusal of the Track API."""
     return web.json_response({"meta": {"error": text}}, status=status)
-
-
-async def _ids(request: web.Request) -> list[str] | None:
-    try:
-        ids = (await request.json())["ids"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    usable = isinstance(ids, list) and 1 <= len(ids) <= MAX_IDS and all(isinstance(i, str) for i in ids)
-    return ids if usable else None

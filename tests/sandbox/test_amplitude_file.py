@@ -139,3 +139,15 @@ def test_the_file_may_be_compressed_without_saying_so_or_plain(sandbox, export) 
     answer = export()
     assert "Content-Encoding" not in answer.headers
     assert answer.content.startswith(b'"amplitude_id"')
+
+
+@pytest.mark.parametrize("inline_rows", [0, 1000])
+def test_a_file_without_a_length_ends_with_the_connection(sandbox, export, http, inline_rows: int) -> None:
+    sandbox.configure(content_length=False, compressed=False, inline_rows=inline_rows)
+    sandbox.faults.add("cut_rows", path="(/file|exports)", after=1 if inline_rows == 0 else 0, keep=0.5)
+    answer = export()
+    if inline_rows == 0:
+        answer = http.get(answer.headers["Location"])
+    assert not {"Content-Length", "Transfer-Encoding"} & set(answer.headers)
+    assert answer.text.endswith("\n")
+    assert answer.text.count("\n") < 4

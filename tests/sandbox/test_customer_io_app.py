@@ -205,3 +205,51 @@ def test_the_limit_is_ten_unless_it_is_set(sandbox, app) -> None:
     assert sandbox.settings.app_per_second == 10
     sandbox.configure(app_per_second=0)
     assert {app("/v1/segments").status_code for _ in range(30)} == {200}
+
+
+# ---- looking people up
+
+
+def test_people_are_looked_up_and_unknown_ones_left_out(sandbox, app, people) -> None:
+    answer = app("/v1/customers/attributes", "POST", json={"ids": ["u-1", "nobody", "u-2"]})
+    assert answer.status_code == 200
+    found = [entry["customer"] for entry in answer.json()["customers"]]
+    assert [customer["id"] for customer in found] == ["u-1", "u-2"]
+    assert found[0]["identifiers"] == {
+        "id": "u-1",
+        "email": "u-1@example.com",
+        "cio_id": people[1].cio_id,
+    }
+    assert sandbox.requests[-1].ids == 3
+    assert app("/v1/customers/attributes", "POST", json={"ids": ["nobody"]}).json() == {"customers": None}
+
+
+@pytest.mark.parametrize(("id_type", "value"), [("email", "U-1@EXAMPLE.COM"), ("cio_id", None)])
+def test_people_are_looked_up_by_other_identifiers(app, people, id_type: str, value: str | None) -> None:
+    body = {"ids": [value or people[1].cio_id]}
+    answer = app(f"/v1/customers/attributes?id_type={id_type}", "POST", json=body)
+    assert [entry["customer"]["id"] for entry in answer.json()["customers"]] == ["u-1"]
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("", {"ids": []}),
+        ("", {"ids": ["x"] * 101}),
+        ("", {"ids": [1]}),
+        ("", {}),
+        ("?id_type=phone", {"ids": ["x"]}),
+    ],
+)
+def test_a_lookup_that_is_none_is_a_400(app, query: str, body) -> None:
+    assert app(f"/v1/customers/attributes{query}", "POST", json=body).status_code == 400
+
+
+def test_a_lookup_by_email_needs_email_to_identify(sandbox, app) -> None:
+    sandbox.configure(email_identifies=False)
+    assert app("/v1/customers/attributes?id_type=email", "POST", json={"ids": ["x@x.io"]}).status_code == 400
+
+
+def test_a_key_that_may_not_look_people_up(sandbox, app) -> None:
+    sandbox.configure(lookup_allowed=False)
+    assert app("/v1/customers/attributes", "POST", json={"ids": ["u-1"]}).status_code == 403

@@ -1,0 +1,22 @@
+"""The lists of identifiers that both of Customer.io's APIs take."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+ID_TYPES = ("id", "email", "cio_id")
+
+
+async def read_ids(request: web.Request, most: int) -> list[str] | None:
+    """
+    Return the ``ids`` of a request, ``None`` if they are none.
+
+    :param request: the request; its body is ``{"ids": […]}``.
+    :param most: how many there may be.
+    """
+    try:
+        ids = (await request.json())["ids"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    usable = isinstance(ids, list) and 1 <= len(ids) <= most and all(isinstance(i, str) for i in ids)
+    return ids if usable else None
