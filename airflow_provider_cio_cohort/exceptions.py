@@ -12,12 +12,14 @@ What can go wrong, as one tree: the branch says whether a retry can mend it.
     │   ├── IncompleteExportError         the file is cut or damaged; a retry downloads the same export again
     │   ├── SyncStoppedError              the task was killed while it ran
     │   ├── SegmentNotCreatedError        it is not known whether the segment was made; a retry looks first
+    │   ├── SegmentVanishedError          the segment was deleted while the task ran; a retry looks again
     │   └── VerificationError             read back, the segment is not what it should be
     └── PermanentError                    ends the task at once (an AirflowFailException)
         ├── ConfigurationError            a parameter or a connection field is missing or wrong
         ├── AuthenticationError           a key is wrong; the message names which
         ├── WrongRegionError              the account lives in the other region
         ├── PlanError                     the Amplitude plan has no cohort API
+        ├── QuotaReachedError             no export of the month is left but the reserve
         ├── UnknownCohortError            no such cohort in this Amplitude project
         ├── ArchivedCohortError           the cohort is archived
         ├── GroupCohortError              the cohort holds groups (accounts), not people
@@ -96,6 +98,10 @@ class SegmentNotCreatedError(RetryableError):
     """The answer to creating a segment was lost; a retry looks for the segment before it creates one."""
 
 
+class SegmentVanishedError(RetryableError):
+    """The segment was deleted while the task ran; a retry looks for it, and creates it where it may."""
+
+
 class VerificationError(RetryableError):
     """Read back after the writes, the segment does not hold what it should."""
 
@@ -114,6 +120,10 @@ class WrongRegionError(PermanentError):
 
 class PlanError(PermanentError):
     """The plan of the Amplitude project does not include the cohort API."""
+
+
+class QuotaReachedError(PermanentError):
+    """The exports of the month are used up, but for the reserve; only the new month mends it."""
 
 
 class UnknownCohortError(PermanentError):

@@ -112,19 +112,19 @@ class AmplitudeHook(VendorHook):
         """
         return next((cohort for cohort in self.check() if cohort.id == cohort_id), None)
 
-    def request_export(self, cohort_id: str, property_name: str = "user_id") -> str:
+    def request_export(self, cohort_id: str, *properties: str) -> str:
         """
         Start an export and return its request id. **Costs one of the month's exports, every time.**
 
         So it is sent again only where it is certain that Amplitude did not take it.
 
         :param cohort_id: the cohort.
-        :param property_name: the one property that the export is to hold beside the built-in ids.
+        :param properties: the properties that the export is to hold beside the built-in ids.
         :raises UnknownCohortError: if the project has no such cohort.
         """
         api = self.api
-        name = property_name.removeprefix("gp:")
-        params = None if name in BUILT_IN_PROPERTIES else {"props": 1, "propKeys": name}
+        names = {name.removeprefix("gp:") for name in properties}.difference(BUILT_IN_PROPERTIES)
+        params = {"props": 1, "propKeys": sorted(names)} if names else None
         what = f"requesting an export of cohort {cohort_id}"
         try:
             answer = self.call(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
@@ -49,6 +50,8 @@ class ExportDownload:
         self.hook = hook
         self.request_id = request_id
         self.path = path
+        #: The last file that might have been cut: it is believed when it comes twice.
+        self._unproven: _Copied | None = None
 
     def run(self) -> int:
         """
@@ -64,21 +67,25 @@ class ExportDownload:
 
     def _once(self) -> int:
         part = self.path.with_name(f"{self.path.name}.part")
-        size = None
+        copied = None
         try:
             with self._open_file() as response, part.open("wb") as file:
-                size = _copy(response, file)
+                copied = _copy(response, file)
         except (RequestException, HTTPError):
             pass  # raised below: the library's words hold the URL, and they would stand in the traceback
-        if not size:
-            happened = (
-                "An empty body came instead of" if size == 0 else "The connection broke in the middle of"
-            )
+        if copied is None or not copied.size:
+            happened = "The connection broke in the middle of" if copied is None else "An empty body came for"
             raise IncompleteExportError(
                 f"{happened} Amplitude's export. A retry downloads the same export again."
             )
+        if not copied.is_proven and copied != self._unproven:
+            self._unproven = copied
+            raise IncompleteExportError(
+                "Amplitude's export came without anything that proves it whole (no length, no chunks, no "
+                "gzip), and no two downloads were equal. A retry downloads the same export again."
+            )
         part.replace(self.path)
-        return size
+        return copied.size
 
     @contextmanager
     def _open_file(self) -> Iterator[Response]:
@@ -139,13 +146,32 @@ def _no_file() -> _FileNotFoundError:
     )
 
 
-def _copy(response: Response, file: BinaryIO) -> int:
-    size = 0
-    for block in decompressed(_blocks(response), response.headers.get("Content-Encoding", "")):
+@dataclass(frozen=True)
+class _Copied:
+    """
+    A file as it came.
+
+    :param size: bytes, decompressed.
+    :param checksum: of those.
+    :param is_proven: whether it would have been noticed if it had ended early.
+    """
+
+    size: int
+    checksum: int
+    is_proven: bool
+
+
+def _copy(response: Response, file: BinaryIO) -> _Copied:
+    size = checksum = 0
+    raw = _blocks(response)
+    first = next(raw, b"")
+    proven = "Content-Length" in response.headers or response.raw.chunked or first.startswith(_GZIP_MAGIC)
+    for block in decompressed(_joined(first, raw), response.headers.get("Content-Encoding", "")):
         if not size:
             _check_start(block)
         size += file.write(block)
-    return size
+        checksum = zlib.crc32(block, checksum)
+    return _Copied(size, checksum, bool(proven))
 
 
 def _blocks(response: Response) -> Iterator[bytes]:

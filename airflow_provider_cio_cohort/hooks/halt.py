@@ -1,7 +1,9 @@
-"""How a kill, or a sibling's error, reaches whoever waits."""
+"""How a kill, a sibling's error, or the death of Airflow's supervisor reaches whoever sends or waits."""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 
@@ -12,12 +14,16 @@ class Halt:
     """
     Says that nothing more is to be sent.
 
+    A task's process whose supervisor was killed lives on, and nobody can stop it any more, while Airflow
+    starts another try beside it. So it is the death of the supervisor that stops it, too.
+
     :param parent: a halt that holds for this one as well.
     """
 
     def __init__(self, parent: Halt | None = None) -> None:
         self._event = threading.Event()
         self._parent = parent
+        self._supervisor = os.getppid() if _is_supervised() else None
 
     def set(self) -> None:
         """Let nothing more be sent."""
@@ -25,7 +31,11 @@ class Halt:
 
     def is_set(self) -> bool:
         """Say whether nothing more is to be sent."""
-        return self._event.is_set() or (self._parent is not None and self._parent.is_set())
+        return (
+            self._event.is_set()
+            or (self._parent is not None and self._parent.is_set())
+            or (self._supervisor is not None and os.getppid() != self._supervisor)
+        )
 
     def wait(self, seconds: float) -> None:
         """
@@ -33,9 +43,17 @@ class Halt:
 
         :param seconds: how long.
         """
-        if self._parent is None:
-            self._event.wait(seconds)
-            return
         deadline = time.monotonic() + seconds
         while not self.is_set() and (left := deadline - time.monotonic()) > 0:
             self._event.wait(min(left, SLICE))
+
+
+def _is_supervised() -> bool:
+    """Say whether this is a task's own process, not a shell, a test, or a run without a supervisor."""
+    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    comms = getattr(runner, "SUPERVISOR_COMMS", None)
+    if comms is None:
+        return False
+    from airflow.sdk.execution_time.comms import CommsDecoder
+
+    return isinstance(comms, CommsDecoder)
