@@ -4,54 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError
-from airflow_provider_cio_cohort.sync import guards, identifiers, members
+from airflow_provider_cio_cohort.sync import guards, members
 from airflow_provider_cio_cohort.sync.diff import Change, compare
 from airflow_provider_cio_cohort.sync.identifiers import CohortIdentifiers, IdType
 from airflow_provider_cio_cohort.sync.lines import read_lines, unescape
+from airflow_provider_cio_cohort.sync.lookup import Lookup, look_up
 from airflow_provider_cio_cohort.sync.report import SyncReport, match_rate
+from airflow_provider_cio_cohort.sync.store import SegmentStore, Target
 from airflow_provider_cio_cohort.sync.verify import Outcome, Patience, Verification
 
 log = logging.getLogger(__name__)
 
 Mode = Literal["mirror", "add_only"]
 MODES: tuple[Mode, ...] = ("mirror", "add_only")
-
-
-class SegmentStore(Protocol):
-    """What the engine needs from Customer.io; :class:`.CustomerIOHook` is one."""
-
-    def stream_members(self, segment_id: int) -> Iterator[members.Member]:
-        """Yield everybody in the segment."""
-
-    def count_members(self, segment_id: int) -> int:
-        """Return how many people are in the segment."""
-
-    def add_members(self, segment_id: int, values: Iterable[str], id_type: IdType) -> int:
-        """Add people; unknown ones are ignored. Return how many identifiers were sent."""
-
-    def remove_members(self, segment_id: int, values: Iterable[str], id_type: IdType) -> int:
-        """Remove people; non-members are ignored. Return how many identifiers were sent."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """
-    The segment that a run fills.
-
-    :param id: its id; ``None`` when a dry run found no such segment.
-    :param name: its name.
-    :param owned: whether it says that a sync made it for this cohort.
-    """
-
-    id: int | None
-    name: str
-    owned: bool
 
 
 @dataclass(frozen=True)
@@ -65,6 +36,8 @@ class Options:
     :param dry_run: look, but write nothing.
     :param limits: what the guards allow.
     :param patience: how long a write may take to show in a read.
+    :param announced: members that Amplitude's list says the cohort has, if it does.
+    :param previous: identifiers at the last good sync, if that is known.
     """
 
     cohort_id: str
@@ -73,6 +46,8 @@ class Options:
     dry_run: bool = False
     limits: guards.Limits = field(default_factory=guards.Limits)
     patience: Patience = field(default_factory=Patience)
+    announced: int | None = None
+    previous: int | None = None
 
 
 class SegmentSync:
@@ -82,7 +57,7 @@ class SegmentSync:
     :param store: Customer.io.
     :param target: the segment.
     :param options: how it is to be done.
-    :param directory: an empty directory of this run; the identifiers live in it and nowhere else.
+    :param directory: a directory of this run; the identifiers live in it and nowhere else.
     :param sleep: how to wait, in seconds; it may return early when the task is killed.
     """
 
@@ -94,22 +69,23 @@ class SegmentSync:
         directory: Path,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
+        #: What somebody would have to decide: the guards that tripped, why, and the change.
+        self.plan: dict[str, Any] = {}
         self.store = store
         self.sleep = sleep
         self.target = target
         self.options = options
         self.directory = directory
 
-    def run(self, values: Iterable[str]) -> SyncReport:
+    def run(self, cohort: CohortIdentifiers) -> SyncReport:
         """
         Sync, and return what was seen and done.
 
-        :param values: the mapped property of every row of the cohort; empty where a member has none.
+        :param cohort: the cohort's identifiers.
         :raises GuardTrippedError: before the first write, if the change looks dangerous.
         :raises VerificationError: if the segment does not hold afterwards what it should.
         """
         options = self.options
-        cohort = identifiers.collect(values, options.id_type, self.directory / "cohort")
         members_path = self.directory / "members"
         present: Iterable[members.Member] = ()
         if self.target.id is not None:
@@ -129,25 +105,45 @@ class SegmentSync:
             f"{change.to_add:,}",
             f"{change.to_remove:,}",
         )
-        self._guard(cohort, before, change)
+        known = self._who_is_known(change)
+        self._guard(cohort, before, change, known)
         if options.dry_run or self.target.id is None:
-            return self._report(cohort, before, change, _expected_of_dry_run(before, change))
+            return self._report(cohort, before, change, _expected_of_dry_run(before, change, known))
         return self._report(cohort, before, change, self._apply(self.target.id, cohort, before, change))
 
-    def _guard(self, cohort: CohortIdentifiers, before: int, change: Change) -> None:
+    def _who_is_known(self, change: Change) -> Lookup | None:
+        """Look up who of the people to add exists, where a guard or somebody who only looks asks for it."""
+        if not self.options.dry_run and self.options.limits.min_match_rate is None:
+            return None
+        return look_up(self.store, change.add_path, change.to_add, self.options.id_type)
+
+    def _guard(self, cohort: CohortIdentifiers, before: int, change: Change, known: Lookup | None) -> None:
+        options, matched = self.options, None
+        if known is not None:
+            matched = cohort.identifiers - change.impossible - change.to_add + known.estimate
         seen = guards.Observation(
             cohort_rows=cohort.cohort_rows,
             identifiers=cohort.identifiers,
             segment_before=before,
+            to_add=change.to_add,
             to_remove=change.to_remove,
             owned=self.target.owned,
+            announced=options.announced,
+            previous=options.previous,
+            matched=matched,
         )
-        trips = guards.check(seen, self.options.limits)
+        trips = guards.check(seen, options.limits)
+        self.plan = {
+            "guards": [trip.guard for trip in trips],
+            "reasons": [trip.reason for trip in trips],
+            "to_add": change.to_add,
+            "to_remove": change.to_remove,
+        }
         if not trips:
             return
         reasons = "; ".join(f"[{trip.guard}] {trip.reason}" for trip in trips)
         where = f"segment {self.target.name!r} ({self.target.id})"
-        if self.options.dry_run:
+        if options.dry_run:
             log.warning("Without dry_run, %s would be left alone: %s.", where, reasons)
             return
         raise GuardTrippedError(f"Nothing was written to {where}: {reasons}.", [trip.guard for trip in trips])
@@ -195,7 +191,8 @@ class SegmentSync:
         )
 
 
-def _expected_of_dry_run(before: int, change: Change) -> Outcome:
-    # Only a write tells who of the people to add exists: Customer.io ignores unknown ones without a word.
-    unmatched = None if change.to_add else change.impossible
+def _expected_of_dry_run(before: int, change: Change, known: Lookup | None) -> Outcome:
+    # An estimate is good enough for a guard, but a report holds what is known.
+    exact = known is not None and known.is_exact
+    unmatched = change.impossible + change.to_add - known.people if known and exact else None
     return Outcome(segment_after=before, added=0, removed=0, unmatched=unmatched)

@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from airflow_provider_cio_cohort.exceptions import VerificationError
 from airflow_provider_cio_cohort.sync import members
 from airflow_provider_cio_cohort.sync.diff import Change, common_lines, compare
-from airflow_provider_cio_cohort.sync.identifiers import ID_TYPES, IdType
-from airflow_provider_cio_cohort.sync.lines import read_lines, write_lines
+from airflow_provider_cio_cohort.sync.identifiers import CIO_PREFIX, ID_TYPES, IdType
+from airflow_provider_cio_cohort.sync.lines import read_lines, unescape, write_lines
+from airflow_provider_cio_cohort.sync.lookup import look_up
+from airflow_provider_cio_cohort.sync.store import SegmentStore
 
 log = logging.getLogger(__name__)
 
 #: How often a removal that did not take is sent again: a member may have further identifiers.
 MAX_REMOVALS = 3
-
-
-class _Store(Protocol):
-    def stream_members(self, segment_id: int) -> Iterator[members.Member]: ...
-    def count_members(self, segment_id: int) -> int: ...
-    def remove_members(self, segment_id: int, values: Iterable[str], id_type: IdType) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ class Verification:
     :param sleep: how to wait, in seconds; it may return early when the task is killed.
     """
 
-    store: _Store
+    store: SegmentStore
     segment_id: int
     id_type: IdType
     mirror: bool
@@ -111,15 +106,24 @@ class Verification:
         """
         Wait until the writes show, then compare everybody in the segment with the cohort.
 
-        Removals that did not take are sent again, by another identifier where the member has one.
+        Removals that did not take are sent again, by another identifier where the member has one. People who
+        exist and did not come in are sent once more.
 
         :raises VerificationError: if the segment still is not what it should be when patience ends.
         """
         deadline = time.monotonic() + self.patience.timeout
-        self._settle(deadline)
-        found = self._look()
-        pause, attempt = self.patience.interval, 0
-        while not found.as_wanted:
+        self._settle(self.before, self.before + self.change.to_add - self.change.to_remove, deadline)
+        pause, attempt, resent = self.patience.interval, 0, False
+        while True:
+            found = self._look()
+            if not resent and self._worth_sending_again(found):
+                resent = True
+                log.warning("Sending %s identifiers again: they did not come in.", f"{found.absent:,}")
+                self._add_again()
+                self._settle(found.segment_after, found.segment_after + found.absent, deadline)
+                continue
+            if found.as_wanted:
+                return self._outcome(found)
             if found.stayed and attempt < MAX_REMOVALS:
                 attempt += 1
                 log.warning("%s members are still in the segment: removing them again.", f"{found.stayed:,}")
@@ -131,22 +135,18 @@ class Verification:
                 )
             self.sleep(pause)
             pause = min(pause * 2, 30)
-            found = self._look()
-        return Outcome(
-            segment_after=found.segment_after,
-            added=self.change.to_add - found.missing,
-            removed=self.change.to_remove,
-            unmatched=found.missing + self.change.impossible,
-        )
 
     @property
     def _stayed_path(self) -> Path:
         return self.directory / "stayed"
 
-    def _settle(self, deadline: float) -> None:
+    @property
+    def _absent_path(self) -> Path:
+        return self.directory / "rest" / "add"
+
+    def _settle(self, count: int, expected: int, deadline: float) -> None:
         """Wait until the segment's count is what it must become, or stands still: some people are unknown."""
-        expected = self.before + self.change.to_add - self.change.to_remove
-        count, since = self.before, time.monotonic()
+        since = time.monotonic()
         # As long as nothing has moved, it may be that no write shows yet, or that nobody is known.
         still = 3 * self.patience.settle
         while True:
@@ -157,48 +157,72 @@ class Verification:
                 return
             self.sleep(self.patience.interval)
 
-    def _look(self) -> _Found:
+    def _worth_sending_again(self, found: Comparison) -> bool:
+        if not found.absent:
+            return False
+        # Where nobody tells who exists, one more try does; and how a cio_id is spelt is not documented.
+        return found.dropped != 0 or self.id_type == "cio_id"
+
+    def _add_again(self) -> None:
+        prefix = CIO_PREFIX if self.id_type == "cio_id" else ""
+        values = (f"{prefix}{unescape(line)}" for line in read_lines(self._absent_path))
+        self.store.add_members(self.segment_id, values, self.id_type)
+
+    def _look(self) -> Comparison:
         path = self.directory / "members_after"
         after = members.collect(self.store.stream_members(self.segment_id), self.id_type, path)
         rest = compare(
             self.cohort_path, path, self.directory / "rest", id_type=self.id_type, remove=self.mirror
         )
         stayed = write_lines(self._stayed_path, common_lines(self.change.remove_path, rest.remove_path))
-        missing = sum(1 for _ in common_lines(self.change.add_path, rest.add_path))
-        return _Found(
+        known = look_up(self.store, self._absent_path, rest.to_add, self.id_type)
+        return Comparison(
             segment_after=after,
-            missing=missing,
-            lost=rest.to_add - missing,
+            absent=rest.to_add,
+            missing=sum(1 for _ in common_lines(self.change.add_path, rest.add_path)),
+            dropped=None if known is None else known.people,
             stayed=stayed,
             strangers=rest.to_remove - stayed,
         )
 
+    def _outcome(self, found: Comparison) -> Outcome:
+        return Outcome(
+            segment_after=found.segment_after,
+            added=self.change.to_add - found.missing,
+            removed=self.change.to_remove,
+            unmatched=found.absent + self.change.impossible,
+        )
+
 
 @dataclass(frozen=True)
-class _Found:
+class Comparison:
     """
     A segment as read back, held against its cohort.
 
     :param segment_after: its members.
-    :param missing: people who were sent and are not in it: unknown to Customer.io, as far as can be seen.
-    :param lost: people who were in it before and should have stayed.
+    :param absent: identifiers of the cohort that nobody in it has.
+    :param missing: how many of them were sent.
+    :param dropped: how many of them are known to be somebody's; ``None`` if nobody tells.
     :param stayed: people who were removed and are in it still.
     :param strangers: people outside the cohort who have come in meanwhile.
     """
 
     segment_after: int
+    absent: int
     missing: int
-    lost: int
+    dropped: int | None
     stayed: int
     strangers: int
 
     @property
     def as_wanted(self) -> bool:
-        return not (self.lost or self.stayed or self.strangers)
+        """Whether everybody is in it who can be, and nobody else."""
+        return not (self.dropped or self.stayed or self.strangers)
 
     def __str__(self) -> str:
         return (
-            f"{self.stayed:,} members could not be removed, {self.lost:,} who should have stayed are gone, "
+            f"at least {self.dropped or 0:,} people of the cohort who exist are not in it, "
+            f"{self.stayed:,} members could not be removed, "
             f"{self.strangers:,} who are not in the cohort have come in"
         )
 
