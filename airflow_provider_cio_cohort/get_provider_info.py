@@ -35,6 +35,9 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "Amplitude", "python-modules": [f"{_PACKAGE}.hooks.amplitude"]},
             {"integration-name": "Customer.io", "python-modules": [f"{_PACKAGE}.hooks.customer_io"]},
         ],
+        "operators": [
+            {"integration-name": "Amplitude", "python-modules": [f"{_PACKAGE}.operators.amplitude"]}
+        ],
         "triggers": [{"integration-name": "Amplitude", "python-modules": [f"{_PACKAGE}.triggers.amplitude"]}],
         "transfers": [
             {

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import conf
 
-from airflow_provider_cio_cohort.exceptions import ConfigurationError
+from airflow_provider_cio_cohort.exceptions import (
+    ConfigurationError,
+    SegmentVanishedError,
+    UnknownSegmentError,
+)
 from airflow_provider_cio_cohort.sync.engine import MODES, Options, SegmentSync
 from airflow_provider_cio_cohort.sync.guards import Limits
 from airflow_provider_cio_cohort.sync.identifiers import ID_TYPES
 from airflow_provider_cio_cohort.sync.verify import Patience
 from airflow_provider_cio_cohort.transfers import parameters
-from airflow_provider_cio_cohort.transfers.export_state import ExportState
-from airflow_provider_cio_cohort.transfers.export_wait import ExportWait
+from airflow_provider_cio_cohort.transfers.export_state import Export, GivenExport
+from airflow_provider_cio_cohort.transfers.exporting import ExportingOperator
+from airflow_provider_cio_cohort.transfers.last_good import LastGood, segment_asset
 from airflow_provider_cio_cohort.transfers.ownership import describe
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
     from airflow_provider_cio_cohort.transfers.endpoints import SegmentChoice
+
+#: Where a dry run leaves what it would have asked somebody.
+PLAN_KEY = "plan"
 
 
 @dataclass(frozen=True)
@@ -35,18 +40,16 @@ class _Run:
 
     cohort_id: str
     segment: SegmentChoice
-    wait: ExportWait
-    allow_large_removal: bool
-    allow_empty_cohort: bool
     dry_run: bool
+    limits: Limits
 
 
-class AmplitudeCohortToCustomerIOOperator(BaseOperator):
+class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
     """
     Make a Customer.io segment equal to an Amplitude cohort, and return a report of counts.
 
     Checks keys, regions, cohort and segment before it spends an export; compares the cohort with the real
-    members; refuses a dangerous removal before the first write; sends only the difference; reads it back.
+    members; refuses a dangerous change before the first write; sends only the difference; reads it back.
 
     :param cohort_id: the Amplitude cohort, such as ``a1b2c3d``: the last part of its address. (templated)
     :param segment_name: the Customer.io segment; one that does not exist is created as a manual segment.
@@ -58,15 +61,29 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
     :param mode: ``mirror``: the segment becomes the cohort; ``add_only``: nobody is removed.
     :param max_removal_percent: refuse to remove more than this share of the segment, 0 to 100; ``None``
         turns the guard off. Up to 20 removals are never refused.
+    :param max_shortfall_percent: refuse to remove anybody for a cohort that has so much fewer members than
+        Amplitude announces, or than the last good sync had, 0 to 100; ``None`` turns the guard off.
+    :param min_match_rate: refuse to write when a smaller share of the identifiers is somebody in Customer.io,
+        0 to 1; ``None`` turns the guard off.
     :param adopt_segment: in mirror mode, remove people also from a segment that no sync made for this
-        cohort.
+        cohort. (templated)
     :param allow_large_removal: let this run remove more than ``max_removal_percent``. (templated)
     :param allow_empty_cohort: let this run empty the segment. (templated)
-    :param dry_run: look and report, but write nothing. (templated)
-    :param amplitude_conn_id: the connection to one Amplitude project. (templated)
+    :param allow_short_cohort: let this run pass ``max_shortfall_percent``. (templated)
+    :param allow_low_match: let this run pass ``min_match_rate``. (templated)
+    :param dry_run: look and report, but write nothing; leaves what the guards say as the XCom ``plan``.
+        (templated)
+    :param approved_plan: a ``plan`` that somebody has let through: its guards do not trip for a change that
+        is no larger. (templated)
+    :param skip_unchanged: end without an export when Amplitude has not computed the cohort anew since the
+        last good sync, and the segment has as many members as it had then.
+    :param request_id: an export that :class:`.AmplitudeCohortExportOperator` has requested; this task
+        requests none. (templated)
     :param customer_io_conn_id: the connection to one Customer.io workspace. (templated)
+    :param amplitude_conn_id: the connection to one Amplitude project. (templated)
     :param poll_interval: seconds between two looks at the export.
     :param export_timeout: seconds that a try waits for the export.
+    :param export_reserve: exports of the month that are left alone: with no more left, the task fails.
     :param deferrable: wait in the triggerer, without holding a worker.
     :raises PermanentError: if no retry can mend it; ends the task at once.
     :raises RetryableError: if a retry can; see :mod:`airflow_provider_cio_cohort.exceptions`.
@@ -76,9 +93,14 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         "cohort_id",
         "segment_name",
         "segment_id",
+        "adopt_segment",
         "allow_large_removal",
         "allow_empty_cohort",
+        "allow_short_cohort",
+        "allow_low_match",
         "dry_run",
+        "approved_plan",
+        "request_id",
         "amplitude_conn_id",
         "customer_io_conn_id",
     )
@@ -94,50 +116,68 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         id_type: str = "id",
         mode: str = "mirror",
         max_removal_percent: float | None = 50,
-        adopt_segment: bool = False,
+        max_shortfall_percent: float | None = 30,
+        min_match_rate: float | None = None,
+        adopt_segment: bool | str = False,
         allow_large_removal: bool | str = False,
         allow_empty_cohort: bool | str = False,
+        allow_short_cohort: bool | str = False,
+        allow_low_match: bool | str = False,
         dry_run: bool | str = False,
-        amplitude_conn_id: str = "amplitude_default",
+        approved_plan: str | dict[str, Any] | None = None,
+        skip_unchanged: bool = False,
+        request_id: str | None = None,
         customer_io_conn_id: str = "customer_io_default",
+        amplitude_conn_id: str = "amplitude_default",
         poll_interval: float = 10,
         export_timeout: float = 3600,
+        export_reserve: int = 10,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.cohort_id = cohort_id
+        super().__init__(
+            cohort_id=cohort_id,
+            amplitude_conn_id=amplitude_conn_id,
+            poll_interval=poll_interval,
+            export_timeout=export_timeout,
+            export_reserve=export_reserve,
+            deferrable=deferrable,
+            **kwargs,
+        )
         self.segment_name = segment_name
         self.segment_id = segment_id
         self.user_id_property = parameters.as_text(user_id_property, "user_id_property")
         self.id_type: Any = id_type
         self.mode: Any = mode
         self.max_removal_percent = max_removal_percent
+        self.max_shortfall_percent = max_shortfall_percent
+        self.min_match_rate = min_match_rate
         self.adopt_segment = adopt_segment
         self.allow_large_removal = allow_large_removal
         self.allow_empty_cohort = allow_empty_cohort
+        self.allow_short_cohort = allow_short_cohort
+        self.allow_low_match = allow_low_match
         # Hides BaseOperator.dry_run(), which nothing calls since Airflow 3: the parameter's name counts more.
         self.dry_run = dry_run  # type: ignore[assignment, method-assign]
-        self.amplitude_conn_id = amplitude_conn_id
+        self.approved_plan = approved_plan
+        self.skip_unchanged = skip_unchanged
+        self.request_id = request_id
         self.customer_io_conn_id = customer_io_conn_id
-        self.poll_interval = poll_interval
-        self.export_timeout = export_timeout
-        self.deferrable = deferrable
         if (segment_name is None) == (segment_id is None):
             raise ConfigurationError("Give exactly one of segment_name and segment_id.")
         parameters.check_choice(id_type, "id_type", ID_TYPES)
         parameters.check_choice(mode, "mode", MODES)
-        parameters.check_number(poll_interval, "poll_interval", above=0)
-        parameters.check_number(export_timeout, "export_timeout", above=0)
-        if max_removal_percent is not None:
-            parameters.check_number(max_removal_percent, "max_removal_percent", upto=100)
-
-    @cached_property
-    def amplitude(self) -> AmplitudeHook:
-        """The hook of the Amplitude project."""
-        from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
-
-        return AmplitudeHook(self.amplitude_conn_id)
+        for name, upto in (
+            ("max_removal_percent", 100),
+            ("max_shortfall_percent", 100),
+            ("min_match_rate", 1),
+        ):
+            if getattr(self, name) is not None:
+                parameters.check_number(getattr(self, name), name, upto=upto)
+        # The segment's asset carries the memory of its last good sync from run to run.
+        self._segment = segment_asset(customer_io_conn_id, segment_name, segment_id)
+        if self._segment is not None and self._segment not in self.inlets:
+            self.inlets.append(self._segment)
 
     @cached_property
     def customer_io(self) -> CustomerIOHook:
@@ -146,100 +186,92 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
 
         return CustomerIOHook(self.customer_io_conn_id)
 
+    @property
+    def wanted_properties(self) -> tuple[str, ...]:
+        """The properties that the export must hold."""
+        return (self.user_id_property,)
+
     def execute(self, context: Context) -> dict[str, Any]:
-        """Check, request the export (or continue it), wait, and sync."""
+        """Check both ends, get the export, and sync."""
         from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
 
         run = self._rendered()
         cohort = check_cohort(self.amplitude, run.cohort_id)
         self.customer_io.check_track()
-        run.segment.find(self.customer_io)
-        export = self._export_state(context, run.cohort_id)
-        request_id = export.load(cohort.last_computed if cohort else None)
-        if request_id is None:
-            request_id = self.amplitude.request_export(run.cohort_id, self.user_id_property)
-            export.save(request_id)
-            self.log.info("Requested an export of cohort %s.", run.cohort_id)
-        name = cohort.name if cohort else None
-        with export.forgotten_if_failed():
-            if not self.amplitude.export_finished(request_id):
-                if self.deferrable:
-                    trigger, timeout = run.wait.deferral(self.amplitude_conn_id, request_id)
-                    self.defer(
-                        trigger=trigger,
-                        timeout=timeout,
-                        method_name="execute_complete",
-                        kwargs={"cohort_name": name},
-                    )
-                run.wait.on_worker(self.amplitude, request_id)
-            return self._sync(run, export, request_id, name)
+        segment = run.segment.find(self.customer_io)
+        if self.skip_unchanged and not run.dry_run and cohort and segment:
+            members = self.customer_io.count_members(segment.id)
+            if unchanged := self._last_good(context).unchanged(cohort.last_computed, members):
+                return unchanged
+        report: dict[str, Any] = self.get_export(context, cohort)
+        return report
 
-    def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None, cohort_name: str | None = None
+    def export_of(self, context: Context) -> Export:
+        """Return the export that was given, or that this task requests itself."""
+        if self.request_id is None:
+            return super().export_of(context)
+        return GivenExport(parameters.as_request_id(self.request_id))
+
+    def exported(
+        self, context: Context, export: Export, request_id: str, cohort: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """
-        Go on when the triggerer has waited for the export.
+        """Download the export, compare, write, verify, and return the report."""
+        from airflow_provider_cio_cohort.transfers.cohort_download import CohortDownload
+        from airflow_provider_cio_cohort.transfers.run_directory import run_directory
 
-        :param event: what the trigger yielded.
-        :param cohort_name: the cohort's name, where Amplitude's list shows it.
-        """
         run = self._rendered()
-        export = self._export_state(context, run.cohort_id)
-        with export.forgotten_if_failed():
-            request_id = run.wait.read_event(event)
-            return self._sync(run, export, request_id, cohort_name)
+        last = self._last_good(context)
+        with run_directory() as directory:
+            download = CohortDownload(
+                self.amplitude, request_id, self.user_id_property, self.id_type, directory
+            )
+            people = download.run(cohort.get("size"))
+            description = None if run.dry_run else describe(run.cohort_id, cohort.get("name"), self.mode)
+            target = run.segment.open(self.customer_io, run.cohort_id, description=description)
+            options = self._options(run, cohort, last)
+            sync = SegmentSync(self.customer_io, target, options, directory, self.customer_io.stopped.wait)
+            try:
+                report = sync.run(people)
+            except UnknownSegmentError as error:
+                raise SegmentVanishedError(
+                    f"{error} It was there when the task began: a retry looks for it again."
+                ) from None
+        self.log.info("%s\n%s", report.summary(), report.as_table())
+        if run.dry_run:
+            context["ti"].xcom_push(PLAN_KEY, sync.plan)
+        else:
+            export.used()
+            last.save(report.to_dict(), export.computed_at)
+        return report.to_dict()
 
     def on_kill(self) -> None:
         """Let both hooks send nothing more."""
-        self.amplitude.stop()
+        super().on_kill()
         self.customer_io.stop()
 
     def _rendered(self) -> _Run:
         """Read the templated parameters, which come as text where a template made them."""
         from airflow_provider_cio_cohort.transfers.endpoints import SegmentChoice
 
-        cohort_id = parameters.as_text(self.cohort_id, "cohort_id")
         if self.segment_id is not None:
             segment = SegmentChoice(parameters.as_segment_id(self.segment_id), None)
         else:
             segment = SegmentChoice(None, parameters.as_text(self.segment_name, "segment_name"))
+        flags = ("adopt_segment", *(name for name in self.template_fields if name.startswith("allow_")))
         return _Run(
-            cohort_id=cohort_id,
+            cohort_id=parameters.as_text(self.cohort_id, "cohort_id"),
             segment=segment,
-            wait=ExportWait(cohort_id, self.poll_interval, self.export_timeout),
-            allow_large_removal=parameters.as_flag(self.allow_large_removal, "allow_large_removal"),
-            allow_empty_cohort=parameters.as_flag(self.allow_empty_cohort, "allow_empty_cohort"),
             dry_run=parameters.as_flag(self.dry_run, "dry_run"),  # type: ignore[arg-type]
+            limits=Limits(
+                max_removal_percent=self.max_removal_percent,
+                max_shortfall_percent=self.max_shortfall_percent,
+                min_match_rate=self.min_match_rate,
+                approved=parameters.as_approval(self.approved_plan),
+                **{name: parameters.as_flag(getattr(self, name), name) for name in flags},
+            ),
         )
 
-    def _export_state(self, context: Context, cohort_id: str) -> ExportState:
-        wanted = {
-            "cohort_id": cohort_id,
-            "property": self.user_id_property,
-            "amplitude_conn_id": self.amplitude_conn_id,
-        }
-        return ExportState(context, wanted)
-
-    def _sync(
-        self, run: _Run, export: ExportState, request_id: str, cohort_name: str | None
-    ) -> dict[str, Any]:
-        from airflow_provider_cio_cohort.sync.cohort_file import read_property
-
-        with TemporaryDirectory(prefix="cio-cohort-") as name:
-            directory = Path(name)
-            file = directory / "export.csv"
-            size = self.amplitude.download_export(request_id, file)
-            self.log.info("Downloaded the export: %s bytes.", f"{size:,}")
-            description = None if run.dry_run else describe(run.cohort_id, cohort_name, self.mode)
-            target = run.segment.open(self.customer_io, run.cohort_id, description=description)
-            sleep = self.customer_io.stopped.wait
-            sync = SegmentSync(self.customer_io, target, self._options(run), directory, sleep)
-            report = sync.run(read_property(file, self.user_id_property))
-        export.forget()
-        self.log.info("%s\n%s", report.summary(), report.as_table())
-        return report.to_dict()
-
-    def _options(self, run: _Run) -> Options:
+    def _options(self, run: _Run, cohort: Mapping[str, Any], last: LastGood) -> Options:
         from airflow_provider_cio_cohort.hooks.policy import settings
 
         return Options(
@@ -247,11 +279,12 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
             id_type=self.id_type,
             mode=self.mode,
             dry_run=run.dry_run,
-            limits=Limits(
-                max_removal_percent=self.max_removal_percent,
-                adopt_segment=self.adopt_segment,
-                allow_large_removal=run.allow_large_removal,
-                allow_empty_cohort=run.allow_empty_cohort,
-            ),
+            limits=run.limits,
             patience=Patience(**settings(asdict(Patience()), prefix="verify_")),
+            announced=cohort.get("size"),
+            previous=((last.load() or {}).get("report") or {}).get("identifiers"),
         )
+
+    def _last_good(self, context: Context) -> LastGood:
+        deciding = ("cohort_id", "user_id_property", "id_type", "mode", "amplitude_conn_id")
+        return LastGood(context, self._segment, {name: str(getattr(self, name)) for name in deciding})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_cio_cohort.exceptions import ArchivedCohortError, GroupCohortError
-from airflow_provider_cio_cohort.sync.engine import Target
+from airflow_provider_cio_cohort.sync.store import Target
 from airflow_provider_cio_cohort.transfers.ownership import is_owned
 
 if TYPE_CHECKING:

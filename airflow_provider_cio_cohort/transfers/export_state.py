@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from airflow_provider_cio_cohort.exceptions import ExportFailedError
 
@@ -21,24 +21,44 @@ log = logging.getLogger(__name__)
 KEY = "amplitude_export"
 #: Amplitude keeps an export's file for seven days; an hour is left to fetch it.
 LIFE = timedelta(days=7) - timedelta(hours=1)
-#: An export that is older than this, of a cohort that Amplitude has computed anew since, would take the
-#: segment back to who was in the cohort then: whoever clears so old a run wants today's members.
+#: An export that is older than this, or has been synced, would take the segment back to who was in the cohort
+#: then, if Amplitude has computed it anew since: whoever clears such a run wants today's members.
 FRESH = timedelta(days=1)
+
+
+class Export(Protocol):
+    """An export that a task works with."""
+
+    #: When Amplitude had last computed the cohort as the export was requested, epoch seconds.
+    computed_at: int | None
+
+    def load(self, computed_at: int | None) -> str | None:
+        """Return the request id of an export that can be used, ``None`` if one must be requested."""
+
+    def save(self, request_id: str, computed_at: int | None) -> None:
+        """Keep an export that was just requested."""
+
+    def forgotten_if_failed(self) -> Any:
+        """Return a context in which an export that turns out to be lost is forgotten."""
+
+    def used(self) -> None:
+        """Take note that the export has done its work."""
 
 
 class ExportState:
     """
-    The export that a task has requested.
+    The export that a task requests itself.
 
     :param context: the task's context.
-    :param wanted: what the export must be of, to be continued: cohort, property, connection.
+    :param wanted: what the export must be of, to be continued: cohort, properties, connection.
     """
 
-    def __init__(self, context: Mapping[str, Any], wanted: dict[str, str]) -> None:
+    def __init__(self, context: Mapping[str, Any], wanted: dict[str, Any]) -> None:
         self._store = context.get("task_state_store")
         self._wanted = wanted
+        self.computed_at: int | None = None
 
-    def load(self, computed_at: float | None) -> str | None:
+    def load(self, computed_at: int | None) -> str | None:
         """
         Return the request id of an export that can be continued.
 
@@ -52,21 +72,34 @@ class ExportState:
         if age >= LIFE.total_seconds():
             return None
         hours = f"{age / 3600:,.1f} hours ago"
-        if age >= FRESH.total_seconds() and computed_at is not None and computed_at > requested_at:
+        is_old = bool(kept.get("used")) or age >= FRESH.total_seconds()
+        if is_old and computed_at is not None and computed_at > requested_at:
             log.info("An earlier try requested an export %s, but the cohort has changed since.", hours)
             return None
         log.info("Continuing the export that an earlier try requested %s.", hours)
+        self.computed_at = kept.get("computed_at")
         return str(kept["request_id"])
 
-    def save(self, request_id: str) -> None:
+    def save(self, request_id: str, computed_at: int | None) -> None:
         """
         Keep an export that was just requested.
 
         :param request_id: what Amplitude calls it.
+        :param computed_at: when Amplitude last computed the cohort, epoch seconds; ``None`` if not known.
         """
+        self.computed_at = computed_at
+        self._keep(
+            {
+                "request_id": request_id,
+                "requested_at": time.time(),
+                "computed_at": computed_at,
+                "of": self._wanted,
+            }
+        )
+
+    def _keep(self, kept: dict[str, Any]) -> None:
         if self._store is None:
             return
-        kept = {"request_id": request_id, "requested_at": time.time(), "of": self._wanted}
         try:
             self._store.set(KEY, kept, retention=LIFE)
         except Exception as error:
@@ -81,10 +114,45 @@ class ExportState:
         try:
             yield
         except ExportFailedError:
-            self.forget()
+            if self._store is not None:
+                self._store.delete(KEY)
             raise
 
-    def forget(self) -> None:
-        """Let the next try, or the next run of this task, request a new export."""
-        if self._store is not None:
-            self._store.delete(KEY)
+    def used(self) -> None:
+        """Take note that the export has done its work: who clears the task may want a new one."""
+        kept = self._store.get(KEY) if self._store is not None else None
+        if isinstance(kept, dict):
+            self._keep({**kept, "used": True})
+
+
+class GivenExport:
+    """
+    An export that another task has requested, and that several may share.
+
+    :param request_id: what Amplitude calls it.
+    """
+
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+        self.computed_at: int | None = None
+
+    def load(self, computed_at: int | None) -> str:
+        """Return its request id."""
+        return self._request_id
+
+    def save(self, request_id: str, computed_at: int | None) -> None:
+        """Do nothing: the task that requested it has kept it."""
+
+    @contextmanager
+    def forgotten_if_failed(self) -> Iterator[None]:
+        """Say which task can mend it when the export is lost."""
+        try:
+            yield
+        except ExportFailedError as error:
+            lost = str(error)
+        else:
+            return
+        raise ExportFailedError(f"{lost} Another task requested this one: clear that task as well.")
+
+    def used(self) -> None:
+        """Do nothing: others may use it, too."""

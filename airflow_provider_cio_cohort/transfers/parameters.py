@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
+from airflow_provider_cio_cohort.sync.guards import Approval
 
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off", "none", "")
@@ -53,6 +55,43 @@ def as_text(value: Any, name: str) -> str:
     if not text:
         raise ConfigurationError(f"{name} is empty.")
     return text
+
+
+def as_request_id(value: str) -> str:
+    """
+    Return a rendered request id.
+
+    :param value: what a template made.
+    :raises ConfigurationError: if the template found none: requesting another export would cost one.
+    """
+    text = str(value).strip()
+    if text in ("", "None"):
+        raise ConfigurationError("request_id is empty: the task that requests the export has returned none.")
+    return text
+
+
+def as_approval(value: Any) -> Approval | None:
+    """
+    Return what somebody has let through, ``None`` if nobody was asked.
+
+    :param value: a dict, or the JSON that a template made of one.
+    :raises ConfigurationError: if it is no such thing.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value.strip() or "null")
+        except ValueError:
+            value = value.strip()
+    if value in (None, "None"):
+        return None
+    try:
+        guards = tuple(str(guard) for guard in value["guards"])
+        return Approval(guards, int(value["to_add"]), int(value["to_remove"]))
+    except (TypeError, KeyError, ValueError):
+        raise ConfigurationError(
+            "approved_plan is none: it must be what the task approve returned, with guards, to_add and "
+            "to_remove."
+        ) from None
 
 
 def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:

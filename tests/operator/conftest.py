@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,26 +31,54 @@ class Store:
         self.kept.pop(key, None)
 
 
+@dataclass
+class Xcoms:
+    """A task instance, as far as the operator needs it."""
+
+    pushed: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
 @pytest.fixture
 def store() -> Store:
+    """The task state store of one run; a run that succeeds leaves it to the next one empty."""
     return Store()
 
 
 @pytest.fixture
-def sync(sandbox, store: Store) -> Callable[..., dict[str, Any]]:
+def assets() -> dict[Any, Store]:
+    """The state stores of all assets, which outlive the runs."""
+    return defaultdict(Store)
+
+
+@pytest.fixture
+def xcoms() -> Xcoms:
+    return Xcoms()
+
+
+@pytest.fixture
+def sync(sandbox, store: Store, assets: dict[Any, Store], xcoms: Xcoms) -> Callable[..., dict[str, Any]]:
     """Run a try of a sync from the cohort ``a1b2c3d`` to the segment ``Power users``; return its report."""
 
     def run(**parameters: Any) -> dict[str, Any]:
+        report = attempt(**parameters)
+        store.kept = {}
+        return report
+
+    def attempt(**parameters: Any) -> dict[str, Any]:
         usual = {"task_id": "sync", "cohort_id": "a1b2c3d", "poll_interval": 0.05}
         if "segment_id" not in parameters:
             usual["segment_name"] = "Power users"
         operator = AmplitudeCohortToCustomerIOOperator(**{**usual, **parameters})
-        context: Any = {"task_state_store": store}
+        context: Any = {"task_state_store": store, "asset_state_store": assets, "ti": xcoms}
         try:
             return operator.execute(context)
         except TaskDeferred as deferral:
             return resume(operator, deferral, context)
 
+    run.attempt = attempt  # type: ignore[attr-defined]
     return run
 
 

@@ -31,8 +31,20 @@ def test_a_retry_continues_the_same_export(sandbox, cohort, sync, store) -> None
         sync()
     sync(adopt_segment=True)
     assert exports(sandbox) == 1
-    assert store.kept == {}
     sync()
+    assert exports(sandbox) == 2
+
+
+def test_clearing_a_run_that_succeeded_costs_nothing_unless_the_cohort_was_computed_anew(
+    sandbox, cohort, sync
+) -> None:
+    made = cohort("a")
+    made.last_computed = int(time.time()) - 60
+    sync.attempt()
+    sync.attempt()
+    assert exports(sandbox) == 1
+    made.last_computed = int(time.time()) + 60
+    sync.attempt()
     assert exports(sandbox) == 2
 
 
@@ -47,7 +59,7 @@ def test_another_cohort_or_property_is_another_export(sandbox, cohort, sync, sto
 
 def test_an_export_older_than_its_link_is_not_continued(sandbox, cohort, sync, store) -> None:
     cohort("a")
-    sync_id = {"cohort_id": "a1b2c3d", "property": "user_id", "amplitude_conn_id": "amplitude_default"}
+    sync_id = {"cohort_id": "a1b2c3d", "properties": ["user_id"], "amplitude_conn_id": "amplitude_default"}
     store.set(
         "amplitude_export", {"request_id": "gone", "requested_at": time.time() - 7 * 86400, "of": sync_id}
     )
@@ -70,7 +82,7 @@ def test_an_old_export_of_a_cohort_that_was_computed_anew_is_not_continued(
     sandbox, cohort, sync, store, requested: int, computed: int, spent: int
 ) -> None:
     cohort("a").last_computed = int(time.time()) - computed
-    of = {"cohort_id": "a1b2c3d", "property": "user_id", "amplitude_conn_id": "amplitude_default"}
+    of = {"cohort_id": "a1b2c3d", "properties": ["user_id"], "amplitude_conn_id": "amplitude_default"}
     request_id = operator().amplitude.request_export("a1b2c3d")
     kept = {"request_id": request_id, "requested_at": time.time() - requested, "of": of}
     store.set("amplitude_export", kept)
@@ -91,7 +103,7 @@ def test_a_store_that_fails_does_not_lose_an_export_that_is_paid_for(sandbox, co
 
 def test_a_lost_export_is_requested_anew_by_the_next_try(sandbox, cohort, sync, store) -> None:
     cohort("a")
-    sync_id = {"cohort_id": "a1b2c3d", "property": "user_id", "amplitude_conn_id": "amplitude_default"}
+    sync_id = {"cohort_id": "a1b2c3d", "properties": ["user_id"], "amplitude_conn_id": "amplitude_default"}
     store.set("amplitude_export", {"request_id": "gone", "requested_at": time.time(), "of": sync_id})
     with pytest.raises(exceptions.ExportFailedError):
         sync()

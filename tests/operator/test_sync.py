@@ -117,8 +117,7 @@ def test_a_dry_run_writes_nothing_and_creates_nothing(sandbox, cohort, sync) -> 
     assert sandbox.workspace.find_segment("Power users") is None
     assert writes(sandbox) == []
     assert (report["dry_run"], report["segment_id"], report["to_add"], report["added"]) == (True, None, 2, 0)
-    assert report["unmatched"] is None
-    assert report["match_rate"] is None
+    assert (report["unmatched"], report["match_rate"]) == (0, 1.0)
     sync()
     cohort("b")
     report = sync(dry_run=True)

@@ -1,0 +1,85 @@
+"""From a finished export to the cohort's identifiers, held against what Amplitude announces."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_cio_cohort.exceptions import IncompleteExportError
+from airflow_provider_cio_cohort.sync.cohort_file import read_property
+from airflow_provider_cio_cohort.sync.identifiers import CohortIdentifiers, IdType, collect
+
+if TYPE_CHECKING:
+    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+
+log = logging.getLogger(__name__)
+
+#: An export may differ a little from the list: by so many rows, or by one in a hundred.
+TOLERATED_ROWS = 20
+DOWNLOADS = 3
+
+
+@dataclass(frozen=True)
+class CohortDownload:
+    """
+    How a cohort is fetched.
+
+    :param amplitude: the hook.
+    :param request_id: the finished export.
+    :param property_name: the mapped property.
+    :param id_type: which of Customer.io's identifiers it is.
+    :param directory: where the file is written, and the identifiers after it.
+    """
+
+    amplitude: AmplitudeHook
+    request_id: str
+    property_name: str
+    id_type: IdType
+    directory: Path
+
+    def run(self, announced: int | None) -> CohortIdentifiers:
+        """
+        Download the cohort, and again where it is smaller than announced: asking again is free.
+
+        A file that a proxy ended early, on the border of a line, looks whole; but hardly any two of them end
+        at the same line. So a small cohort is believed when two downloads agree.
+
+        :param announced: members that Amplitude's list says the cohort has; ``None`` if it says nothing.
+        :raises IncompleteExportError: if no two downloads agree.
+        """
+        before = None
+        for _ in range(DOWNLOADS):
+            cohort = self._once()
+            if not _is_short(cohort.cohort_rows, announced) or _same(cohort, before):
+                return cohort
+            if before is None:
+                log.warning(
+                    "The export has %s rows where Amplitude announces %s: downloading it again to compare.",
+                    f"{cohort.cohort_rows:,}",
+                    f"{announced:,}",
+                )
+            before = cohort
+        raise IncompleteExportError(
+            f"{DOWNLOADS} downloads of one export held different numbers of rows, the last one "
+            f"{cohort.cohort_rows:,} of {announced or 0:,}. Nothing was written; a retry downloads again."
+        )
+
+    def _once(self) -> CohortIdentifiers:
+        file = self.directory / "export.csv"
+        size = self.amplitude.download_export(self.request_id, file)
+        log.info("Downloaded the export: %s bytes.", f"{size:,}")
+        values = read_property(file, self.property_name)
+        cohort = collect(values, self.id_type, self.directory / "cohort")
+        file.unlink()
+        return cohort
+
+
+def _is_short(rows: int, announced: int | None) -> bool:
+    shortfall = (announced or 0) - rows
+    return shortfall > TOLERATED_ROWS and shortfall * 100 > (announced or 0)
+
+
+def _same(cohort: CohortIdentifiers, before: CohortIdentifiers | None) -> bool:
+    return before is not None and cohort == before

@@ -1,0 +1,44 @@
+"""Looks at the month's exports before one is spent."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow_provider_cio_cohort.exceptions import PermanentError, QuotaReachedError
+
+if TYPE_CHECKING:
+    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+
+log = logging.getLogger(__name__)
+
+
+def check_quota(amplitude: AmplitudeHook, reserve: int) -> None:
+    """
+    Refuse to spend an export that is to be kept.
+
+    What Amplitude tells of the month is not documented, so a project that tells nothing is let through.
+
+    :param amplitude: the hook.
+    :param reserve: exports of the month that are left alone.
+    :raises QuotaReachedError: if no more than the reserve is left.
+    """
+    try:
+        usage = amplitude.usage()
+    except PermanentError as error:
+        log.warning("Going on without knowing how many exports are left this month: %s", error)
+        return
+    if usage.limit is None or usage.used is None:
+        log.warning("Going on without knowing how many exports are left this month: Amplitude does not say.")
+        return
+    left = usage.limit - usage.used
+    if left <= reserve:
+        resets = (
+            f"The count starts anew at {usage.resets_at}" if usage.resets_at else "A new month brings more"
+        )
+        raise QuotaReachedError(
+            f"Amplitude has {max(left, 0)} of the month's {usage.limit} exports left for the project of "
+            f"connection {amplitude.amplitude_conn_id!r} ({usage.used} are used), and export_reserve keeps "
+            f"{reserve} of them, so none was requested. {resets}; a lower export_reserve uses what is left."
+        )
+    log.info("This is export %s of the month's %s.", f"{usage.used + 1:,}", f"{usage.limit:,}")
