@@ -36,7 +36,8 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "Customer.io", "python-modules": [f"{_PACKAGE}.hooks.customer_io"]},
         ],
         "operators": [
-            {"integration-name": "Amplitude", "python-modules": [f"{_PACKAGE}.operators.amplitude"]}
+            {"integration-name": "Amplitude", "python-modules": [f"{_PACKAGE}.operators.amplitude"]},
+            {"integration-name": "Customer.io", "python-modules": [f"{_PACKAGE}.operators.approval"]},
         ],
         "triggers": [{"integration-name": "Amplitude", "python-modules": [f"{_PACKAGE}.triggers.amplitude"]}],
         "transfers": [

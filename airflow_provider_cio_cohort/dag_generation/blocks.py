@@ -18,6 +18,7 @@ from yaml.constructor import SafeConstructor
 from airflow_provider_cio_cohort.dag_generation.errors import show
 
 _TAG = "tag:yaml.org,2002:"
+TARGETS = "targets"
 _Pairs = dict[str, tuple[yaml.Node, yaml.Node]]
 
 
@@ -26,7 +27,7 @@ class Entry:
     """
     The value of a key.
 
-    :param value: what YAML makes of it; for a mapping an empty one, because no key takes any.
+    :param value: what YAML makes of it; for a mapping an empty one: only targets are mappings.
     :param line: where it is, from 1.
     :param text: how it is written, for anything but a list or a mapping: YAML makes 7 of ``007``.
     """
@@ -59,22 +60,25 @@ class Block:
     :param line: where it starts, from 1.
     :param entries: its keys.
     :param flaws: the keys that cannot be read.
+    :param targets: the mappings under the key ``targets``; ``None`` if there is no such key.
     """
 
     line: int
     entries: Mapping[str, Entry]
     flaws: tuple[Flaw, ...] = ()
+    targets: tuple[Block, ...] | None = None
 
 
 class _UnreadableError(Exception):
     """A value that YAML cannot make; the message says why."""
 
 
-def read_block(node: yaml.Node) -> Block:
+def read_block(node: yaml.Node, *, is_target: bool = False) -> Block:
     """
     Read a mapping; whatever is wrong with it becomes a flaw, never an exception.
 
     :param node: the composed node.
+    :param is_target: whether it is one of a sync's targets, which has none itself.
     """
     line = line_of(node)
     if not isinstance(node, yaml.MappingNode):
@@ -85,13 +89,48 @@ def read_block(node: yaml.Node) -> Block:
         pairs = _merged(node, {})
     except _UnreadableError as error:
         return Block(line, {}, (*flaws, Flaw(line, "<<", str(error))))
+    targets = None
+    if TARGETS in pairs and not is_target:
+        key_node, value_node = pairs.pop(TARGETS)
+        if isinstance(value_node, yaml.SequenceNode) and value_node.value:
+            targets = tuple(read_block(item, is_target=True) for item in value_node.value)
+        else:
+            message = "it must be a list of targets, each of which starts with a dash (- name: eu)."
+            flaws.append(Flaw(line_of(key_node), TARGETS, message))
     entries: dict[str, Entry] = {}
     for key, (key_node, value_node) in pairs.items():
         try:
             entries[key] = _entry(key_node, value_node)
         except _UnreadableError as error:
             flaws.append(Flaw(line_of(key_node), key, str(error)))
-    return Block(line, entries, tuple(flaws))
+    return Block(line, entries, tuple(flaws), targets)
+
+
+def read_limits(node: yaml.Node) -> tuple[dict[str | None, int], list[tuple[int, str]]]:
+    """
+    Read one whole number for all connections, or a mapping from connections to whole numbers.
+
+    :param node: the composed node.
+    :return: the numbers by connection (``None`` for all that are not named), and lines with what is wrong.
+    """
+    pairs = node.value if isinstance(node, yaml.MappingNode) else [(None, node)]
+    limits: dict[str | None, int] = {}
+    wrong = []
+    for key_node, value_node in pairs:
+        entry = _entry_or_none(value_node)
+        if isinstance(entry, int) and not isinstance(entry, bool) and entry >= 0:
+            limits[None if key_node is None else key_of(key_node)] = entry
+        else:
+            message = f"it must be a whole number, or one for each connection, but it is {kind(value_node)}."
+            wrong.append((line_of(value_node), message))
+    return limits, wrong
+
+
+def _entry_or_none(node: yaml.Node) -> Any:
+    try:
+        return _scalar(node) if isinstance(node, yaml.ScalarNode) else None
+    except _UnreadableError:
+        return None
 
 
 def key_of(node: yaml.Node) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Param, get_parsing_context, literal
+from airflow.sdk import DAG, get_parsing_context
 
 from airflow_provider_cio_cohort.dag_generation.cadence import schedule
 from airflow_provider_cio_cohort.dag_generation.doc import (
@@ -17,18 +17,15 @@ from airflow_provider_cio_cohort.dag_generation.doc import (
     describe_problems,
     summary,
 )
+from airflow_provider_cio_cohort.dag_generation.form import form
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
 from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
-from airflow_provider_cio_cohort.dag_generation.spec import OperatorParameters, Sync
-from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
-    AmplitudeCohortToCustomerIOOperator,
-)
+from airflow_provider_cio_cohort.dag_generation.spec import Sync
+from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID, add_tasks
 
 log = logging.getLogger(__name__)
 
-TASK_ID = "sync"
 _LONGEST_RETRY_DELAY = timedelta(hours=1)
-_FORM = ("dry_run", "allow_large_removal", "allow_empty_cohort")
 
 
 def build_dags(path: str | Path) -> dict[str, DAG]:
@@ -56,14 +53,15 @@ def _dag(dag_id: str, loaded: LoadedSync, file: str) -> DAG:
     if loaded.spec is None:
         return _config_error(dag_id, loaded.problems)
     try:
-        build = _sync if loaded.spec.enabled else _disabled
-        return build(dag_id, loaded.spec, file)
+        if not loaded.spec.enabled:
+            return _disabled(dag_id, loaded.spec, file)
+        return _sync(dag_id, loaded, loaded.spec, file)
     # What Airflow or the operator refuses although the checks let it pass must not stop the other syncs.
     except Exception as error:
         return _config_error(dag_id, [f"{file}, sync {loaded.name}: {error}"])
 
 
-def _sync(dag_id: str, sync: Sync, file: str) -> DAG:
+def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
     dag = DAG(
         dag_id,
         schedule=schedule(sync.cadence, sync.timezone, sync.name, spread=sync.spread),
@@ -74,18 +72,11 @@ def _sync(dag_id: str, sync: Sync, file: str) -> DAG:
         # No dagrun_timeout: the runs of a backfill start together and wait for each other.
         default_args=_default_args(sync),
         description=summary(sync),
-        doc_md=describe(sync, file),
-        params=_params(sync),
+        doc_md=describe(sync, file, loaded.targets, over_grant=loaded.over_grant),
+        params=form(sync),
         tags=_tags(sync),
     )
-    AmplitudeCohortToCustomerIOOperator(
-        task_id=TASK_ID,
-        dag=dag,
-        # max_active_runs does not hold for a backfill, which brings a limit of its own. This one counts the
-        # task over all runs of the DAG, deferred ones included.
-        max_active_tis_per_dag=1,
-        **_parameters(sync),
-    )
+    add_tasks(dag, sync, loaded.targets)
     return dag
 
 
@@ -138,37 +129,3 @@ def _default_args(sync: Sync) -> dict[str, Any]:
 
 def _tags(sync: Sync) -> list[str]:
     return sorted({"cohort-sync", *sync.tags})
-
-
-def _params(sync: Sync) -> dict[str, Param]:
-    share = f"{sync.max_removal_percent:g} %" if sync.max_removal_percent is not None else "any share"
-    return {
-        "dry_run": Param(
-            sync.dry_run,
-            type="boolean",
-            title="Dry run",
-            description="Look and report, but write nothing.",
-        ),
-        "allow_large_removal": Param(
-            sync.allow_large_removal,
-            type="boolean",
-            title="Allow a large removal",
-            description=f"Let this run remove more than max_removal_percent ({share}) of the segment.",
-        ),
-        "allow_empty_cohort": Param(
-            sync.allow_empty_cohort,
-            type="boolean",
-            title="Allow an empty cohort",
-            description="Let this run remove everybody when the cohort is empty.",
-        ),
-    }
-
-
-def _parameters(sync: Sync) -> dict[str, Any]:
-    values = {key: _verbatim(getattr(sync, key)) for key in OperatorParameters.model_fields}
-    return {**values, **{key: f"{{{{ params.{key} }}}}" for key in _FORM}}
-
-
-def _verbatim(value: Any) -> Any:
-    """Keep a text from being read as a template; ordinary text stays as it is, for the UI shows it."""
-    return literal(value) if isinstance(value, str) and "{" in value else value

@@ -7,8 +7,9 @@ It holds no line numbers and no folders, because every change of it makes a new 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from airflow_provider_cio_cohort.dag_generation.budget import AMPLITUDE_GRANTS, exports_a_month
 from airflow_provider_cio_cohort.dag_generation.cadence import in_words
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 
@@ -58,17 +59,26 @@ def summary(sync: Sync) -> str:
     return sync.description or f"Amplitude cohort {sync.cohort_id} {goal} Customer.io segment {segment(sync)}"
 
 
-def describe(sync: Sync, file: str) -> str:
+def describe(
+    sync: Sync, file: str, targets: Mapping[str, Sync] | None = None, *, over_grant: bool = False
+) -> str:
     """
     Return the documentation of a sync's DAG.
 
-    :param sync: a sound sync.
+    :param sync: a sound sync; with targets, the first of them.
     :param file: the YAML file's name.
+    :param targets: what it says for each of its targets; empty if it has none.
+    :param over_grant: whether the syncs of its connection cost more exports than Amplitude grants.
     """
-    return (
-        "\n\n".join([*_what(sync), *_safety(sync), *_by_hand(), *_backfill(sync), *_source(sync, file)])
-        + "\n"
-    )
+    parts = [
+        *_what(sync, targets or {}),
+        *_safety(sync),
+        *_cost(sync, over_grant=over_grant),
+        *_by_hand(),
+        *_backfill(sync),
+        *_source(sync, file),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def describe_disabled(sync: Sync, file: str) -> str:
@@ -79,7 +89,7 @@ def describe_disabled(sync: Sync, file: str) -> str:
     :param file: the YAML file's name.
     """
     off = f"**This sync is disabled** in {code(file)}: nothing runs, not even by hand."
-    return "\n\n".join([off, *_what(sync), *_source(sync, file)]) + "\n"
+    return "\n\n".join([off, *_what(sync, {}), *_source(sync, file)]) + "\n"
 
 
 def describe_problems(problems: Sequence[str]) -> str:
@@ -95,7 +105,7 @@ def describe_problems(problems: Sequence[str]) -> str:
     )
 
 
-def _what(sync: Sync) -> Iterator[str]:
+def _what(sync: Sync, targets: Mapping[str, Sync]) -> Iterator[str]:
     if sync.description:
         yield escape(sync.description)
     goal = (
@@ -104,20 +114,32 @@ def _what(sync: Sync) -> Iterator[str]:
         else "gets everybody who is in the cohort; nobody is removed"
     )
     yield f"The Customer.io segment {goal}. Only the difference is sent, and the result is read back."
-    identifier = {"id": "id", "email": "e-mail address", "cio_id": "cio_id"}[sync.id_type]
+    if targets:
+        yield (
+            "One export serves several segments, the targets. Each has a task and a report of its own; one "
+            "that fails does not stop the others. Clear its task to try it again with the same export."
+        )
     yield "\n".join(
         [
             "| | |",
             "|---|---|",
             f"| **From** | Amplitude cohort {code(sync.cohort_id)}, "
             f"connection {code(sync.amplitude_conn_id)} |",
-            f"| **To** | Customer.io segment {escape(segment(sync))}, "
-            f"connection {code(sync.customer_io_conn_id)} |",
-            f"| **People** | Amplitude's {code(sync.user_id_property)} is the {identifier} in Customer.io |",
+            *(row for name, target in (targets or {"": sync}).items() for row in _destination(name, target)),
             f"| **When** | {escape(_when(sync))} |",
             *([f"| **Owner** | {escape(sync.owner)} |"] if sync.owner else []),
         ]
     )
+
+
+def _destination(name: str, sync: Sync) -> Iterator[str]:
+    target = f", target {code(name)}" if name else ""
+    identifier = {"id": "id", "email": "e-mail address", "cio_id": "cio_id"}[sync.id_type]
+    yield (
+        f"| **To** | Customer.io segment {escape(segment(sync))}, "
+        f"connection {code(sync.customer_io_conn_id)}{target} |"
+    )
+    yield f"| **People** | Amplitude's {code(sync.user_id_property)} is the {identifier} in Customer.io |"
 
 
 def _when(sync: Sync) -> str:
@@ -128,9 +150,11 @@ def _when(sync: Sync) -> str:
 def _safety(sync: Sync) -> Iterator[str]:
     if sync.dry_run:
         yield "**Dry run:** every run only looks and reports; nothing is written."
-    if sync.mode == "mirror":
-        yield "**A run fails before it writes anything** if"
-        yield "\n".join(_guards(sync))
+    guards = list(_guards(sync))
+    if guards:
+        asks = "asks somebody (*Required actions*)" if sync.on_guard == "approve" else "fails"
+        yield f"**A run {asks} before it writes anything** if"
+        yield "\n".join(guards)
     retry = "A failure is not tried again. "
     if sync.retries:
         times = "once" if sync.retries == 1 else f"up to {sync.retries} times"
@@ -142,6 +166,13 @@ def _safety(sync: Sync) -> Iterator[str]:
 
 
 def _guards(sync: Sync) -> Iterator[str]:
+    if sync.min_match_rate is not None and not sync.allow_low_match:
+        yield f"- less than {sync.min_match_rate:.1%} of the cohort are people in Customer.io,"
+    if sync.mode == "mirror":
+        yield from _guards_of_a_mirror(sync)
+
+
+def _guards_of_a_mirror(sync: Sync) -> Iterator[str]:
     if sync.allow_empty_cohort:
         yield "- *(off: `allow_empty_cohort`)* the cohort is empty, so that everybody would be removed,"
     else:
@@ -152,17 +183,38 @@ def _guards(sync: Sync) -> Iterator[str]:
     else:
         share = f"{sync.max_removal_percent:g} %"
         yield f"- more than {share} of the segment would be removed (a handful is always fine),"
+    if sync.max_shortfall_percent is None or sync.allow_short_cohort:
+        setting = "allow_short_cohort" if sync.allow_short_cohort else "max_shortfall_percent"
+        yield f"- *(off: `{setting}`)* the cohort is far smaller than Amplitude announces, or than last time,"
+    else:
+        share = f"{sync.max_shortfall_percent:g} %"
+        yield f"- the cohort is more than {share} smaller than Amplitude announces, or than at the last sync,"
     if sync.adopt_segment:
         yield "- *(off: `adopt_segment`)* people would be removed from a segment that no sync made for it."
     else:
         yield "- people would be removed from a segment that no sync made for this cohort."
 
 
+def _cost(sync: Sync, *, over_grant: bool) -> Iterator[str]:
+    exports = exports_a_month(sync.cadence)
+    month = f"up to {exports:,} in a month" if exports else "none by itself"
+    unless = " A run that finds the cohort unchanged costs none." if sync.skip_unchanged else ""
+    yield (
+        f"**Each run costs one** of the {AMPLITUDE_GRANTS} exports that Amplitude grants a project a month: "
+        f"{month}.{unless}"
+    )
+    if over_grant:
+        yield (
+            f"**Warning:** together, the syncs of connection {code(sync.amplitude_conn_id)} cost more than "
+            f"{AMPLITUDE_GRANTS} exports a month, so some runs will fail. Choose rarer cadences, or let "
+            "several segments share an export (`targets`)."
+        )
+
+
 def _by_hand() -> Iterator[str]:
     yield (
-        "**To run it by hand**, use *Trigger*. Three fields hold for that run only: *Dry run* looks and "
-        "reports but writes nothing; *Allow a large removal* and *Allow an empty cohort* let the run do what "
-        "the guards would refuse."
+        "**To run it by hand**, use *Trigger*. The fields of the form hold for that run only: *Dry run* "
+        "looks and reports but writes nothing; the others let the run do what a guard would refuse."
     )
 
 

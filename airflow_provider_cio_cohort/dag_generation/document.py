@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from airflow_provider_cio_cohort.dag_generation.blocks import (
     kind,
     line_of,
     read_block,
+    read_limits,
 )
 from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError, did_you_mean, show
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is some ten times faster
-_TOP_LEVEL = ("defaults", "syncs")
+_BUDGET = "max_exports_per_month"
+_TOP_LEVEL = ("defaults", "syncs", _BUDGET)
 _DEEPEST = 100  # a file of syncs needs four levels
 
 
@@ -32,12 +35,15 @@ class Document:
     :param name: the file's name; without its folder, which differs from host to host.
     :param defaults: what holds for every sync that does not say otherwise.
     :param syncs: the syncs, in the order of the file.
+    :param max_exports: the most exports that the syncs of each Amplitude connection may cost a month; the key
+        ``None`` stands for every connection that is not named.
     :param flaws: what is wrong outside of the syncs, and so may concern any of them.
     """
 
     name: str
     defaults: Block
     syncs: tuple[Block, ...]
+    max_exports: Mapping[str | None, int]
     flaws: tuple[Flaw, ...]
 
 
@@ -54,7 +60,7 @@ def read_document(path: Path) -> Document:
             line_of(key_node),
             None,
             f"the file has the unknown key {show(key)}.{did_you_mean(key, _TOP_LEVEL)} "
-            "The keys of a file are defaults and syncs.",
+            f"The keys of a file are {', '.join(_TOP_LEVEL)}.",
         )
         for key, (key_node, _) in top.items()
         if key not in _TOP_LEVEL
@@ -68,7 +74,11 @@ def read_document(path: Path) -> Document:
         else:
             message = f"defaults must be a mapping of keys to values, but it is {kind(node)}."
             flaws.append(Flaw(line_of(node), None, message))
-    return Document(path.name, defaults, syncs, tuple(flaws))
+    max_exports: dict[str | None, int] = {}
+    if _BUDGET in top:
+        max_exports, wrong = read_limits(top[_BUDGET][1])
+        flaws += [Flaw(line, _BUDGET, message) for line, message in wrong]
+    return Document(path.name, defaults, syncs, max_exports, tuple(flaws))
 
 
 def _compose(path: Path) -> yaml.MappingNode:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
-from airflow_provider_cio_cohort.dag_generation.blocks import Block, Flaw
+from airflow_provider_cio_cohort.dag_generation.blocks import TARGETS, Block, Flaw
+from airflow_provider_cio_cohort.dag_generation.budget import within_budget
 from airflow_provider_cio_cohort.dag_generation.conflicts import find_conflicts
 from airflow_provider_cio_cohort.dag_generation.document import Document, read_document
 from airflow_provider_cio_cohort.dag_generation.merge import Draft, draft
-from airflow_provider_cio_cohort.dag_generation.spec import SEGMENT_KEYS, Name, Sync
-
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
+from airflow_provider_cio_cohort.dag_generation.spec import SEGMENT_KEYS, Sync, usable_name
 
 
 @dataclass(frozen=True)
@@ -22,13 +20,17 @@ class LoadedSync:
     A sync of the file.
 
     :param name: its name, or one by its position where it has no usable one.
-    :param spec: what it says, ``None`` if something is wrong.
+    :param spec: what it says, ``None`` if something is wrong; with targets, what the first of them says.
     :param problems: what is wrong, each with file, line, sync and key.
+    :param targets: what it says for each of its targets; empty if it has none.
+    :param over_grant: whether the syncs of its Amplitude connection cost more exports than Amplitude grants.
     """
 
     name: str
     spec: Sync | None
     problems: tuple[str, ...] = ()
+    targets: Mapping[str, Sync] = field(default_factory=dict)
+    over_grant: bool = False
 
 
 def load(path: Path) -> list[LoadedSync]:
@@ -42,13 +44,25 @@ def load(path: Path) -> list[LoadedSync]:
     groups: dict[str, list[Draft]] = {}
     for name, block in zip(_names(document.syncs), document.syncs, strict=True):
         groups.setdefault(name, []).append(draft(name, block, document.defaults))
-    alone = {name: group[0].spec for name, group in groups.items() if len(group) == 1}
-    conflicts = find_conflicts({name: spec for name, spec in alone.items() if spec is not None})
-    return [_loaded(document, group, conflicts.get(name)) for name, group in groups.items()]
+    alone = [group[0] for group in groups.values() if len(group) == 1 and group[0].spec is not None]
+    conflicts = find_conflicts({label: spec for one in alone for label, spec in _labelled(one)})
+    loaded = [_loaded(document, group, _conflict_of(group[0], conflicts)) for group in groups.values()]
+    return within_budget(document, loaded)
+
+
+def _labelled(one: Draft) -> Iterable[tuple[tuple[str, str], Sync]]:
+    if one.targets:
+        return [((one.name, target), spec) for target, spec in one.targets.items()]
+    return [((one.name, ""), one.spec)] if one.spec is not None else []
+
+
+def _conflict_of(one: Draft, conflicts: Mapping[tuple[str, str], str]) -> tuple[str, str] | None:
+    """Return the first target of a sync (an empty name for a sync without) that collides, and the message."""
+    return next(((label[1], conflicts[label]) for label, _ in _labelled(one) if label in conflicts), None)
 
 
 def _names(syncs: tuple[Block, ...]) -> list[str]:
-    own = [_usable_name(block) for block in syncs]
+    own = [usable_name(block.entries["name"].value) if "name" in block.entries else None for block in syncs]
     names = []
     for position, name in enumerate(own, start=1):
         substitute = f"sync_{position}"
@@ -58,14 +72,7 @@ def _names(syncs: tuple[Block, ...]) -> list[str]:
     return names
 
 
-def _usable_name(block: Block) -> str | None:
-    try:
-        return _NAME.validate_python(block.entries["name"].value, strict=True)
-    except (KeyError, ValidationError):
-        return None
-
-
-def _loaded(document: Document, group: list[Draft], conflict: str | None) -> LoadedSync:
+def _loaded(document: Document, group: list[Draft], conflict: tuple[str, str] | None) -> LoadedSync:
     first = group[0]
     problems = [
         _locate(document, one, flaw)
@@ -79,10 +86,12 @@ def _loaded(document: Document, group: list[Draft], conflict: str | None) -> Loa
         )
         problems.append(_locate(document, other, Flaw(other.lines["name"], "name", message)))
     if conflict:
+        target, message = conflict
         key = next(key for key in SEGMENT_KEYS if key in first.lines)
-        problems.append(_locate(document, first, Flaw(first.lines[key], key, conflict)))
+        shown = f"{TARGETS} {target}: {key}" if target else key
+        problems.append(_locate(document, first, Flaw(first.lines[key], shown, message)))
     unique = tuple(dict.fromkeys(problems))
-    return LoadedSync(first.name, None if unique else first.spec, unique)
+    return LoadedSync(first.name, None if unique else first.spec, unique, {} if unique else first.targets)
 
 
 def _locate(document: Document, one: Draft, flaw: Flaw) -> str:

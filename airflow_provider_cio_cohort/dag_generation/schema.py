@@ -10,7 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_cio_cohort.dag_generation.spec import Sync
+from airflow_provider_cio_cohort.dag_generation.spec import TARGET_KEYS, Sync
+
+_BOTH_SEGMENTS = {
+    "required": ["segment_name", "segment_id"],
+    "properties": {"segment_name": {"type": "string"}, "segment_id": {"type": "integer"}},
+}
+_EXPORTS = {"type": "integer", "minimum": 0}
 
 PATH = Path(__file__).with_name("cohort_syncs.schema.json")
 
@@ -21,6 +27,7 @@ def json_schema() -> dict[str, Any]:
     properties: dict[str, Any] = sync["properties"]
     for value in properties.values():
         value.pop("title", None)
+    target = {key: properties[key] for key in TARGET_KEYS}
     defaults = {key: value for key, value in properties.items() if key != "name"}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",  # the newest that every editor understands
@@ -43,15 +50,32 @@ def json_schema() -> dict[str, Any]:
                     "type": "object",
                     "additionalProperties": False,
                     "required": ["name"],
-                    "properties": properties,
-                    "not": {
-                        "required": ["segment_name", "segment_id"],
-                        "properties": {"segment_name": {"type": "string"}, "segment_id": {"type": "integer"}},
-                    },
+                    "properties": {**properties, "targets": _targets(target)},
+                    "not": _BOTH_SEGMENTS,
                 },
             },
+            "max_exports_per_month": {
+                "description": "The most exports a month that the syncs may cost, in all or by connection.",
+                "anyOf": [_EXPORTS, {"type": "object", "additionalProperties": _EXPORTS}],
+            },
         },
-        "allOf": [_unless_default("cohort_id"), _unless_default("segment_name", "segment_id")],
+        "allOf": [_unless_default("cohort_id"), _unless_default("segment_name", "segment_id", "targets")],
+    }
+
+
+def _targets(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "description": "Segments that share one export; what a target does not say it takes from the sync.",
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["name"],
+            "properties": properties,
+            "anyOf": [{"required": ["segment_name"]}, {"required": ["segment_id"]}],
+            "not": _BOTH_SEGMENTS,
+        },
     }
 
 

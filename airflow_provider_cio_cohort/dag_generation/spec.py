@@ -19,6 +19,8 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
@@ -33,6 +35,20 @@ from airflow_provider_cio_cohort.dag_generation.cadence import (
 )
 
 SEGMENT_KEYS = ("segment_name", "segment_id")
+#: What a target may say; for anything else it takes what its sync says.
+TARGET_KEYS = (
+    "name",
+    *SEGMENT_KEYS,
+    "customer_io_conn_id",
+    "user_id_property",
+    "id_type",
+    "mode",
+    "max_removal_percent",
+    "max_shortfall_percent",
+    "min_match_rate",
+    "adopt_segment",
+    "on_guard",
+)
 
 
 def _printable(text: str) -> str:
@@ -113,6 +129,15 @@ class OperatorParameters(BaseModel):
         default=50,
         description="Refuse to remove more than this share of the segment in a run; null turns it off.",
     )
+    max_shortfall_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = Field(
+        default=30,
+        description="Refuse to remove anybody for a cohort that has so much fewer members than Amplitude "
+        "announces, or than the last good sync had; null turns it off.",
+    )
+    min_match_rate: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Refuse to write when a smaller share of the cohort, 0 to 1, is somebody in Customer.io.",
+    )
     adopt_segment: bool = Field(
         default=False, description="Remove people also from a segment that no sync made for this cohort."
     )
@@ -123,6 +148,12 @@ class OperatorParameters(BaseModel):
     allow_empty_cohort: bool = Field(
         default=False, description="Let every run empty the segment. For one run, use the trigger form."
     )
+    allow_short_cohort: bool = Field(
+        default=False, description="Let every run pass max_shortfall_percent. For one run, use the form."
+    )
+    allow_low_match: bool = Field(
+        default=False, description="Let every run pass min_match_rate. For one run, use the trigger form."
+    )
     dry_run: bool = Field(default=False, description="Look and report, but write nothing.")
     amplitude_conn_id: _Id = Field(
         default="amplitude_default", description="The Airflow connection to one Amplitude project."
@@ -132,6 +163,15 @@ class OperatorParameters(BaseModel):
     )
     poll_interval: _Seconds = Field(default=10, description="Seconds between two looks at the export.")
     export_timeout: _Seconds = Field(default=3600, description="Seconds that a try waits for the export.")
+    export_reserve: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        default=10,
+        description="Exports of the month that are left alone: with no more left, the task fails instead.",
+    )
+    skip_unchanged: bool = Field(
+        default=False,
+        description="End a run without an export when Amplitude has not computed the cohort anew since the "
+        "last good sync, and the segment has as many members as then.",
+    )
     deferrable: bool = Field(
         default=True, description="Wait for the export in the triggerer, without holding a worker."
     )
@@ -183,6 +223,14 @@ class Sync(OperatorParameters):
         default=None, description="Airflow pool of the task; it must exist."
     )
 
+    on_guard: Literal["fail", "approve"] = Field(
+        default="fail",
+        description="What a guard that trips does. fail: the task fails. approve: somebody is asked first.",
+    )
+    approval_timeout_hours: Annotated[float, Field(gt=0, le=8760, allow_inf_nan=False)] = Field(
+        default=24, description="Hours to wait for an approval; fractions are fine. Then the task fails."
+    )
+
     @property
     def starts(self) -> pendulum.DateTime:
         """The start date in the sync's timezone."""
@@ -202,10 +250,35 @@ class Sync(OperatorParameters):
         return self
 
     @model_validator(mode="after")
+    def _skips_before_the_export(self) -> Sync:
+        if self.skip_unchanged and self.on_guard == "approve":
+            raise _wrong(
+                "skip_unchanged",
+                "it does not go with on_guard: approve, which exports the cohort before anything else. "
+                "Take one of them out.",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _ends_after_start(self) -> Sync:
         if self.ends is not None and self.ends <= self.starts:
             raise _wrong("end_date", f"it must be after the start_date, {self.starts.isoformat()}.")
         return self
+
+
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+def usable_name(value: object) -> str | None:
+    """
+    Return the name that a value is, ``None`` if it can be none.
+
+    :param value: what YAML made of it.
+    """
+    try:
+        return _NAME.validate_python(value, strict=True)
+    except ValidationError:
+        return None
 
 
 def _wrong(key: str, message: str) -> PydanticCustomError:

@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, literal
 
 log = logging.getLogger(__name__)
 
 KEY = "last_good_sync"
+_Literal = type(literal(""))
 
 
-def segment_asset(conn_id: str, name: str | None, segment_id: int | str | None) -> Asset | None:
+def segment_asset(conn_id: Any, name: Any, segment_id: Any) -> Asset | None:
     """
     Return the Airflow asset that a segment is; ``None`` where a template decides which segment it is.
 
@@ -26,11 +27,19 @@ def segment_asset(conn_id: str, name: str | None, segment_id: int | str | None) 
     :param name: the segment's name, or ``None``.
     :param segment_id: its id, or ``None``.
     """
-    which = str(name if segment_id is None else segment_id)
-    if "{{" in conn_id + which or "{%" in conn_id + which:
+    kind, which = ("name", name) if segment_id is None else ("id", segment_id)
+    parts = [_as_it_is(conn_id), _as_it_is(which)]
+    if None in parts:
         return None
-    kind = "name" if segment_id is None else "id"
-    return Asset(f"customerio://{quote(conn_id, safe='')}/segments/{kind}/{quote(which.strip(), safe='')}")
+    workspace, segment = (quote(str(part).strip(), safe="") for part in parts)
+    return Asset(f"customerio://{workspace}/segments/{kind}/{segment}")
+
+
+def _as_it_is(value: Any) -> str | None:
+    """Return a parameter's text, ``None`` if it is a template."""
+    if isinstance(value, _Literal):
+        return str(value.value)
+    return None if "{{" in str(value) or "{%" in str(value) else str(value)
 
 
 class LastGood:

@@ -9,7 +9,7 @@ from airflow.sdk.definitions.context import _AIRFLOW_PARSING_CONTEXT_DAG_ID
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_provider_cio_cohort.dag_generation import CohortSyncConfigError, build, build_dags
+from airflow_provider_cio_cohort.dag_generation import CohortSyncConfigError, build_dags, tasks
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
@@ -129,7 +129,7 @@ def test_what_only_the_operator_refuses_stops_no_other_sync(dags_of, monkeypatch
             if cohort_id == "x":
                 raise ConfigurationError("cohort x is not liked.")
 
-    monkeypatch.setattr(build, "AmplitudeCohortToCustomerIOOperator", Stricter)
+    monkeypatch.setattr(tasks, "AmplitudeCohortToCustomerIOOperator", Stricter)
     dags = dags_of(
         "syncs:\n- {name: a, cohort_id: x, segment_id: 1}\n- {name: b, cohort_id: y, segment_id: 2}\n"
     )

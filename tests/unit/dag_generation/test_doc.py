@@ -24,8 +24,7 @@ def test_the_docs_say_what_goes_where_and_when(dag_with) -> None:
     assert "| **Owner** | growth |" in doc
     assert "from the sync `power_users` in `my_syncs.yaml`" in doc
     assert "*Dry run*" in doc
-    assert "*Allow a large removal*" in doc
-    assert "*Allow an empty cohort*" in doc
+    assert "up to 31 in a month" in doc
 
 
 def test_the_docs_tell_what_mirror_and_add_only_mean(dag_with) -> None:

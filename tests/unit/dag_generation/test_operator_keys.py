@@ -17,14 +17,24 @@ SIGNATURE = {
     ).parameters.items()
     if name not in ("self", "kwargs")
 }
+FORM = [
+    "dry_run",
+    "allow_large_removal",
+    "allow_empty_cohort",
+    "allow_short_cohort",
+    "allow_low_match",
+    "adopt_segment",
+]
+#: What tasks of one DAG tell each other.
+BETWEEN_TASKS = {"request_id", "approved_plan"}
 FIELDS = OperatorParameters.model_fields
 
 
 def test_every_parameter_of_the_operator_is_a_key() -> None:
-    assert set(FIELDS) == set(SIGNATURE)
+    assert set(FIELDS) == set(SIGNATURE) - BETWEEN_TASKS
 
 
-@pytest.mark.parametrize("key", sorted(set(SIGNATURE) - {"deferrable"}))
+@pytest.mark.parametrize("key", sorted(set(SIGNATURE) - {"deferrable"} - BETWEEN_TASKS))
 def test_a_key_has_the_default_of_the_parameter(key: str) -> None:
     required = SIGNATURE[key] is inspect.Parameter.empty
     assert FIELDS[key].is_required() == required
@@ -45,7 +55,10 @@ def test_every_value_reaches_the_operator(dag_with) -> None:
         "id_type: cio_id",
         "mode: add_only",
         "max_removal_percent: 33.3",
-        "adopt_segment: true",
+        "max_shortfall_percent: 12.5",
+        "min_match_rate: 0.9",
+        "export_reserve: 3",
+        "skip_unchanged: true",
         "amplitude_conn_id: amplitude_eu",
         "customer_io_conn_id: customer_io_eu",
         "poll_interval: 2.5",
@@ -54,7 +67,8 @@ def test_every_value_reaches_the_operator(dag_with) -> None:
     assert isinstance(task, AmplitudeCohortToCustomerIOOperator)
     assert (task.cohort_id, task.segment_id, task.segment_name) == ("a1b2c3d", 42, None)
     assert (task.user_id_property, task.id_type, task.mode) == ("customer_id", "cio_id", "add_only")
-    assert (task.max_removal_percent, task.adopt_segment) == (33.3, True)
+    assert (task.max_removal_percent, task.max_shortfall_percent) == (33.3, 12.5)
+    assert (task.min_match_rate, task.export_reserve, task.skip_unchanged) == (0.9, 3, True)
     assert (task.amplitude_conn_id, task.customer_io_conn_id) == ("amplitude_eu", "customer_io_eu")
     assert (task.poll_interval, task.export_timeout) == (2.5, 60)
 
@@ -63,7 +77,7 @@ def test_null_turns_the_removal_guard_off(dag_with) -> None:
     assert dag_with("max_removal_percent: null").get_task("sync").max_removal_percent is None
 
 
-@pytest.mark.parametrize("form_field", ["dry_run", "allow_large_removal", "allow_empty_cohort"])
+@pytest.mark.parametrize("form_field", FORM)
 @pytest.mark.parametrize("in_yaml", [True, False])
 def test_a_form_field_starts_with_the_value_of_the_yaml_and_reaches_the_operator(
     dag_with, form_field: str, in_yaml: bool
@@ -71,7 +85,7 @@ def test_a_form_field_starts_with_the_value_of_the_yaml_and_reaches_the_operator
     dag = dag_with(f"{form_field}: {str(in_yaml).lower()}")
     assert isinstance(dag.params, ParamsDict)
     assert dag.params.dump()[form_field] is in_yaml
-    assert set(dag.params) == {"dry_run", "allow_large_removal", "allow_empty_cohort"}
+    assert set(dag.params) == set(FORM)
     param = dag.params.get_param(form_field)
     assert param.schema["type"] == "boolean"
     assert param.schema["title"]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from airflow_provider_cio_cohort.dag_generation import schema
-from airflow_provider_cio_cohort.dag_generation.spec import Sync
+from airflow_provider_cio_cohort.dag_generation.spec import TARGET_KEYS, Sync
 
 EXAMPLE = Path(__file__).parents[3] / "dags" / "cohort_syncs.yaml"
 VALIDATOR = jsonschema.Draft7Validator(schema.json_schema())
@@ -28,7 +28,8 @@ def test_the_file_is_what_the_models_say() -> None:
 def test_it_is_a_valid_schema_that_explains_every_key() -> None:
     jsonschema.Draft7Validator.check_schema(json.loads(schema.PATH.read_text(encoding="utf-8")))
     properties = schema.json_schema()["properties"]["syncs"]["items"]["properties"]
-    assert set(properties) == set(Sync.model_fields)
+    assert set(properties) == {*Sync.model_fields, "targets"}
+    assert set(properties["targets"]["items"]["properties"]) == set(TARGET_KEYS)
     assert all(value["description"] for value in properties.values())
     assert "name" not in schema.json_schema()["properties"]["defaults"]["properties"]
 
@@ -48,6 +49,7 @@ def test_the_example_is_valid_and_leads_editors_to_the_schema() -> None:
         "{name: a, cohort_id: a, segment_id: 1}",
         "{name: a, cohort_id: a, segment_name: S, segment_id: null}",
         "{name: a, cohort_id: a, segment_id: 1, cadence: '0 6 * * 1-5', start_date: '2026-01-01'}",
+        "{name: a, cohort_id: a, targets: [{name: eu, segment_id: 1}, {name: us, segment_name: S}]}",
         "{name: a.b-c_d, cohort_id: a, segment_id: 1, max_removal_percent: null, tags: [x]}",
     ],
 )
@@ -74,6 +76,10 @@ def test_editor_and_airflow_agree_on_what_is_right(problems_of, sync: str) -> No
         "{name: a, cohort_id: a, segment_id: 1, mode: both}",
         "{name: a, cohort_id: a, segment_id: 1, nope: 1}",
         "{name: a, cohort_id: a, segment_id: 1, tags: x}",
+        "{name: a, cohort_id: a, targets: []}",
+        "{name: a, cohort_id: a, targets: [{segment_id: 1}]}",
+        "{name: a, cohort_id: a, targets: [{name: eu}]}",
+        "{name: a, cohort_id: a, targets: [{name: eu, segment_id: 1, cadence: daily}]}",
     ],
 )
 def test_editor_and_airflow_agree_on_what_is_wrong(problems_of, sync: str) -> None:

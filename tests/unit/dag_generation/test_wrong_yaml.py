@@ -16,9 +16,9 @@ def wrong(line: str) -> str:
     ("line", "key", "message"),
     [
         (
-            "max_removal_percnt: 10",
-            "max_removal_percnt",
-            "there is no such key. Did you mean max_removal_percent?",
+            "adopt_segmnt: true",
+            "adopt_segmnt",
+            "there is no such key. Did you mean adopt_segment?",
         ),
         ("schedule: daily", "schedule", "there is no such key. Did you mean cadence?"),
         ("on: true", "on", "there is no such key."),
@@ -154,10 +154,10 @@ def test_of_two_syncs_with_one_name_neither_runs(problems_of) -> None:
 
 
 def test_a_wrong_key_in_defaults_stops_every_sync(problems_of) -> None:
-    problems = problems_of(f"defaults:\n  max_removal_percnt: 5\nsyncs:\n{GOOD}")
+    problems = problems_of(f"defaults:\n  adopt_segmnt: 5\nsyncs:\n{GOOD}")
     assert problems["good"] == [
-        "my_syncs.yaml, line 2, sync good, key defaults.max_removal_percnt: there is no such key. "
-        "Did you mean max_removal_percent?"
+        "my_syncs.yaml, line 2, sync good, key defaults.adopt_segmnt: there is no such key. "
+        "Did you mean adopt_segment?"
     ]
 
 

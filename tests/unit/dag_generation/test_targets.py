@@ -1,0 +1,159 @@
+"""Several segments that share one export, and changes that somebody approves."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
+from airflow_provider_cio_cohort.operators.approval import ApproveChangeOperator
+
+TWO = """
+defaults: {segment_name: Nowhere, cadence: hourly}
+syncs:
+- name: both
+  cohort_id: a1b2c3d
+  user_id_property: customer_id
+  max_removal_percent: 20
+  targets:
+  - {name: eu, segment_name: Power users, customer_io_conn_id: customer_io_eu}
+  - {name: mail, segment_id: 7, user_id_property: email, id_type: email, mode: add_only}
+"""
+
+
+def test_each_target_is_a_task_beside_the_others_behind_one_export(dags_of) -> None:
+    dag = dags_of(TWO)["cohort_sync__both"]
+    assert set(dag.task_ids) == {"export", "sync__eu", "sync__mail"}
+    export = dag.get_task("export")
+    assert isinstance(export, AmplitudeCohortExportOperator)
+    assert export.downstream_task_ids == {"sync__eu", "sync__mail"}
+    assert export.properties == ["customer_id", "email"]
+    assert all(task.max_active_tis_per_dag == 1 for task in dag.tasks)
+    eu, mail = dag.get_task("sync__eu"), dag.get_task("sync__mail")
+    assert (eu.segment_name, eu.segment_id, eu.customer_io_conn_id) == (
+        "Power users",
+        None,
+        "customer_io_eu",
+    )
+    assert (eu.user_id_property, eu.mode, eu.max_removal_percent) == ("customer_id", "mirror", 20)
+    assert (mail.segment_name, mail.segment_id, mail.user_id_property) == (None, 7, "email")
+    assert (mail.id_type, mail.mode, mail.customer_io_conn_id) == ("email", "add_only", "customer_io_default")
+    assert eu.request_id == mail.request_id == "{{ ti.xcom_pull(task_ids='export') }}"
+
+
+def test_the_docs_name_every_target(dags_of) -> None:
+    doc = dags_of(TWO)["cohort_sync__both"].doc_md
+    assert "segment “Power users”, connection `customer_io_eu`, target `eu`" in doc
+    assert "segment number 7, connection `customer_io_default`, target `mail`" in doc
+    assert "One export serves several segments" in doc
+
+
+def test_an_approval_stands_between_plan_and_sync(dag_with) -> None:
+    dag = dag_with("on_guard: approve", "approval_timeout_hours: 1.5")
+    chain = [dag.get_task(name) for name in ("export", "plan", "approve", "sync")]
+    assert [task.downstream_task_ids for task in chain] == [{"plan"}, {"approve"}, {"sync"}, set()]
+    _, plan, approve, sync = chain
+    assert isinstance(approve, ApproveChangeOperator)
+    assert approve.response_timeout == timedelta(hours=1, minutes=30)
+    assert (plan.dry_run, sync.dry_run) == (True, "{{ params.dry_run }}")
+    assert sync.approved_plan == "{{ ti.xcom_pull(task_ids='approve') | tojson }}"
+    assert plan.approved_plan is None
+    assert "asks somebody (*Required actions*) before it writes anything" in dag.doc_md
+
+
+def test_one_target_may_ask_and_another_not(dags_of) -> None:
+    dag = dags_of(TWO.replace("segment_id: 7,", "segment_id: 7, on_guard: approve,"))["cohort_sync__both"]
+    assert set(dag.task_ids) == {"export", "sync__eu", "plan__mail", "approve__mail", "sync__mail"}
+    assert dag.get_task("sync__mail").upstream_task_ids == {"approve__mail"}
+
+
+def test_such_dags_survive_airflows_own_serialization(dags_of) -> None:
+    for content in (TWO, TWO.replace("max_removal", "on_guard: approve\n  max_removal")):
+        for dag in dags_of(content).values():
+            assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == dag.dag_id
+
+
+def test_a_segments_name_is_no_template_in_the_question(dag_with) -> None:
+    dag = dag_with("on_guard: approve", "segment_name: '{{ 1 + 1 }}'")
+    approve = dag.get_task("approve")
+    approve.render_template_fields({"params": dag.params.dump()})
+    assert "{{ 1 + 1 }}" in approve.subject
+
+
+HEAD = "syncs:\n- {name: good, cohort_id: a, segment_id: 1}\n- name: one\n  cohort_id: b\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "message"),
+    [
+        ("  targets: []\n", "line 5, sync one, key targets: ", "it must be a list of targets"),
+        ("  targets: eu\n", "line 5, sync one, key targets: ", "it must be a list of targets"),
+        (
+            "  targets:\n  - {name: eu}\n",
+            "line 3, sync one, key segment_name: ",
+            "it is missing",
+        ),
+        (
+            "  targets:\n  - {name: eu, segment_id: 7, cadence: daily}\n",
+            "line 6, sync one, key targets eu: cadence: ",
+            "It belongs to the sync.",
+        ),
+        (
+            "  targets:\n  - {name: eu, segment_id: 7, id_tipe: id}\n",
+            "line 6, sync one, key targets eu: id_tipe: ",
+            "Did you mean id_type?",
+        ),
+        (
+            "  targets:\n  - {name: eu, segment_id: 7, id_type: phone}\n",
+            "line 6, sync one, key targets eu: id_type: ",
+            "it must be id, email or cio_id",
+        ),
+        (
+            "  targets:\n  - {name: eu, segment_id: 7}\n  - {name: eu, segment_id: 8}\n",
+            "line 7, sync one, key targets, item 2: ",
+            '"eu" is there twice',
+        ),
+        (
+            "  targets:\n  - {segment_id: 7}\n",
+            "line 6, sync one, key targets, item 1: ",
+            "it has no usable name",
+        ),
+        (
+            "  segment_id: 9\n  targets:\n  - {name: eu, segment_id: 7}\n",
+            "line 5, sync one, key segment_id: ",
+            "Move it into a target.",
+        ),
+        (
+            "  skip_unchanged: true\n  targets:\n  - {name: eu, segment_id: 7}\n",
+            "line 5, sync one, key skip_unchanged: ",
+            "it does not go with targets",
+        ),
+        (
+            "  segment_id: 9\n  on_guard: approve\n  skip_unchanged: true\n",
+            "line 7, sync one, key skip_unchanged: ",
+            "it does not go with on_guard: approve",
+        ),
+        (
+            "  targets:\n  - {name: eu, segment_id: 7}\n  - {name: us, segment_id: 7}\n",
+            "line 6, sync one, key targets eu: segment_id: ",
+            "one, target us (mirror)",
+        ),
+        (
+            "  targets:\n  - {name: eu, segment_id: 1}\n",
+            "line 6, sync one, key targets eu: segment_id: ",
+            "good (mirror)",
+        ),
+    ],
+)
+def test_a_mistake_names_sync_target_and_key(problems_of, lines: str, place: str, message: str) -> None:
+    problems = problems_of(HEAD + lines)
+    assert len(problems["one"]) == 1, problems["one"]
+    assert problems["one"][0].startswith(f"my_syncs.yaml, {place}")
+    assert message in problems["one"][0]
+
+
+def test_targets_are_no_default(problems_of) -> None:
+    problems = problems_of("defaults: {targets: [{name: a, segment_id: 1}]}\n" + HEAD)
+    assert any("key defaults.targets: targets belong to one sync" in each for each in problems["good"])
