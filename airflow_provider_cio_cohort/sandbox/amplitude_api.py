@@ -180,6 +180,8 @@ async def file_response(job: Job, settings: Settings) -> web.Response:
     headers = {"Content-Type": "text/csv"}
     if settings.compressed and settings.encoding_header:
         headers["Content-Encoding"] = "gzip"
+    if settings.encoding:
+        headers["Content-Encoding"] = settings.encoding
     return web.Response(body=job.file, headers=headers)
 
 

@@ -17,6 +17,7 @@ class Settings:
     :param file_days: how long the link of an export lives.
     :param compressed: whether exports are compressed with gzip.
     :param encoding_header: whether a compressed export says so in Content-Encoding.
+    :param encoding: what Content-Encoding says of an export's file, whatever it is; empty for the truth.
     :param content_length: whether an export's file says how long it is, or ends with the connection.
     :param crlf: whether lines of an export end in CRLF.
     :param property_prefix: what a user property's column has in front of its name: nothing, or ``gp:``.
@@ -48,6 +49,7 @@ class Settings:
     file_days: float = 7
     compressed: bool = True
     encoding_header: bool = True
+    encoding: str = ""
     content_length: bool = True
     crlf: bool = False
     property_prefix: str = ""

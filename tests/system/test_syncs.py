@@ -131,7 +131,9 @@ def test_a_guard_ends_the_task_at_once_and_the_form_lets_one_run_through(airflow
     assert "39 of 40 members (97.5 %) would be removed" in log
     assert "allow_large_removal lets one run do so" in log
     assert len(members(vendors, "Guarded")) == 40
-    assert run(airflow, "cohort_sync__guarded", {"allow_large_removal": True})[1] == "success"
+    assert "allow_short_cohort lets one run" in log
+    allowed = {"allow_large_removal": True, "allow_short_cohort": True}
+    assert run(airflow, "cohort_sync__guarded", allowed)[1] == "success"
     assert members(vendors, "Guarded") == {"g-1"}
 
 

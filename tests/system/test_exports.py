@@ -1,0 +1,89 @@
+"""One export for several segments, an approval between plan and write, and a run that needs none."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from airflow_provider_cio_cohort.sandbox import Sandbox
+from dev.airflow_instance import AirflowInstance
+from tests.system.helpers import fill, members, run
+
+pytestmark = pytest.mark.system
+
+
+def test_targets_share_an_export_and_one_that_fails_does_not_stop_the_others(
+    airflow: AirflowInstance, vendors: Sandbox
+) -> None:
+    fill(vendors, "sharedaa", "s-1", "s-2")
+    vendors.workspace.add_segment(name="Shared first", type="dynamic")
+    before = vendors.project.used
+    run_id, state = run(airflow, "cohort_sync__shared")
+    assert state == "failed"
+    states = {
+        task_id: airflow.task("cohort_sync__shared", run_id, task_id)["state"]
+        for task_id in ("export", "sync__first", "sync__second")
+    }
+    assert states == {"export": "success", "sync__first": "failed", "sync__second": "success"}
+    assert members(vendors, "Shared second") == {"s-1", "s-2"}
+    assert airflow.report("cohort_sync__shared", run_id, "sync__second")["added"] == 2
+    segment = vendors.workspace.find_segment("Shared first")
+    assert segment is not None
+    del vendors.workspace.segments[segment.id]
+    body = {"dag_run_id": run_id, "only_failed": True, "dry_run": False}
+    airflow.api("POST", "dags/cohort_sync__shared/clearTaskInstances", body)
+    assert airflow.wait_for_run("cohort_sync__shared", run_id) == "success"
+    assert members(vendors, "Shared first") == {"s-1", "s-2"}
+    assert vendors.project.used == before + 1
+
+
+def decide(airflow: AirflowInstance, run_id: str, choice: str) -> str:
+    """Answer the question of a run and return how the run ended."""
+    path = f"dags/cohort_sync__asking/dagRuns/{run_id}/taskInstances/approve"
+    airflow.wait_until(
+        lambda: airflow.task("cohort_sync__asking", run_id, "approve")["state"] == "awaiting_input",
+        "the question",
+    )
+    question = airflow.api("GET", f"{path}/-1/hitlDetails")
+    assert "the segment Asking" in question["subject"]
+    assert "| removed | 39 |" in question["body"]
+    assert "39 of 40 members (97.5 %) would be removed" in question["body"]
+    # Airflow takes a task that resumes before its supervisor has reported the pause, within five seconds, for
+    # one that was killed, and asks again. People are slower than that.
+    time.sleep(6)
+    airflow.api("PATCH", f"{path}/-1/hitlDetails", {"chosen_options": [choice], "params_input": {}})
+    return airflow.wait_for_run("cohort_sync__asking", run_id)
+
+
+def test_an_approval_lets_the_change_through_that_was_shown(
+    airflow: AirflowInstance, vendors: Sandbox
+) -> None:
+    fill(vendors, "askinga", *(f"a-{n}" for n in range(40)))
+    run_id, state = run(airflow, "cohort_sync__asking")  # no guard trips, so nobody is asked
+    assert state == "success"
+    assert len(members(vendors, "Asking")) == 40
+    fill(vendors, "askinga", "a-1")
+    run_id = airflow.trigger("cohort_sync__asking")
+    assert decide(airflow, run_id, "Reject") == "failed"
+    assert len(members(vendors, "Asking")) == 40
+    assert "Somebody rejected the change" in airflow.log("cohort_sync__asking", run_id, "approve")
+    before = vendors.project.used
+    run_id = airflow.trigger("cohort_sync__asking")
+    assert decide(airflow, run_id, "Approve") == "success"
+    assert members(vendors, "Asking") == {"a-1"}
+    assert vendors.project.used == before + 1
+    run_id, state = run(airflow, "cohort_sync__asking", {"dry_run": True})
+    assert (state, airflow.report("cohort_sync__asking", run_id)["dry_run"]) == ("success", True)
+
+
+def test_an_unchanged_cohort_costs_no_export(airflow: AirflowInstance, vendors: Sandbox) -> None:
+    fill(vendors, "sk1ppin", "k-1", "k-2")
+    assert run(airflow, "cohort_sync__skipping")[1] == "success"
+    before = vendors.project.used
+    run_id, state = run(airflow, "cohort_sync__skipping")
+    assert state == "success"
+    report = airflow.report("cohort_sync__skipping", run_id)
+    assert (report["unchanged"], report["added"], report["segment_after"]) == (True, 0, 2)
+    assert vendors.project.used == before
+    assert "Unchanged: " in airflow.log("cohort_sync__skipping", run_id)
