@@ -22,7 +22,15 @@ def vendors() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def airflow(vendors: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstance]:
+def tmp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory for temporary files of all of Airflow's processes."""
+    return tmp_path_factory.mktemp("tmp")
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    vendors: Sandbox, tmp: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowInstance]:
     """A running Airflow with the DAGs of this directory, and our own beside them, at DEBUG level."""
     home = tmp_path_factory.mktemp("airflow")
     shutil.copytree(DAGS, home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
@@ -32,14 +40,22 @@ def airflow(vendors: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Itera
         vendors.connections(),
         env={
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+            "TMPDIR": str(tmp),
+            # A task that was killed is noticed in seconds instead of minutes.
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
             "AIRFLOW__CIO_COHORT__VERIFY_SETTLE": "0.2",
             "AIRFLOW__CIO_COHORT__VERIFY_INTERVAL": "0.1",
             "AIRFLOW__CIO_COHORT__VERIFY_TIMEOUT": "5",
         },
     )
     with instance:
-        instance.wait_until(
-            lambda: {"win_back", "cohort_sync__of_the_team", "cohort_sync__hourly"} <= instance.dag_ids(),
-            "the DAGs to be found",
-        )
+        wanted = {
+            "win_back",
+            *(f"cohort_sync__{name}" for name in ("of_the_team", "hourly", "three_at_once")),
+        }
+        instance.wait_until(lambda: wanted <= instance.dag_ids(), "the DAGs to be found")
         yield instance

@@ -1,0 +1,126 @@
+"""How the tests break a sync at a chosen moment, and what they look at afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from airflow_provider_cio_cohort.sandbox import Sandbox
+from airflow_provider_cio_cohort.sandbox.faults import Fault
+from dev.airflow_instance import AirflowInstance
+from tests.system.helpers import fill, members
+
+PEOPLE = ("stays", "joins")
+PHASES = {
+    "downloading": r"/file$",
+    "writing": r"/add_customers$",
+    "verifying": r"/customer_count$",
+}
+
+
+@dataclass
+class Broken:
+    """
+    A sync that is going to be broken.
+
+    :param airflow: the running Airflow.
+    :param vendors: the sandbox.
+    :param name: the sync's, in ``crash_syncs.yaml``.
+    :param cohort_id: its cohort.
+    """
+
+    airflow: AirflowInstance
+    vendors: Sandbox
+    name: str
+    cohort_id: str
+    run_id: str = ""
+
+    @property
+    def dag_id(self) -> str:
+        return f"cohort_sync__{self.name}"
+
+    @property
+    def segment_name(self) -> str:
+        return self.name.replace("_", " ").capitalize()
+
+    def start(self) -> Broken:
+        """Trigger a run that must add one person, and remove one."""
+        people = [f"{self.name}-{person}" for person in PEOPLE]
+        fill(self.vendors, self.cohort_id, *people)
+        workspace = self.vendors.workspace
+        leaves = workspace.add_person(id=f"{self.name}-leaves")
+        stays = next(person for person in workspace.people.values() if person.id == people[0])
+        mark = f"[managed by airflow-provider-cio-cohort: Amplitude cohort {self.cohort_id}]"
+        workspace.add_segment(name=self.segment_name, description=mark, members=[stays, leaves])
+        self.airflow.unpause(self.dag_id)
+        self.run_id = self.airflow.trigger(self.dag_id)
+        return self
+
+    @property
+    def task(self) -> dict:
+        return self.airflow.task(self.dag_id, self.run_id)
+
+    def wait_for(self, *states: str) -> None:
+        self.airflow.wait_until(lambda: self.task["state"] in states, f"{self.name} to be {states}", 120)
+
+    def process(self) -> psutil.Process:
+        """Return the task's own process; its parent is the supervisor."""
+        title = f"airflow worker -- {self.task['id']}"
+
+        def find() -> psutil.Process | None:
+            for process in psutil.process_iter(["cmdline"]):
+                if " ".join(process.info["cmdline"] or []).strip() == title:
+                    return process
+            return None
+
+        return self.airflow.wait_until(find, f"the process of {self.name}")
+
+    def kill(self, whom: str) -> psutil.Process:
+        """Kill the task's process, or its supervisor, and return the task's process."""
+        process = self.process()
+        os.kill(process.pid if whom == "task" else process.ppid(), signal.SIGKILL)
+        return process
+
+    def exports(self) -> int:
+        """Return how many exports of its cohort reached Amplitude."""
+        path = rf"/request/{self.cohort_id}$"
+        return self.vendors.count(api="amplitude", path_regex=path)
+
+    def asked(self, what: str) -> int:
+        """Return how many requests about its segment there were whose path ends like this."""
+        segment = self.vendors.workspace.find_segment(self.segment_name)
+        assert segment is not None
+        return self.vendors.count(path_regex=rf"/segments/{segment.id}/{what}$")
+
+    def assert_right(self) -> None:
+        """Hold the end against that of an untroubled run."""
+        assert self.airflow.wait_for_run(self.dag_id, self.run_id, 240) == "success"
+        self.assert_members()
+        assert self.exports() == 1
+
+    def assert_members(self) -> None:
+        assert members(self.vendors, self.segment_name) == {f"{self.name}-{person}" for person in PEOPLE}
+
+    def assert_untouched(self) -> None:
+        people = {f"{self.name}-{person}" for person in ("stays", "leaves")}
+        assert members(self.vendors, self.segment_name) == people
+        assert self.asked("(add|remove)_customers") == 0
+
+
+def hold(vendors: Sandbox, phase: str, times: int, seconds: float) -> Fault:
+    """Let so many requests of a phase wait for their answers."""
+    fault: Fault = vendors.faults.add("delay", path=PHASES[phase], times=times, seconds=seconds)
+    return fault
+
+
+def wait_until_held(airflow: AirflowInstance, fault: Fault, times: int) -> None:
+    airflow.wait_until(lambda: fault.met >= times, "the requests to be held", 120)
+
+
+def leftovers(tmp: Path) -> list[str]:
+    """Return the files of runs that are still there."""
+    return [path.name for path in tmp.rglob("run-*/*") if path.name != "lock"]
