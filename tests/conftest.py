@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
+from tests.summary import pytest_terminal_summary  # noqa: F401 (a hook of pytest)
 
 # Airflow reads its configuration when it is first imported, so this comes before any import of it.
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.hooks import customer_io
 from airflow_provider_cio_cohort.transfers.ownership import describe
-from tests.operator.conftest import assets, cohort, store, sync, xcoms  # noqa: F401 (they are fixtures)
+from tests.operator.conftest import assets, cohort, no_pace, store, sync, xcoms  # noqa: F401 (they are fixtures)
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +25,7 @@ def impatient(sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, value in settings.items():
         monkeypatch.setenv(f"AIRFLOW__CIO_COHORT__{name}", value)
-    monkeypatch.setattr(customer_io, "APP_REQUESTS_PER_SECOND", 1000)
-    sandbox.configure(app_per_second=0, limits=False)
+    sandbox.configure(limits=False)
 
 
 @dataclass

@@ -12,6 +12,7 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
 
+from airflow_provider_cio_cohort.hooks import customer_io
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
 
@@ -59,7 +60,16 @@ def xcoms() -> Xcoms:
 
 
 @pytest.fixture
-def sync(sandbox, store: Store, assets: dict[Any, Store], xcoms: Xcoms) -> Callable[..., dict[str, Any]]:
+def no_pace(sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the App API take any number of requests: its pace has tests of its own."""
+    monkeypatch.setattr(customer_io, "APP_REQUESTS_PER_SECOND", 1000)
+    sandbox.configure(app_per_second=0)
+
+
+@pytest.fixture
+def sync(
+    sandbox, no_pace: None, store: Store, assets: dict[Any, Store], xcoms: Xcoms
+) -> Callable[..., dict[str, Any]]:
     """Run a try of a sync from the cohort ``a1b2c3d`` to the segment ``Power users``; return its report."""
 
     def run(**parameters: Any) -> dict[str, Any]:

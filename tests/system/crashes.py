@@ -12,7 +12,8 @@ import psutil
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from airflow_provider_cio_cohort.sandbox.faults import Fault
 from dev.airflow_instance import AirflowInstance
-from tests.system.helpers import fill, members
+from tests.summary import count_fault
+from tests.system.helpers import PERSON, fill, members
 
 PEOPLE = ("stays", "joins")
 PHASES = {
@@ -49,16 +50,20 @@ class Broken:
 
     def start(self) -> Broken:
         """Trigger a run that must add one person, and remove one."""
-        people = [f"{self.name}-{person}" for person in PEOPLE]
+        people = [self._person(person) for person in PEOPLE]
         fill(self.vendors, self.cohort_id, *people)
         workspace = self.vendors.workspace
-        leaves = workspace.add_person(id=f"{self.name}-leaves")
+        leaves = workspace.add_person(id=self._person("leaves"))
         stays = next(person for person in workspace.people.values() if person.id == people[0])
         mark = f"[managed by airflow-provider-cio-cohort: Amplitude cohort {self.cohort_id}]"
         workspace.add_segment(name=self.segment_name, description=mark, members=[stays, leaves])
         self.airflow.unpause(self.dag_id)
         self.run_id = self.airflow.trigger(self.dag_id)
         return self
+
+    def _person(self, role: str) -> str:
+        # Planted, so that the search for people finds those whom a crash has let out.
+        return f"{PERSON}-{self.name}-{role}"
 
     @property
     def task(self) -> dict:
@@ -82,6 +87,7 @@ class Broken:
     def kill(self, whom: str) -> psutil.Process:
         """Kill the task's process, or its supervisor, and return the task's process."""
         process = self.process()
+        count_fault()
         os.kill(process.pid if whom == "task" else process.ppid(), signal.SIGKILL)
         return process
 
@@ -103,10 +109,10 @@ class Broken:
         assert self.exports() == 1
 
     def assert_members(self) -> None:
-        assert members(self.vendors, self.segment_name) == {f"{self.name}-{person}" for person in PEOPLE}
+        assert members(self.vendors, self.segment_name) == {self._person(person) for person in PEOPLE}
 
     def assert_untouched(self) -> None:
-        people = {f"{self.name}-{person}" for person in ("stays", "leaves")}
+        people = {self._person("stays"), self._person("leaves")}
         assert members(self.vendors, self.segment_name) == people
         assert self.asked("(add|remove)_customers") == 0
 

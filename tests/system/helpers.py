@@ -7,6 +7,9 @@ from typing import Any
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
 
+#: Planted wherever people are: nothing that Airflow keeps may hold it.
+PERSON = "planted-person-4711"
+
 
 def fill(vendors: Sandbox, cohort_id: str, *user_ids: str, known: bool = True) -> None:
     """Let a cohort hold these people."""

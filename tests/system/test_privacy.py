@@ -12,11 +12,10 @@ import pytest
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
-from tests.system.helpers import fill, members, run
+from tests.system.helpers import PERSON, fill, members, run
 
 pytestmark = pytest.mark.system
 
-PERSON = "planted-person-4711"
 WRONG_KEY = "planted-wrong-key-4711"
 
 

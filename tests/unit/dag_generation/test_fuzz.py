@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.dag_generation import CohortSyncConfigError, build_dags
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
+from tests.summary import count_bad_input
 
 BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SCALARS = st.one_of(
@@ -28,9 +29,11 @@ SCALARS = st.one_of(
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3)
 )
-BLOCKS = st.dictionaries(st.sampled_from(sorted(Sync.model_fields)) | st.text(max_size=8), VALUES, max_size=6)
+KEYS = [*sorted(Sync.model_fields), "targets"]
+BLOCKS = st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=8), VALUES, max_size=6)
 FILES = st.fixed_dictionaries(
-    {"syncs": st.lists(BLOCKS | VALUES, max_size=4)}, optional={"defaults": BLOCKS | VALUES}
+    {"syncs": st.lists(BLOCKS | VALUES, max_size=4)},
+    optional={"defaults": BLOCKS | VALUES, "max_exports_per_month": VALUES},
 )
 PIECES = st.sampled_from(
     ["syncs:\n", "defaults:\n", "- ", "  ", "name: a\n", "cohort_id: x\n", "segment_id: 1\n", "{", "}",
@@ -40,6 +43,7 @@ PIECES = st.sampled_from(
 
 
 def build(content: bytes) -> dict[str, Any]:
+    count_bad_input()
     with TemporaryDirectory() as folder:
         path = Path(folder) / "syncs.yaml"
         path.write_bytes(content)

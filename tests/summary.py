@@ -1,0 +1,39 @@
+"""Counts what the suite has broken and what nonsense it has tried, and prints it at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from airflow_provider_cio_cohort.sandbox.faults import Fault, Faults
+
+_counts: Counter[str] = Counter()
+_take = Faults.take
+
+
+def count_fault() -> None:
+    """Count something that a test has broken by itself, such as a process that it killed."""
+    _counts["faults"] += 1
+
+
+def count_bad_input() -> None:
+    """Count an input that a test has made up."""
+    _counts["inputs"] += 1
+
+
+def _counted(self: Faults, api: str, method: str, path: str) -> Fault | None:
+    fault = _take(self, api, method, path)
+    if fault is not None:
+        _counts["faults"] += 1
+    return fault
+
+
+Faults.take = _counted  # type: ignore[method-assign]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the counts, where there are any."""
+    if _counts:
+        terminalreporter.write_line(
+            f"faults injected: {_counts['faults']:,} · bad inputs tried: {_counts['inputs']:,}"
+        )
