@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
+from tests.system.crashes import Broken, hold, wait_until_held
 from tests.system.helpers import PERSON, fill, members, run
 
 pytestmark = pytest.mark.system
@@ -33,7 +34,7 @@ def kept(home: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def everything(airflow: AirflowInstance, vendors: Sandbox) -> list[tuple[str, str]]:
-    """Run what succeeds and what fails, and return all that was kept of it."""
+    """Run what succeeds, what fails, what is deferred and what is killed; return all that was kept of it."""
     people = [PERSON, *(f"{PERSON}-{n}" for n in range(1500))]
     fill(vendors, "w1nback", *people)
     assert run(airflow, "win_back")[1] == "success"
@@ -48,6 +49,14 @@ def everything(airflow: AirflowInstance, vendors: Sandbox) -> list[tuple[str, st
     vendors.faults.add("status", api="track", status=400, body=refusal)
     assert run(airflow, "win_back")[1] == "failed"
     vendors.faults.clear()
+    vendors.configure(export_seconds=6)
+    held = hold(vendors, "writing", times=1, seconds=3)
+    broken = Broken(airflow, vendors, "in_private", "crash17").start()
+    broken.wait_for("deferred")
+    vendors.configure(export_seconds=0.5)
+    wait_until_held(airflow, held, 1)
+    broken.kill("task")
+    broken.assert_right()
     wrong = {**vendors.connections()["amplitude_default"], "password": WRONG_KEY}
     body = {"connection_id": "amplitude_wrong", **wrong, "extra": json.dumps(wrong["extra"])}
     airflow.api("POST", "connections", body)
