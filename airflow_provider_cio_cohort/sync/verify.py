@@ -112,7 +112,7 @@ class Verification:
         :raises VerificationError: if the segment still is not what it should be when patience ends.
         """
         deadline = time.monotonic() + self.patience.timeout
-        self._settle(self.before, self.before + self.change.to_add - self.change.to_remove, deadline)
+        self._wait_for_the_writes(deadline)
         pause, attempt, resent = self.patience.interval, 0, False
         while True:
             found = self._look()
@@ -120,7 +120,7 @@ class Verification:
                 resent = True
                 log.warning("Sending %s identifiers again: they did not come in.", f"{found.absent:,}")
                 self._add_again()
-                self._settle(found.segment_after, found.segment_after + found.absent, deadline)
+                self._settle(found.segment_after, found.absent, 0, deadline)
                 continue
             if found.as_wanted:
                 return self._outcome(found)
@@ -144,16 +144,28 @@ class Verification:
     def _absent_path(self) -> Path:
         return self.directory / "rest" / "add"
 
-    def _settle(self, count: int, expected: int, deadline: float) -> None:
+    def _wait_for_the_writes(self, deadline: float) -> None:
+        change, coming = self.change, self.change.to_add
+        if self.before:  # a first sync moves the count in any case
+            known = look_up(self.store, change.add_path, change.to_add, self.id_type)
+            coming = change.to_add if known is None else known.estimate
+        if coming or change.to_remove:
+            self._settle(self.before, coming, change.to_remove, deadline)
+
+    def _settle(self, start: int, coming: int, going: int, deadline: float) -> None:
         """Wait until the segment's count is what it must become, or stands still: some people are unknown."""
-        since = time.monotonic()
-        # As long as nothing has moved, it may be that no write shows yet, or that nobody is known.
-        still = 3 * self.patience.settle
+        expected = start + coming - going
+        # As long as nothing has moved, no write may show yet. Where about as many come as go, the count need
+        # not tell.
+        balanced = abs(coming - going) * 10 <= coming + going
+        still = self.patience.settle * (1 if balanced else 3)
+        count, since = start, time.monotonic()
         while True:
             now = self.store.count_members(self.segment_id)
             if now != count:
                 count, since, still = now, time.monotonic(), self.patience.settle
-            if count == expected or time.monotonic() >= min(deadline, since + still):
+            arrived = count == expected != start
+            if arrived or time.monotonic() >= min(deadline, since + still):
                 return
             self.sleep(self.patience.interval)
 
