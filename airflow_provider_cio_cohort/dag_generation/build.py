@@ -54,7 +54,7 @@ def _dag(dag_id: str, loaded: LoadedSync, file: str) -> DAG:
         return _config_error(dag_id, loaded.problems)
     try:
         if not loaded.spec.enabled:
-            return _disabled(dag_id, loaded.spec, file)
+            return _disabled(dag_id, loaded, loaded.spec, file)
         return _sync(dag_id, loaded, loaded.spec, file)
     # What Airflow or the operator refuses although the checks let it pass must not stop the other syncs.
     except Exception as error:
@@ -71,16 +71,16 @@ def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
         max_active_runs=1,
         # No dagrun_timeout: the runs of a backfill start together and wait for each other.
         default_args=_default_args(sync),
-        description=summary(sync),
+        description=summary(sync, loaded.targets),
         doc_md=describe(sync, file, loaded.targets, over_grant=loaded.over_grant),
-        params=form(sync),
+        params=form(sync, loaded.targets),
         tags=_tags(sync),
     )
     add_tasks(dag, sync, loaded.targets)
     return dag
 
 
-def _disabled(dag_id: str, sync: Sync, file: str) -> DAG:
+def _disabled(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
     reason = (
         f"The sync {sync.name} is disabled in {file}, so nothing runs. Set enabled: true there; "
         "for a sync that runs only by hand, use cadence: manual."
@@ -90,8 +90,8 @@ def _disabled(dag_id: str, sync: Sync, file: str) -> DAG:
         reason,
         start_date=sync.starts,
         default_args={**_default_args(sync), "retries": 0},
-        description=summary(sync),
-        doc_md=describe_disabled(sync, file),
+        description=summary(sync, loaded.targets),
+        doc_md=describe_disabled(sync, file, loaded.targets),
         tags=[*_tags(sync), "disabled"],
     )
 

@@ -7,7 +7,7 @@ It holds no line numbers and no folders, because every change of it makes a new 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from airflow_provider_cio_cohort.dag_generation.budget import AMPLITUDE_GRANTS, exports_a_month
 from airflow_provider_cio_cohort.dag_generation.cadence import in_words
@@ -49,19 +49,20 @@ def segment(sync: Sync) -> str:
     return f"number {sync.segment_id}" if sync.segment_name is None else f"“{sync.segment_name}”"
 
 
-def summary(sync: Sync) -> str:
+def summary(sync: Sync, targets: Mapping[str, Sync]) -> str:
     """
     Return what the list of DAGs shows for a sync.
 
-    :param sync: the sync.
+    :param sync: the sync; with targets, the first of them.
+    :param targets: what it says for each of its targets; empty if it has none.
     """
+    if len(targets) > 1 and not sync.description:
+        return f"Amplitude cohort {sync.cohort_id} goes to {len(targets)} Customer.io segments"
     goal = "mirrors" if sync.mode == "mirror" else "adds to"
     return sync.description or f"Amplitude cohort {sync.cohort_id} {goal} Customer.io segment {segment(sync)}"
 
 
-def describe(
-    sync: Sync, file: str, targets: Mapping[str, Sync] | None = None, *, over_grant: bool = False
-) -> str:
+def describe(sync: Sync, file: str, targets: Mapping[str, Sync], *, over_grant: bool) -> str:
     """
     Return the documentation of a sync's DAG.
 
@@ -71,8 +72,9 @@ def describe(
     :param over_grant: whether the syncs of its connection cost more exports than Amplitude grants.
     """
     parts = [
-        *_what(sync, targets or {}),
-        *_safety(sync),
+        *_what(sync, targets),
+        *_safety(targets or {"": sync}),
+        *_tries(sync),
         *_cost(sync, over_grant=over_grant),
         *_by_hand(),
         *_backfill(sync),
@@ -81,15 +83,16 @@ def describe(
     return "\n\n".join(parts) + "\n"
 
 
-def describe_disabled(sync: Sync, file: str) -> str:
+def describe_disabled(sync: Sync, file: str, targets: Mapping[str, Sync]) -> str:
     """
     Return the documentation of a DAG that is switched off.
 
-    :param sync: a sound sync.
+    :param sync: a sound sync; with targets, the first of them.
     :param file: the YAML file's name.
+    :param targets: what it says for each of its targets; empty if it has none.
     """
     off = f"**This sync is disabled** in {code(file)}: nothing runs, not even by hand."
-    return "\n\n".join([off, *_what(sync, {}), *_source(sync, file)]) + "\n"
+    return "\n\n".join([off, *_what(sync, targets), *_source(sync, file)]) + "\n"
 
 
 def describe_problems(problems: Sequence[str]) -> str:
@@ -108,12 +111,7 @@ def describe_problems(problems: Sequence[str]) -> str:
 def _what(sync: Sync, targets: Mapping[str, Sync]) -> Iterator[str]:
     if sync.description:
         yield escape(sync.description)
-    goal = (
-        "becomes exactly the cohort: who is missing is added, who is not in the cohort is removed"
-        if sync.mode == "mirror"
-        else "gets everybody who is in the cohort; nobody is removed"
-    )
-    yield f"The Customer.io segment {goal}. Only the difference is sent, and the result is read back."
+    yield f"{_goal(targets or {'': sync})}. Only the difference is sent, and the result is read back."
     if targets:
         yield (
             "One export serves several segments, the targets. Each has a task and a report of its own; one "
@@ -132,6 +130,25 @@ def _what(sync: Sync, targets: Mapping[str, Sync]) -> Iterator[str]:
     )
 
 
+def _goal(each: Mapping[str, Sync]) -> str:
+    goals = {
+        "mirror": "becomes exactly the cohort: who is missing is added, who is not in the cohort is removed",
+        "add_only": "gets everybody who is in the cohort; nobody is removed",
+    }
+    first, *others = {sync.mode: "" for sync in each.values()}
+    if not others:
+        return f"The Customer.io segment {goals[first]}"
+    words = (
+        f"that of {_names(name for name, sync in each.items() if sync.mode == mode)} {goals[mode]}"
+        for mode in (first, *others)
+    )
+    return f"Of the Customer.io segments, {'; '.join(words)}"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(code(name) for name in names)
+
+
 def _destination(name: str, sync: Sync) -> Iterator[str]:
     target = f", target {code(name)}" if name else ""
     identifier = {"id": "id", "email": "e-mail address", "cio_id": "cio_id"}[sync.id_type]
@@ -147,14 +164,30 @@ def _when(sync: Sync) -> str:
     return words if sync.ends is None else f"{words}, until {sync.ends.isoformat()}"
 
 
-def _safety(sync: Sync) -> Iterator[str]:
-    if sync.dry_run:
+def _safety(each: Mapping[str, Sync]) -> Iterator[str]:
+    if any(sync.dry_run for sync in each.values()):
         yield "**Dry run:** every run only looks and reports; nothing is written."
-    guards = list(_guards(sync))
-    if guards:
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name, sync in each.items():
         asks = "asks somebody (*Required actions*)" if sync.on_guard == "approve" else "fails"
-        yield f"**A run {asks} before it writes anything** if"
-        yield "\n".join(guards)
+        guards = "\n".join(_guards(sync)).rstrip(",.")
+        if guards:
+            alike.setdefault((asks, f"{guards}."), []).append(name)
+    for (asks, guards), names in alike.items():
+        target = f", target {_names(names)}," if len(names) < len(each) else ""
+        yield f"**A run{target} {asks} before it writes anything** if"
+        yield guards
+    asking = [sync for sync in each.values() if sync.on_guard == "approve"]
+    if asking:
+        yield (
+            "**An approval** lets the change through that is shown, and no larger one. It is waited for up "
+            f"to {asking[0].approval_timeout_hours:g} hours, during which no other run of this sync starts; "
+            "then, or if the change is rejected, the task fails and nothing is written. With *Dry run*, "
+            "nobody is asked."
+        )
+
+
+def _tries(sync: Sync) -> Iterator[str]:
     retry = "A failure is not tried again. "
     if sync.retries:
         times = "once" if sync.retries == 1 else f"up to {sync.retries} times"

@@ -24,6 +24,7 @@ class LoadedSync:
     :param problems: what is wrong, each with file, line, sync and key.
     :param targets: what it says for each of its targets; empty if it has none.
     :param over_grant: whether the syncs of its Amplitude connection cost more exports than Amplitude grants.
+    :param cadence_line: where its cadence is, from 1, or the sync itself if it has none.
     """
 
     name: str
@@ -31,6 +32,7 @@ class LoadedSync:
     problems: tuple[str, ...] = ()
     targets: Mapping[str, Sync] = field(default_factory=dict)
     over_grant: bool = False
+    cadence_line: int = 1
 
 
 def load(path: Path) -> list[LoadedSync]:
@@ -86,12 +88,24 @@ def _loaded(document: Document, group: list[Draft], conflict: tuple[str, str] | 
         )
         problems.append(_locate(document, other, Flaw(other.lines["name"], "name", message)))
     if conflict:
-        target, message = conflict
-        key = next(key for key in SEGMENT_KEYS if key in first.lines)
-        shown = f"{TARGETS} {target}: {key}" if target else key
-        problems.append(_locate(document, first, Flaw(first.lines[key], shown, message)))
+        problems.append(_locate(document, first, _collision(first, *conflict)))
     unique = tuple(dict.fromkeys(problems))
-    return LoadedSync(first.name, None if unique else first.spec, unique, {} if unique else first.targets)
+    return LoadedSync(
+        first.name,
+        None if unique else first.spec,
+        unique,
+        {} if unique else first.targets,
+        cadence_line=first.lines.get("cadence", first.lines["name"]),
+    )
+
+
+def _collision(one: Draft, target: str, message: str) -> Flaw:
+    if not target:
+        key = next(key for key in SEGMENT_KEYS if key in one.lines)
+        return Flaw(one.lines[key], key, message)
+    key = "segment_id" if one.targets[target].segment_name is None else "segment_name"
+    place = f"{TARGETS} {target}"
+    return Flaw(one.lines[place], f"{place}: {key}", message)
 
 
 def _locate(document: Document, one: Draft, flaw: Flaw) -> str:

@@ -65,7 +65,7 @@ def draft(name: str, block: Block, defaults: Block) -> Draft:
 
 def _with_targets(name: str, block: Block, targets: Sequence[Block], defaults: Block) -> Draft:
     names, flaws = _target_names(targets)
-    flaws += _not_of_the_sync(block)
+    flaws += _not_of_the_sync(block, defaults)
     # A segment belongs to a target, so none is inherited.
     common = replace(block, entries=_without(block.entries, SEGMENT_KEYS), targets=None)
     defaults = replace(defaults, entries=_without(defaults.entries, SEGMENT_KEYS))
@@ -76,9 +76,14 @@ def _with_targets(name: str, block: Block, targets: Sequence[Block], defaults: B
         own = {key: entry for key, entry in target.entries.items() if key in TARGET_KEYS and key != "name"}
         part = _part(replace(common, entries={**common.entries, **own}), defaults)
         inherited |= part.inherited
-        lines = {**_lines(block, part), **lines}
+        segment_line = next((own[key].line for key in SEGMENT_KEYS if key in own), target.line)
+        lines = {**_lines(block, part), **lines, f"{TARGETS} {target_name}": segment_line}
         flaws += [_within(flaw, target_name) for flaw in (*target.flaws, *_foreign_to_a_target(target))]
-        flaws += [_within(flaw, target_name) if flaw.key in own else flaw for flaw in part.flaws]
+        for flaw in part.flaws:
+            if flaw.key in SEGMENT_KEYS and flaw.key not in own:
+                flaws.append(_within(replace(flaw, line=target.line), target_name))
+            else:
+                flaws.append(_within(flaw, target_name) if flaw.key in own else flaw)
         if part.spec is not None:
             specs[target_name] = part.spec
     unique = tuple(dict.fromkeys(flaws))
@@ -99,15 +104,19 @@ def _target_names(targets: Sequence[Block]) -> tuple[list[str], list[Flaw]]:
     return names, flaws
 
 
-def _not_of_the_sync(block: Block) -> list[Flaw]:
+def _not_of_the_sync(block: Block, defaults: Block) -> list[Flaw]:
     found = []
     for key in SEGMENT_KEYS:
         if key in block.entries and block.entries[key].value is not None:
             message = "the sync has targets, and each of them names its own segment. Move it into a target."
             found.append(Flaw(block.entries[key].line, key, message))
-    if "skip_unchanged" in block.entries and block.entries["skip_unchanged"].value is True:
-        message = "it does not go with targets: the cohort is exported before any of them is looked at."
-        found.append(Flaw(block.entries["skip_unchanged"].line, "skip_unchanged", message))
+    skip = {**defaults.entries, **block.entries}.get("skip_unchanged")
+    if skip is not None and skip.value is True:
+        message = (
+            "it does not go with targets: the cohort is exported before any of them is looked at. "
+            "Give this sync skip_unchanged: false."
+        )
+        found.append(Flaw(skip.line, "skip_unchanged", message))
     return found
 
 

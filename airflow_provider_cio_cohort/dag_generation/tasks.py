@@ -52,14 +52,18 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync]) -> None:
         **_ONE_AT_A_TIME,
         **{key: _verbatim(getattr(sync, key)) for key in _OF_THE_EXPORT},
     )
+    each_adopts = all(target.adopt_segment for target in targets.values())
     for name, target in (targets or {"": sync}).items():
-        export.set_downstream(_first_task(dag, f"__{name}" if name else "", target))
+        parameters = _parameters(target)
+        if targets and target.adopt_segment and not each_adopts:
+            parameters["adopt_segment"] = True  # the form, which is for all targets, starts with false
+        export.set_downstream(_first_task(dag, f"__{name}" if name else "", target, parameters))
 
 
-def _first_task(dag: DAG, suffix: str, sync: Sync) -> BaseOperator:
+def _first_task(dag: DAG, suffix: str, sync: Sync, parameters: dict[str, Any]) -> BaseOperator:
     """Add the tasks that fill one segment and return the first of them."""
     request_id = f"{{{{ ti.xcom_pull(task_ids='{_EXPORT}') }}}}"
-    common = {**_parameters(sync), "request_id": request_id, "dag": dag, **_ONE_AT_A_TIME}
+    common = {**parameters, "request_id": request_id, "dag": dag, **_ONE_AT_A_TIME}
     if sync.on_guard == "fail":
         return AmplitudeCohortToCustomerIOOperator(task_id=f"{TASK_ID}{suffix}", **common)
     from airflow_provider_cio_cohort.operators.approval import ApproveChangeOperator

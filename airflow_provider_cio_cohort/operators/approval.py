@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import literal
+from airflow.sdk import NEVER_EXPIRE, literal  # type: ignore[attr-defined]  # the stub lacks the first
 
-from airflow_provider_cio_cohort.exceptions import GuardTrippedError
+from airflow_provider_cio_cohort.exceptions import ConfigurationError, GuardTrippedError
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import PLAN_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+#: Where a task keeps the change that it has asked about. Airflow shows the first question of a task in a run
+#: even after the task was cleared and asks about another change; so what is approved is what is kept here.
+ASKED_KEY = "asked"
 
 
 class ApproveChangeOperator(ApprovalOperator):
@@ -26,7 +30,8 @@ class ApproveChangeOperator(ApprovalOperator):
     :param plan_task_id: the dry run that has left the plan.
     :param segment: what the question calls the segment.
     :param response_timeout: how long to wait for an answer; then the task fails and nothing is written.
-    :raises GuardTrippedError: if somebody rejects the change, or nobody answers in time.
+    :raises GuardTrippedError: if somebody rejects the change, nobody answers in time, or the run was cleared
+        and has come to a larger change than the one that Airflow goes on showing.
     """
 
     def __init__(
@@ -55,26 +60,51 @@ class ApproveChangeOperator(ApprovalOperator):
         if context["params"].get("dry_run"):
             self.log.info("Nothing is to be written in this dry run, so nobody is asked.")
             return
-        self.body = _question(plan)
+        store = context["task_state_store"]
+        asked: Any = store.get(ASKED_KEY)
+        if asked is None:
+            store.set(ASKED_KEY, plan, retention=NEVER_EXPIRE)
+        elif not _covers(asked, plan):
+            raise GuardTrippedError(
+                f"Nothing was written: the plan is now to add {plan['to_add']:,} and remove "
+                f"{plan['to_remove']:,}, but this run has already asked about another change (add "
+                f"{asked['to_add']:,}, remove {asked['to_remove']:,}), and Airflow goes on showing the first "
+                "question of a run. Trigger a new run to be asked about this one.",
+                plan["guards"],
+            )
+        self.body = _question(asked or plan)
         super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Return the plan if it was approved."""
-        plan = self._plan(context)
+        """Return the change that was shown, if it was approved."""
+        # Not the plan as it is now: somebody may have cleared its task while the question stood.
+        asked: Any = context["task_state_store"].get(ASKED_KEY)
         refused = ""
         try:
             super().execute_complete(context, event)
         except HITLRejectException:
             refused = "Somebody rejected the change"
         except HITLTimeoutError:
-            refused = f"Nobody approved the change within {self.response_timeout}"
+            hours = (self.response_timeout or timedelta(0)) / timedelta(hours=1)
+            refused = f"Nobody approved the change within {hours:g} hours"
         if refused:
-            raise GuardTrippedError(f"{refused}, so nothing was written.", plan["guards"])
-        return plan
+            raise GuardTrippedError(f"{refused}, so nothing was written.", asked["guards"])
+        return dict(asked)
 
     def _plan(self, context: Context) -> dict[str, Any]:
-        plan: dict[str, Any] = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY)
+        plan: dict[str, Any] | None = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY)
+        if plan is None:
+            raise ConfigurationError(
+                f"The task {self.plan_task_id} has left no plan: it must be a dry run of this DAG run. Clear "
+                "it, and the tasks behind it."
+            )
         return plan
+
+
+def _covers(asked: dict[str, Any], plan: dict[str, Any]) -> bool:
+    """Tell whether who lets the one change through lets the other through as well."""
+    smaller = all(plan[count] <= asked[count] for count in ("to_add", "to_remove"))
+    return smaller and set(plan["guards"]) <= set(asked["guards"])
 
 
 def _question(plan: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_cio_cohort.dag_generation import budget
 from airflow_provider_cio_cohort.dag_generation.budget import exports_a_month
 
 THREE = """
@@ -62,7 +63,7 @@ def test_beyond_a_limit_the_later_syncs_are_turned_away(problems_of) -> None:
     problems = problems_of("max_exports_per_month: 100\n" + THREE)
     assert [name for name, found in problems.items() if found] == ["second", "other"]
     (problem,) = problems["second"]
-    assert problem.startswith("my_syncs.yaml, sync second, key cadence: ")
+    assert problem.startswith("my_syncs.yaml, line 5, sync second, key cadence: ")
     assert "cost 31 exports a month of connection amplitude_default, and this one 744 more" in problem
     assert "max_exports_per_month is 100" in problem
 
@@ -85,3 +86,18 @@ def test_a_limit_that_is_none(problems_of, value: str) -> None:
     problems = problems_of(f"max_exports_per_month: {value}\n" + THREE)
     assert all(len(found) == 1 for found in problems.values())
     assert "line 1, sync first, key max_exports_per_month: it must be a whole number" in problems["first"][0]
+
+
+def test_a_limit_for_a_connection_that_no_sync_uses_is_a_warning(dags_of, caplog) -> None:
+    dags_of("max_exports_per_month: {amplitude_defalt: 100}\n" + THREE.replace("hourly", "daily"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "my_syncs.yaml: max_exports_per_month limits the connection amplitude_defalt, but no sync uses it."
+    ]
+
+
+def test_a_thousand_times_of_day_walk_through_the_year_once() -> None:
+    budget._days_of.cache_clear()
+    budget._times_of.cache_clear()
+    for number in range(1000):
+        assert exports_a_month(f"{number % 60} {number // 60} * * 1-5") == 23
+    assert budget._days_of.cache_info().misses == 1

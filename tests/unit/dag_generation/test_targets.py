@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import timedelta
 
 import pytest
@@ -92,7 +93,7 @@ HEAD = "syncs:\n- {name: good, cohort_id: a, segment_id: 1}\n- name: one\n  coho
         ("  targets: eu\n", "line 5, sync one, key targets: ", "it must be a list of targets"),
         (
             "  targets:\n  - {name: eu}\n",
-            "line 3, sync one, key segment_name: ",
+            "line 6, sync one, key targets eu: segment_name: ",
             "it is missing",
         ),
         (
@@ -131,6 +132,16 @@ HEAD = "syncs:\n- {name: good, cohort_id: a, segment_id: 1}\n- name: one\n  coho
             "it does not go with targets",
         ),
         (
+            "  targets:\n  - {name: eu, segment_id: 7}\n  - {name: us}\n",
+            "line 7, sync one, key targets us: segment_name: ",
+            "it is missing",
+        ),
+        (
+            "  targets:\n  - {name: eu, segment_id: 7}\n  - {name: us, segment_id: 1}\n",
+            "line 7, sync one, key targets us: segment_id: ",
+            "good (mirror)",
+        ),
+        (
             "  segment_id: 9\n  on_guard: approve\n  skip_unchanged: true\n",
             "line 7, sync one, key skip_unchanged: ",
             "it does not go with on_guard: approve",
@@ -157,3 +168,70 @@ def test_a_mistake_names_sync_target_and_key(problems_of, lines: str, place: str
 def test_targets_are_no_default(problems_of) -> None:
     problems = problems_of("defaults: {targets: [{name: a, segment_id: 1}]}\n" + HEAD)
     assert any("key defaults.targets: targets belong to one sync" in each for each in problems["good"])
+
+
+def test_what_a_default_says_of_skip_unchanged_holds_for_targets_too(problems_of) -> None:
+    content = "defaults: {skip_unchanged: true}\n" + HEAD + "  targets:\n  - {name: eu, segment_id: 7}\n"
+    (problem,) = problems_of(content)["one"]
+    assert problem.startswith("my_syncs.yaml, line 1, sync one, key skip_unchanged (from defaults): ")
+    assert problems_of(content.replace("cohort_id: b", "cohort_id: b\n  skip_unchanged: false")) == {
+        "good": [],
+        "one": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("eu", "us", "start"), [(True, False, False), (False, True, False), (True, True, True)]
+)
+def test_a_segment_is_handed_over_by_its_own_target_or_by_the_form(
+    dags_of, eu: bool, us: bool, start: bool
+) -> None:
+    dag = dags_of(
+        "syncs:\n- name: one\n  cohort_id: b\n  targets:\n"
+        f"  - {{name: eu, segment_id: 7, adopt_segment: {str(eu).lower()}}}\n"
+        f"  - {{name: us, segment_id: 8, adopt_segment: {str(us).lower()}, on_guard: approve}}\n"
+    )["cohort_sync__one"]
+    assert dag.params.dump()["adopt_segment"] is start
+    for chosen in (start, True):
+        for task_id, own in (("sync__eu", eu), ("plan__us", us), ("sync__us", us)):
+            task = copy(dag.get_task(task_id))
+            task.render_template_fields(
+                {"params": {**dag.params.dump(), "adopt_segment": chosen}, "ti": _NoXcoms()}
+            )
+            assert str(task.adopt_segment) == str(own or chosen), (task_id, chosen)
+
+
+class _NoXcoms:
+    def xcom_pull(self, *, task_ids: str) -> None:
+        return None
+
+
+def test_the_form_and_the_docs_do_not_pass_one_targets_limits_off_as_those_of_all(dags_of) -> None:
+    dag = dags_of(
+        "syncs:\n- name: one\n  cohort_id: b\n  targets:\n"
+        "  - {name: eu, segment_id: 7, max_removal_percent: 5, on_guard: approve}\n"
+        "  - {name: us, segment_id: 8}\n"
+        "  - {name: all, segment_id: 9, mode: add_only}\n"
+    )["cohort_sync__one"]
+    assert dag.description == "Amplitude cohort b goes to 3 Customer.io segments"
+    doc = dag.doc_md
+    assert "Of the Customer.io segments, that of `eu`, `us` becomes exactly the cohort" in doc
+    assert "that of `all` gets everybody who is in the cohort; nobody is removed" in doc
+    assert "**A run, target `us`, fails before it writes anything** if\n\n- the cohort is empty" in doc
+    asks = doc.split(
+        "**A run, target `eu`, asks somebody (*Required actions*) before it writes anything** if"
+    )
+    assert "more than 5 % of the segment" in asks[1].split("**A run, target `us`")[0]
+    assert "waited for up to 24 hours" in doc
+    removal, shortfall = (
+        dag.params.get_param(name).description for name in ("allow_large_removal", "allow_short_cohort")
+    )
+    assert "max_removal_percent (each target's own)" in removal
+    assert "max_shortfall_percent (30 %)" in shortfall
+
+
+def test_the_docs_of_a_disabled_sync_name_every_target(dags_of) -> None:
+    dag = dags_of(TWO.replace("max_removal", "enabled: false\n  max_removal"))["cohort_sync__both"]
+    assert dag.task_ids == ["sync"]
+    assert "target `eu`" in dag.doc_md
+    assert "target `mail`" in dag.doc_md
