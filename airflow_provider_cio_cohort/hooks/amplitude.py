@@ -134,6 +134,12 @@ class AmplitudeHook(VendorHook):
             if error.status == 404:
                 raise api.unknown_cohort(cohort_id) from None
             raise
+        except VendorUnavailableError as error:
+            if not error.maybe_applied:
+                raise
+            raise VendorUnavailableError(
+                f"{error} Amplitude may have counted it as one of the month's exports; a retry is another."
+            ) from None
         request_id = answer.payload.get("request_id") if isinstance(answer.payload, dict) else None
         if not request_id:
             raise VendorUnavailableError(

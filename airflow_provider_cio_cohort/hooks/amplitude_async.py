@@ -44,15 +44,16 @@ class StatusClient:
         :raises VendorUnavailableError: if no usable answer came.
         """
         url = self.api.url(self.api.status_path(request_id))
-        answer = None
+        answer, problem = None, ""
         try:
             async with self.session.get(url, allow_redirects=False, **self.options) as response:
                 answer = Answer(response.status, response.headers, await response.read())
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            pass  # raised below: the library's words would stand in the traceback
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            problem = _problem(error)  # raised below: the library's words would stand in the traceback
         if answer is None:
             raise VendorUnavailableError(
-                f"Amplitude ({self.api.base_url}) could not be reached while asking how far an export is."
+                f"Amplitude ({self.api.base_url}) could not be reached while asking how far an export is: "
+                f"{problem}."
             )
         return self.api.read_status(answer)
 
@@ -79,6 +80,12 @@ async def open_status_client(conn_id: str) -> AsyncIterator[StatusClient]:
         trust_env=False,
     ) as session:
         yield StatusClient(api, session, options)
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "no connection could be made"
+    return "no answer came in time" if isinstance(error, TimeoutError) else "the connection broke"
 
 
 def _options(base_url: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError
 from airflow_provider_cio_cohort.exceptions import (
     ExportFailedError,
     IncompleteExportError,
+    RateLimitedError,
     VendorUnavailableError,
 )
 from airflow_provider_cio_cohort.hooks.api import Answer
@@ -90,7 +91,8 @@ class ExportDownload:
     @contextmanager
     def _open_file(self) -> Iterator[Response]:
         api = self.hook.api
-        with self._get(api.url(api.file_path(self.request_id)), self.hook.auth) as response:
+        url, where = api.url(api.file_path(self.request_id)), f"{api.name} ({api.base_url})"
+        with self._get(url, self.hook.auth, where) as response:
             if response.status_code not in _REDIRECTS:
                 self._check_link(response)
                 yield response
@@ -101,18 +103,19 @@ class ExportDownload:
                 "Amplitude sent no usable address of the export's file. A retry may succeed."
             )
         # The signature in the URL is the permission; the storage refuses a request that brings our keys too.
-        with self._get(location, NoAuth()) as response:
+        where = f"The storage of Amplitude's exports ({urlsplit(location).hostname})"
+        with self._get(location, NoAuth(), where) as response:
             self._check_storage(response)
             yield response
 
     @contextmanager
-    def _get(self, url: str, auth: AuthBase) -> Iterator[Response]:
+    def _get(self, url: str, auth: AuthBase, where: str) -> Iterator[Response]:
         fault = None
         with queries_hidden():
             try:
                 response = self.hook.fetch("GET", url, auth, stream=True)
             except RequestException as error:
-                fault = connection_fault(error, _host(url), WHAT)
+                fault = connection_fault(error, where, WHAT)
             if fault:
                 raise fault
             with response:
@@ -131,6 +134,14 @@ class ExportDownload:
         )
 
     def _check_storage(self, response: Response) -> None:
+        if response.status_code == 429:
+            wait = Answer(429, response.headers).retry_after
+            asked = "" if wait is None else f" It asked to wait {wait:g} s."
+            raise RateLimitedError(
+                f"The storage of Amplitude's exports refused {WHAT} with 429.{asked} "
+                "A later retry asks for a fresh link to the same export.",
+                retry_after=wait,
+            )
         if response.status_code != 200:
             # An expired signature is answered like this: the retry asks Amplitude for a fresh one.
             raise VendorUnavailableError(
@@ -227,7 +238,3 @@ def _check_start(block: bytes) -> None:
     if start in (b"<", b"{"):
         kind = "an HTML page" if start == b"<" else "a message"
         raise VendorUnavailableError(f"Instead of the export's file came {kind}. A retry may succeed.")
-
-
-def _host(url: str) -> str:
-    return f"The host {urlsplit(url).hostname}"

@@ -51,7 +51,7 @@ def vendor_app(
         fault = faults.take(api, request.method, request.path)
         if fault:
             request[FAULT] = fault
-        response = await _serve(request, handler, fault) or web.Response()
+        response = await _serve(request, handler, fault, settings) or web.Response()
         if not settings.content_length and response.content_type == "text/csv":
             await _send_without_length(request, response)
         return response
@@ -59,7 +59,9 @@ def vendor_app(
     return web.Application(middlewares=[remember, *between, serve], client_max_size=64 * 2**20)
 
 
-async def _serve(request: web.Request, handler: Handler, fault: Fault | None) -> web.StreamResponse | None:
+async def _serve(
+    request: web.Request, handler: Handler, fault: Fault | None, settings: Settings
+) -> web.StreamResponse | None:
     """Return the answer; ``None`` where the connection was broken instead."""
     if fault and fault.action not in (*AFTERWARDS, *JOBS):
         return await _instead(request, fault)
@@ -69,7 +71,7 @@ async def _serve(request: web.Request, handler: Handler, fault: Fault | None) ->
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         response = web.Response(status=error.status, text=error.text, headers=headers)
     if fault and fault.action in AFTERWARDS:
-        return await _afterwards(request, response, fault)
+        return await _afterwards(request, response, fault, settings)
     return response
 
 
@@ -101,7 +103,7 @@ async def _instead(request: web.Request, fault: Fault) -> web.StreamResponse | N
 
 
 async def _afterwards(
-    request: web.Request, response: web.StreamResponse, fault: Fault
+    request: web.Request, response: web.StreamResponse, fault: Fault, settings: Settings
 ) -> web.StreamResponse | None:
     if fault.action == "reset_after":
         reset(request)
@@ -116,7 +118,7 @@ async def _afterwards(
         return response
     if fault.action in ("extra_fields", "null_lists"):
         return _with_other_json(response, fault.action)
-    if fault.action == "cut":
+    if fault.action == "cut" and settings.content_length:
         await _cut(request, response, fault.keep)
         return None
     response.body = _shortened(response.body, fault)
@@ -177,6 +179,8 @@ async def _send_without_length(request: web.Request, response: web.StreamRespons
 
 def _shortened(body: bytes, fault: Fault) -> bytes:
     """Let an export end early without breaking the connection."""
+    if fault.action == "cut":
+        return body[: int(len(body) * fault.keep)]
     if fault.action == "cut_trailer":
         return body[:-8]
     packed = body.startswith(b"\x1f\x8b")

@@ -18,7 +18,8 @@ class Settings:
     :param compressed: whether exports are compressed with gzip.
     :param encoding_header: whether a compressed export says so in Content-Encoding.
     :param encoding: what Content-Encoding says of an export's file, whatever it is; empty for the truth.
-    :param content_length: whether an export's file says how long it is, or ends with the connection.
+    :param content_length: whether an export's file says how long it is, or ends with the connection; then
+        the fault ``cut`` breaks nothing either.
     :param crlf: whether lines of an export end in CRLF.
     :param property_prefix: what a user property's column has in front of its name: nothing, or ``gp:``.
     :param duplicate_column: whether ``amplitude_id`` comes twice.

@@ -7,25 +7,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.transfers.ownership import describe
 from tests.operator.conftest import assets, cohort, no_pace, store, sync, xcoms  # noqa: F401 (they are fixtures)
 
 
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set options of Airflow's section ``[cio_cohort]``."""
+
+    def change(**options: str) -> None:
+        for name, value in options.items():
+            monkeypatch.setenv(f"AIRFLOW__CIO_COHORT__{name}", value)
+
+    return change
+
+
 @pytest.fixture(autouse=True)
-def impatient(sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(sandbox, configure: Callable[..., None]) -> None:
     """Let nothing wait longer than a test must."""
-    settings = {
-        "READ_TIMEOUT": "0.3",
-        "RETRY_BUDGET": "0.4",
-        "VERIFY_SETTLE": "0.02",
-        "VERIFY_INTERVAL": "0.01",
-        "VERIFY_TIMEOUT": "0.5",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(f"AIRFLOW__CIO_COHORT__{name}", value)
+    configure(VERIFY_SETTLE="0.01", VERIFY_INTERVAL="0.002", VERIFY_TIMEOUT="0.5")
     sandbox.configure(limits=False)
+    reset_secrets_masker()  # every sandbox has new addresses; with hundreds of them masking takes its time
 
 
 @dataclass
@@ -35,31 +40,39 @@ class Task:
 
     :param sandbox: both vendors.
     :param attempt: makes one try.
+    :param configure: sets options of Airflow's section ``[cio_cohort]``.
+    :param parameters: what every try is told.
     :param errors: what the tries that failed have raised.
     """
 
     sandbox: Any
     attempt: Callable[..., dict[str, Any]]
+    configure: Callable[..., None]
+    parameters: dict[str, Any] = field(default_factory=dict)
     errors: list[exceptions.CohortSyncError] = field(default_factory=list)
 
     def run(self, tries: int = 4, **parameters: Any) -> dict[str, Any]:
         """Try until it succeeds; what no retry can mend ends it."""
         for _ in range(tries - 1):
             try:
-                return self.attempt(**parameters)
+                return self.attempt(**{**self.parameters, **parameters})
             except exceptions.RetryableError as error:
                 self.errors.append(error)
-        return self.attempt(**parameters)
+        return self.attempt(**{**self.parameters, **parameters})
 
     def fail(self, **parameters: Any) -> exceptions.CohortSyncError:
-        """Make a try that fails, and return its error."""
+        """Make a try that fails before long, and return its error."""
+        self.configure(RETRY_BUDGET="0.05")
         with pytest.raises(exceptions.CohortSyncError) as caught:
-            self.attempt(**parameters)
+            self.attempt(**{**self.parameters, **parameters})
+        self.configure(RETRY_BUDGET="10")
         return caught.value
 
     @property
     def members(self) -> set[str | None]:
-        segment = self.sandbox.workspace.find_segment("Power users")
+        """The ids of those who are in the segment."""
+        name = self.parameters.get("segment_name") or "Power users"
+        segment = self.sandbox.workspace.find_segment(name)
         return set() if segment is None else {person.id for person in segment.members}
 
     @property
@@ -75,11 +88,11 @@ class Task:
 
 
 @pytest.fixture
-def task(sandbox, cohort, sync) -> Task:  # noqa: F811
+def task(sandbox, cohort, sync, configure: Callable[..., None]) -> Task:  # noqa: F811
     """A segment with two people, of whom one must leave; a cohort with one who joins, and one unknown."""
     people = [sandbox.workspace.add_person(id=name) for name in ("stays", "leaves")]
     description = describe("a1b2c3d", None, "mirror")
     sandbox.workspace.add_segment(name="Power users", description=description, members=people)
     sandbox.workspace.add_person(id="joins")
     cohort("stays", "joins", "unknown", known=False)
-    return Task(sandbox, sync.attempt)
+    return Task(sandbox, sync.attempt, configure)

@@ -86,6 +86,35 @@ def test_a_request_costs_an_export_but_asking_and_downloading_again_does_not(hoo
     assert hook.usage().used == 1
 
 
+@pytest.mark.parametrize(("action", "counted"), [("reset_after", 1), ("status", 0)])
+def test_a_request_of_which_nobody_knows_whether_it_was_counted_is_sent_once(
+    hook: AmplitudeHook, sandbox, action: str, counted: int
+) -> None:
+    sandbox.faults.add(action, path="/request/")
+    with pytest.raises(exceptions.VendorUnavailableError, match=r"Amplitude may have counted it .* another"):
+        hook.request_export("a1b2c3d")
+    assert hook.usage().used == counted
+
+
+def test_a_request_that_was_not_counted_does_not_say_so(connect) -> None:
+    hook = AmplitudeHook(connect("amplitude_default", host="http://127.0.0.1:9"))
+    hook.policy = type(hook.policy)(retry_budget=0.1, retry_first_wait=0.01)
+    with pytest.raises(exceptions.VendorUnavailableError) as caught:
+        hook.request_export("a1b2c3d")
+    assert "counted" not in str(caught.value)
+
+
+def test_a_storage_that_is_busy_says_how_long(hook: AmplitudeHook, sandbox, tmp_path: Path) -> None:
+    sandbox.configure(inline_rows=0)
+    request_id = hook.request_export("a1b2c3d")
+    finish(hook, request_id)
+    busy = {"status": 429, "headers": {"Retry-After": "600"}}
+    met = sandbox.faults.add("status", api="storage", times=0, **busy)
+    with pytest.raises(exceptions.RateLimitedError, match=r"storage of .* It asked to wait 600 s") as caught:
+        hook.download_export(request_id, tmp_path / "export.csv")
+    assert (caught.value.retry_after, met.met) == (600, 1)
+
+
 def test_an_unknown_cohort_says_where_the_id_is_found(hook: AmplitudeHook) -> None:
     with pytest.raises(
         exceptions.UnknownCohortError, match=r"no cohort 'nothere1'.*last part of the cohort's"
@@ -163,6 +192,26 @@ def test_the_event_loop_asks_like_the_hook(hook: AmplitudeHook) -> None:
             return True
 
     assert asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [("reset_before", "the connection broke"), ("stall", "no answer came in time"), (None, "no connection")],
+)
+def test_the_event_loop_says_why_nobody_answered(
+    sandbox, connect, monkeypatch, action: str | None, words: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CIO_COHORT__READ_TIMEOUT", "0.3")
+    host = sandbox.urls["amplitude_us"] if action else "http://127.0.0.1:9"
+    if action:
+        sandbox.faults.add(action, path="/request-status/", times=0)
+
+    async def ask() -> None:
+        async with open_status_client(connect("amplitude_default", host=host)) as client:
+            await client.export_finished("1")
+
+    with pytest.raises(exceptions.VendorUnavailableError, match=words):
+        asyncio.run(ask())
 
 
 def test_a_stopped_hook_sends_nothing(hook: AmplitudeHook, sandbox) -> None:

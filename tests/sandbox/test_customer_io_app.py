@@ -221,7 +221,22 @@ def test_people_are_looked_up_and_unknown_ones_left_out(sandbox, app, people) ->
         "cio_id": people[1].cio_id,
     }
     assert sandbox.requests[-1].ids == 3
-    assert app("/v1/customers/attributes", "POST", json={"ids": ["nobody"]}).json() == {"customers": None}
+
+
+@pytest.mark.parametrize(("null", "empty"), [(True, None), (False, [])])
+def test_a_lookup_of_nobody(sandbox, app, null: bool, empty) -> None:
+    sandbox.configure(null_when_empty=null)
+    answer = app("/v1/customers/attributes", "POST", json={"ids": ["nobody"]})
+    assert (answer.status_code, answer.json()) == (200, {"customers": empty})
+
+
+def test_a_lookup_counts_like_any_other_call(sandbox, app, people) -> None:
+    sandbox.configure(app_per_second=1)
+    body = {"ids": ["u-1"]}
+    answers = [app("/v1/customers/attributes", "POST", json=body) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    wrong = {"Authorization": "Bearer wrong"}
+    assert app("/v1/customers/attributes", "POST", json=body, headers=wrong).status_code == 401
 
 
 @pytest.mark.parametrize(("id_type", "value"), [("email", "U-1@EXAMPLE.COM"), ("cio_id", None)])
