@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from airflow.sdk import get_parsing_context
 from croniter import CroniterBadDateError, croniter
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def within_budget(document: Document, loaded: Sequence[LoadedSync]) -> list[Load
             continue
         spent[conn_id] = total
         kept.append(one)
-    _warn(document, spent, {_conn_of(one) for one in loaded})
+    if get_parsing_context().dag_id is None:  # a task's own parse would say so in each of its logs
+        _warn(document, spent, {_conn_of(one) for one in loaded})
     over = {conn_id for conn_id, total in spent.items() if total > AMPLITUDE_GRANTS}
     return [replace(one, over_grant=_conn_of(one) in over) for one in kept]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from airflow.sdk.definitions.context import _AIRFLOW_PARSING_CONTEXT_DAG_ID
 
 from airflow_provider_cio_cohort.dag_generation import budget
 from airflow_provider_cio_cohort.dag_generation.budget import exports_a_month
@@ -51,6 +52,12 @@ def test_more_than_amplitude_grants_is_a_warning_in_log_and_docs(dags_of, caplog
     for name in ("first", "second", "third", "other"):
         assert "cost more than 500 exports a month" in dags[f"cohort_sync__{name}"].doc_md
     assert "up to 744 in a month" in dags["cohort_sync__second"].doc_md
+
+
+def test_a_tasks_own_parse_does_not_warn_in_its_log(dags_of, caplog, monkeypatch) -> None:
+    monkeypatch.setenv(_AIRFLOW_PARSING_CONTEXT_DAG_ID, "cohort_sync__first")
+    assert list(dags_of(THREE)) == ["cohort_sync__first"]
+    assert not caplog.records
 
 
 def test_what_fits_is_no_warning(dags_of, caplog) -> None:
