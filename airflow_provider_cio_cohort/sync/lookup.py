@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from airflow_provider_cio_cohort.exceptions import PermanentError
+from airflow_provider_cio_cohort.exceptions import AuthenticationError, RequestRejectedError
 from airflow_provider_cio_cohort.sync.identifiers import IdType
 from airflow_provider_cio_cohort.sync.lines import read_lines, unescape
 from airflow_provider_cio_cohort.sync.store import SegmentStore
@@ -58,7 +58,7 @@ def look_up(store: SegmentStore, path: Path, total: int, id_type: IdType) -> Loo
     values = [unescape(line) for line in islice(read_lines(path), 0, None, step)]
     try:
         people = store.count_people(values, id_type) if values else 0
-    except PermanentError as error:
+    except (AuthenticationError, RequestRejectedError) as error:
         log.warning("Customer.io does not tell which identifiers are somebody's: %s", error)
         return None
     return Lookup(len(values), people, total)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
@@ -174,6 +176,7 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         ):
             if getattr(self, name) is not None:
                 parameters.check_number(getattr(self, name), name, upto=upto)
+        self._directory: Path | None = None
         # The segment's asset carries the memory of its last good sync from run to run.
         self._segment = segment_asset(customer_io_conn_id, segment_name, segment_id)
         if self._segment is not None and self._segment not in self.inlets:
@@ -222,6 +225,7 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         run = self._rendered()
         last = self._last_good(context)
         with run_directory() as directory:
+            self._directory = directory
             download = CohortDownload(
                 self.amplitude, request_id, self.user_id_property, self.id_type, directory
             )
@@ -245,9 +249,11 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         return report.to_dict()
 
     def on_kill(self) -> None:
-        """Let both hooks send nothing more."""
+        """Let both hooks send nothing more, and leave no file: Airflow kills what does not end in seconds."""
         super().on_kill()
         self.customer_io.stop()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
 
     def _rendered(self) -> _Run:
         """Read the templated parameters, which come as text where a template made them."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_provider_cio_cohort.exceptions import PermanentError, QuotaReachedError
+from airflow_provider_cio_cohort.exceptions import (
+    AuthenticationError,
+    PlanError,
+    QuotaReachedError,
+    RequestRejectedError,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
@@ -25,7 +30,7 @@ def check_quota(amplitude: AmplitudeHook, reserve: int) -> None:
     """
     try:
         usage = amplitude.usage()
-    except PermanentError as error:
+    except (AuthenticationError, PlanError, RequestRejectedError) as error:
         log.warning("Going on without knowing how many exports are left this month: %s", error)
         return
     if usage.limit is None or usage.used is None:

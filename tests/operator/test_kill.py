@@ -1,0 +1,42 @@
+"""A task that is killed sends nothing more and leaves nothing behind."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
+
+
+def test_a_kill_in_the_middle_of_a_write(
+    sandbox, cohort, store, assets, xcoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    cohort("a")
+    held = sandbox.faults.add("delay", path="add_customers", seconds=1)
+    operator = AmplitudeCohortToCustomerIOOperator(
+        task_id="sync", cohort_id="a1b2c3d", segment_name="Power users", poll_interval=0.05
+    )
+    context = {"task_state_store": store, "asset_state_store": assets, "ti": xcoms}
+    ended: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            operator.execute(context)
+        except Exception as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not held.met:
+        thread.join(0.01)
+        assert thread.is_alive()
+    assert list(tmp_path.rglob("run-*/cohort"))
+    operator.on_kill()
+    assert list(tmp_path.rglob("run-*")) == []
+    thread.join(60)
+    assert len(ended) == 1
+    requests = [record.path.rpartition("/")[2] for record in sandbox.requests]
+    assert requests[-1] == "add_customers"
