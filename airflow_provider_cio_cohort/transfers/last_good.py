@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ from airflow.sdk import Asset, literal
 log = logging.getLogger(__name__)
 
 KEY = "last_good_sync"
+#: Airflow takes 1,500 characters for an asset's name; quoted, a letter may take nine.
+MAX_NAME = 1400
 _Literal = type(literal(""))
 
 
@@ -32,6 +35,8 @@ def segment_asset(conn_id: Any, name: Any, segment_id: Any) -> Asset | None:
     if None in parts:
         return None
     workspace, segment = (quote(str(part).strip(), safe="") for part in parts)
+    if len(workspace) + len(segment) > MAX_NAME:
+        segment = sha256(segment.encode()).hexdigest()
     return Asset(f"customerio://{workspace}/segments/{kind}/{segment}")
 
 
