@@ -8,6 +8,7 @@ from itertools import islice
 
 from airflow_provider_cio_cohort.hooks.halt import Halt
 from airflow_provider_cio_cohort.hooks.pace import Pacer
+from airflow_provider_cio_cohort.hooks.progress import Progress
 
 
 class BatchSender:
@@ -22,6 +23,7 @@ class BatchSender:
     :param size: values in a batch.
     :param connections: at most so many at once.
     :param halt: set at the first error, so that the batches on their way give up too.
+    :param progress: told of each batch that has arrived.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class BatchSender:
         size: int,
         connections: int,
         halt: Halt,
+        progress: Progress | None = None,
     ) -> None:
         self.send = send
         self.pacer = pacer
         self.size = size
         self.connections = connections
         self.halt = halt
+        self.progress = progress
 
     def run(self, values: Iterable[str]) -> int:
         """
@@ -47,13 +51,13 @@ class BatchSender:
         """
         iterator = iter(values)
         sent = 0
-        pending: set[Future[object]] = set()
+        pending: set[Future[int]] = set()
         pool = ThreadPoolExecutor(self.connections, thread_name_prefix="batch")
         try:
             while batch := list(islice(iterator, self.size)):
                 pending = self._settled(pending, at_least_one=len(pending) >= self.connections)
                 self.pacer.wait()
-                pending.add(pool.submit(self.send, batch))
+                pending.add(pool.submit(self._arrived, batch))
                 sent += len(batch)
             while pending:
                 pending = self._settled(pending, at_least_one=True)
@@ -64,9 +68,15 @@ class BatchSender:
             pool.shutdown(wait=True, cancel_futures=True)
         return sent
 
-    def _settled(self, pending: set[Future[object]], *, at_least_one: bool) -> set[Future[object]]:
+    def _arrived(self, batch: list[str]) -> int:
+        self.send(batch)
+        return len(batch)
+
+    def _settled(self, pending: set[Future[int]], *, at_least_one: bool) -> set[Future[int]]:
         """Return the batches that are still on their way; raise the error of one that failed."""
         done, rest = wait(pending, None if at_least_one else 0, return_when=FIRST_COMPLETED)
         for future in done:
-            future.result()
+            count = future.result()
+            if self.progress:
+                self.progress.step(count)
         return rest

@@ -22,6 +22,7 @@ from airflow_provider_cio_cohort.exceptions import (
 )
 from airflow_provider_cio_cohort.hooks.api import Answer
 from airflow_provider_cio_cohort.hooks.auth import NoAuth
+from airflow_provider_cio_cohort.hooks.progress import Progress
 from airflow_provider_cio_cohort.hooks.redaction import queries_hidden
 from airflow_provider_cio_cohort.hooks.transport_faults import connection_fault
 
@@ -71,7 +72,8 @@ class ExportDownload:
         copied = None
         try:
             with self._open_file() as response, part.open("wb") as file:
-                copied = _copy(response, file)
+                progress = Progress("Downloading", "bytes", "", self.hook.policy.progress_interval)
+                copied = _copy(response, file, progress)
         except (RequestException, HTTPError):
             pass  # raised below: the library's words hold the URL, and they would stand in the traceback
         if copied is None or not copied.size:
@@ -172,7 +174,7 @@ class _Copied:
     is_proven: bool
 
 
-def _copy(response: Response, file: BinaryIO) -> _Copied:
+def _copy(response: Response, file: BinaryIO, progress: Progress) -> _Copied:
     size = checksum = 0
     raw = _blocks(response)
     first = next(raw, b"")
@@ -182,6 +184,7 @@ def _copy(response: Response, file: BinaryIO) -> _Copied:
             _check_start(block)
         size += file.write(block)
         checksum = zlib.crc32(block, checksum)
+        progress.step(len(block))
     return _Copied(size, checksum, bool(proven))
 
 

@@ -1,4 +1,4 @@
-"""How patient the hooks are: time-outs and retries, from Airflow's configuration."""
+"""How patient the hooks are, and how talkative: from Airflow's configuration."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def settings(defaults: Mapping[str, float], prefix: str = "") -> dict[str, float
 @dataclass(frozen=True)
 class Policy:
     """
-    Time-outs and retries of every request to either vendor.
+    Time-outs and retries of every request to either vendor, and what the log hears of long work.
 
     :param connect_timeout: seconds to wait for a connection.
     :param read_timeout: seconds to wait for the next bytes of an answer.
@@ -38,6 +38,7 @@ class Policy:
         the retries of the task.
     :param retry_first_wait: seconds; the wait before the n-th retry is drawn from 0 to this times 2 to the n.
     :param retry_longest_wait: seconds, the most that one such wait may be.
+    :param progress_interval: seconds between two messages about long work; 0 for none.
     """
 
     connect_timeout: float = 10
@@ -45,6 +46,7 @@ class Policy:
     retry_budget: float = 300
     retry_first_wait: float = 1
     retry_longest_wait: float = 60
+    progress_interval: float = 30
 
     @classmethod
     def from_config(cls) -> Policy:

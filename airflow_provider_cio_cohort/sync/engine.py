@@ -165,8 +165,8 @@ class SegmentSync:
             return verification.nothing_written()
         # Adds come first, so that nobody who is in both is ever outside the segment in between.
         added = map(unescape, read_lines(change.add_path))
-        self.store.add_members(segment_id, added, self.options.id_type)
-        verification.remove(change.remove_path, attempt=0)
+        self.store.add_members(segment_id, added, self.options.id_type, change.to_add)
+        verification.remove(change.remove_path, attempt=0, total=change.to_remove)
         return verification.read_back()
 
     def _report(self, cohort: CohortIdentifiers, before: int, change: Change, outcome: Outcome) -> SyncReport:

@@ -19,10 +19,14 @@ class SegmentStore(Protocol):
     def count_members(self, segment_id: int) -> int:
         """Return how many people are in the segment."""
 
-    def add_members(self, segment_id: int, values: Iterable[str], id_type: IdType) -> int:
+    def add_members(
+        self, segment_id: int, values: Iterable[str], id_type: IdType, total: int | None = None
+    ) -> int:
         """Add people; unknown ones are ignored. Return how many identifiers were sent."""
 
-    def remove_members(self, segment_id: int, values: Iterable[str], id_type: IdType) -> int:
+    def remove_members(
+        self, segment_id: int, values: Iterable[str], id_type: IdType, total: int | None = None
+    ) -> int:
         """Remove people; non-members are ignored. Return how many identifiers were sent."""
 
     def count_people(self, values: Iterable[str], id_type: IdType) -> int:

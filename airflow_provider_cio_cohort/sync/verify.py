@@ -92,15 +92,16 @@ class Verification:
         """Return the outcome of a run that had nothing to write: the members were read a moment ago."""
         return Outcome(self.before, 0, 0, self.change.impossible)
 
-    def remove(self, path: Path, *, attempt: int) -> None:
+    def remove(self, path: Path, *, attempt: int, total: int) -> None:
         """
         Remove the members in the file ``path``.
 
         :param path: members, see :mod:`.members`.
         :param attempt: 0 removes by the surest identifier, 1 by the next best where there is one, and so on.
+        :param total: how many members there are to remove.
         """
         for kind in ID_TYPES:
-            self.store.remove_members(self.segment_id, _handles_of_kind(path, kind, attempt), kind)
+            self.store.remove_members(self.segment_id, _handles_of_kind(path, kind, attempt), kind, total)
 
     def read_back(self) -> Outcome:
         """
@@ -119,7 +120,7 @@ class Verification:
             if not resent and self._worth_sending_again(found):
                 resent = True
                 log.warning("Sending %s identifiers again: they did not come in.", f"{found.absent:,}")
-                self._add_again()
+                self._add_again(found.absent)
                 self._settle(found.segment_after, found.absent, 0, deadline)
                 continue
             if found.as_wanted:
@@ -127,7 +128,7 @@ class Verification:
             if found.stayed and attempt < MAX_REMOVALS:
                 attempt += 1
                 log.warning("%s members are still in the segment: removing them again.", f"{found.stayed:,}")
-                self.remove(self._stayed_path, attempt=attempt)
+                self.remove(self._stayed_path, attempt=attempt, total=found.stayed)
             if time.monotonic() >= deadline:
                 raise VerificationError(
                     f"Read back {self.patience.timeout:g} s after the writes, segment {self.segment_id} is "
@@ -175,10 +176,10 @@ class Verification:
         # Where nobody tells who exists, one more try does; and how a cio_id is spelt is not documented.
         return found.dropped != 0 or self.id_type == "cio_id"
 
-    def _add_again(self) -> None:
+    def _add_again(self, total: int) -> None:
         prefix = CIO_PREFIX if self.id_type == "cio_id" else ""
         values = (f"{prefix}{unescape(line)}" for line in read_lines(self._absent_path))
-        self.store.add_members(self.segment_id, values, self.id_type)
+        self.store.add_members(self.segment_id, values, self.id_type, total)
 
     def _look(self) -> Comparison:
         path = self.directory / "members_after"
