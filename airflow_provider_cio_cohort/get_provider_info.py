@@ -6,11 +6,14 @@ from typing import Any
 
 _PACKAGE = "airflow_provider_cio_cohort"
 _OPTIONAL_TEXT = {"type": ["string", "null"]}
-_REGION = {
-    "label": "region",
-    "description": "Where the account lives: us or eu.",
-    "schema": {"type": ["string", "null"], "enum": ["us", "eu"], "default": "us"},
-}
+
+
+def _region(how_to_tell: str) -> dict[str, Any]:
+    return {
+        "label": "region",
+        "description": f"The data centre that the account lives in. {how_to_tell}",
+        "schema": {"type": ["string", "null"], "enum": ["us", "eu"], "default": "us"},
+    }
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -47,6 +50,14 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": f"{_PACKAGE}.transfers.amplitude_to_customer_io",
             }
         ],
+        "extra-links": [f"{_PACKAGE}.links.AmplitudeCohortLink", f"{_PACKAGE}.links.CustomerIOSegmentLink"],
+        "asset-uris": [
+            {
+                "schemes": ["amplitude", "customerio"],
+                "handler": None,
+                "to_openlineage_converter": f"{_PACKAGE}.assets.as_dataset",
+            }
+        ],
         "connection-types": [_amplitude(), _customer_io()],
         "config": {"cio_cohort": {"description": _CONFIG, "options": _options()}},
     }
@@ -60,9 +71,21 @@ def _amplitude() -> dict[str, Any]:
         "ui-field-behaviour": {
             "hidden-fields": ["schema", "port", "extra"],
             "relabeling": {"login": "API key", "password": "Secret key", "host": "Host"},
-            "placeholders": {"host": "leave empty for Amplitude's own host in the region"},
+            "placeholders": {
+                "login": "in Amplitude: Settings > Projects > your project > General > API Key",
+                "password": "beside the API Key: Secret Key",
+                "host": "leave empty; only for a proxy or the sandbox, such as http://127.0.0.1:9700",
+            },
         },
-        "conn-fields": {"region": _REGION},
+        "conn-fields": {
+            "region": _region("It is eu if Amplitude's address in your browser has .eu."),
+            "organization": {
+                "label": "organization",
+                "description": "What follows /analytics/ in Amplitude's address in your browser. It is only "
+                "for the link from a task to its cohort.",
+                "schema": _OPTIONAL_TEXT,
+            },
+        },
     }
 
 
@@ -74,27 +97,34 @@ def _customer_io() -> dict[str, Any]:
         "ui-field-behaviour": {
             "hidden-fields": ["schema", "port", "host", "extra"],
             "relabeling": {"login": "Site ID", "password": "Tracking API key"},
+            "placeholders": {
+                "login": "in Customer.io: Settings > Workspace settings > API credentials",
+                "password": "in the same list, Tracking API keys: API Key",
+            },
         },
         "conn-fields": {
             "app_api_key": {
                 "label": "app_api_key",
-                "description": "The App API key, which is another one than the Tracking API key.",
+                "description": "In Customer.io: Settings > Workspace settings > API credentials > App API "
+                "keys. It is another key than the Tracking API key, of the same workspace, and shown only "
+                "once, when it is made.",
                 "schema": {"type": "string", "format": "password"},
             },
-            "region": _REGION,
+            "region": _region("The test button tells if it is the other one."),
             "track_base_url": {
                 "label": "track_base_url",
-                "description": "Replaces the region's Track API, for a proxy or the sandbox.",
+                "description": "Leave empty. Replaces the region's Track API, for a proxy or the sandbox.",
                 "schema": _OPTIONAL_TEXT,
             },
             "app_base_url": {
                 "label": "app_base_url",
-                "description": "Replaces the region's App API, for a proxy or the sandbox.",
+                "description": "Leave empty. Replaces the region's App API, for a proxy or the sandbox.",
                 "schema": _OPTIONAL_TEXT,
             },
             "requests_per_second": {
                 "label": "requests_per_second",
-                "description": "Pace of the Track API for this workspace.",
+                "description": "The pace of a run that adds or removes people, 1,000 with each request. "
+                "Customer.io drops data of a workspace that goes on too fast.",
                 "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 100},
             },
         },
@@ -114,6 +144,10 @@ def _options() -> dict[str, Any]:
         ),
         "retry_first_wait": ("Seconds; doubled with each retry, and the wait is drawn from 0 to that.", 1),
         "retry_longest_wait": ("Seconds; the most that one such wait may be.", 60),
+        "progress_interval": (
+            "Seconds between two messages in the log about long work; 0 for none.",
+            30,
+        ),
         "verify_timeout": ("Seconds that writes may take to show when a segment is read back.", 60),
         "verify_settle": ("Seconds for which a segment's count must stand still before it is read.", 5),
         "verify_interval": ("Seconds between two looks at that count.", 1),

@@ -22,6 +22,7 @@ from airflow_provider_cio_cohort.hooks.connection import other_region
 from airflow_provider_cio_cohort.hooks.export_file import ExportDownload
 from airflow_provider_cio_cohort.hooks.http import VendorHook
 from airflow_provider_cio_cohort.hooks.pace import Pacer
+from airflow_provider_cio_cohort.hooks.web import cohort_url
 
 #: Columns that every export has, so that nothing need be asked for.
 BUILT_IN_PROPERTIES = ("user_id", "amplitude_id")
@@ -94,6 +95,15 @@ class AmplitudeHook(VendorHook):
     def route(self, path: str) -> tuple[Api, AuthBase, Pacer | None]:
         """Return the one API."""
         return self.api, self.auth, None
+
+    def cohort_url(self, cohort_id: str) -> str:
+        """
+        Return where a person looks at a cohort.
+
+        :param cohort_id: its id.
+        """
+        organization = str(self.connection.extra_dejson.get("organization") or "").strip()
+        return cohort_url(self.api.region, organization, cohort_id)
 
     def list_cohorts(self) -> list[Cohort]:
         """

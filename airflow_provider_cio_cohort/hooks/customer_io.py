@@ -11,10 +11,8 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from airflow_provider_cio_cohort.exceptions import (
     AmbiguousSegmentError,
     CohortSyncError,
-    DataDrivenSegmentError,
     RequestRejectedError,
     SegmentNotCreatedError,
-    UnknownSegmentError,
     VendorUnavailableError,
     WrongRegionError,
 )
@@ -25,7 +23,14 @@ from airflow_provider_cio_cohort.hooks.customer_io_api import DEFAULT_CONN_ID, A
 from airflow_provider_cio_cohort.hooks.http import VendorHook
 from airflow_provider_cio_cohort.hooks.membership import Membership, SegmentMember
 from airflow_provider_cio_cohort.hooks.pace import Pacer
-from airflow_provider_cio_cohort.hooks.segments import Segment, parse_segment
+from airflow_provider_cio_cohort.hooks.segments import (
+    Account,
+    Segment,
+    as_manual,
+    parse_account,
+    parse_segment,
+    unknown_segment,
+)
 
 #: The App API takes 10 requests a second for a workspace; a little less leaves room for jitter on the way.
 APP_REQUESTS_PER_SECOND = 9.5
@@ -98,7 +103,7 @@ class CustomerIOHook(VendorHook):
                 f"Customer.io has {len(found)} segments with the name {name!r} (ids {ids}) in the workspace "
                 f"of connection {self.http_conn_id!r}: set segment_id instead of segment_name, or delete one."
             )
-        return self._manual(found[0]) if found else None
+        return as_manual(found[0]) if found else None
 
     def get_segment(self, segment_id: int) -> Segment:
         """
@@ -109,7 +114,7 @@ class CustomerIOHook(VendorHook):
         :raises DataDrivenSegmentError: if Customer.io computes its members.
         """
         payload = self.of_segment("GET", segment_id, "", f"reading segment {segment_id}")
-        return self._manual(parse_segment(payload.get("segment")))
+        return as_manual(parse_segment(payload.get("segment")))
 
     def create_segment(self, name: str, description: str = "") -> Segment:
         """
@@ -172,7 +177,9 @@ class CustomerIOHook(VendorHook):
         """
         return Membership(self, segment_id).stream()
 
-    def add_members(self, segment_id: int, values: Iterable[str], id_type: str = "id") -> int:
+    def add_members(
+        self, segment_id: int, values: Iterable[str], id_type: str = "id", total: int | None = None
+    ) -> int:
         """
         Add people to a manual segment and return how many identifiers were sent.
 
@@ -181,18 +188,22 @@ class CustomerIOHook(VendorHook):
         :param segment_id: its id.
         :param values: identifiers, any number.
         :param id_type: ``id``, ``email`` or ``cio_id``.
+        :param total: how many they are, for the log.
         """
-        return Membership(self, segment_id).change("add_customers", values, id_type)
+        return Membership(self, segment_id).change("add_customers", values, id_type, total)
 
-    def remove_members(self, segment_id: int, values: Iterable[str], id_type: str = "id") -> int:
+    def remove_members(
+        self, segment_id: int, values: Iterable[str], id_type: str = "id", total: int | None = None
+    ) -> int:
         """
         Remove people from a manual segment and return how many identifiers were sent.
 
         :param segment_id: its id.
         :param values: identifiers, any number; those of non-members have no effect.
         :param id_type: ``id``, ``email`` or ``cio_id``.
+        :param total: how many they are, for the log.
         """
-        return Membership(self, segment_id).change("remove_customers", values, id_type)
+        return Membership(self, segment_id).change("remove_customers", values, id_type, total)
 
     def count_people(self, values: Iterable[str], id_type: str = "id") -> int:
         """
@@ -209,11 +220,12 @@ class CustomerIOHook(VendorHook):
 
     # ---- keys and regions
 
-    def account_region(self) -> str:
-        """Return where the workspace lives; proves the Site ID and the Tracking API key, on either host."""
+    @cached_property
+    def account(self) -> Account:
+        """Whose keys these are: proves the Site ID and the Tracking API key, on either region's host."""
         path = "/api/v1/accounts/region"
         answer = self.call(self.track, self.track_auth, "GET", path, what="asking for the account's region")
-        return str(answer.payload.get("region")) if isinstance(answer.payload, dict) else ""
+        return parse_account(answer.payload)
 
     def check_track(self) -> None:
         """
@@ -222,7 +234,7 @@ class CustomerIOHook(VendorHook):
         :raises AuthenticationError: if a key is wrong.
         :raises WrongRegionError: if the workspace lives in the other region.
         """
-        region = self.account_region()
+        region = self.account.region
         if region in ("us", "eu") and region != self.track.region:
             raise WrongRegionError(
                 f"The Customer.io workspace of connection {self.http_conn_id!r} lives in the region "
@@ -279,20 +291,5 @@ class CustomerIOHook(VendorHook):
             return self._app(method, f"/v1/segments/{segment_id:d}{path}", what, **kwargs)
         except RequestRejectedError as error:
             if error.status == 404:
-                raise self.unknown_segment(segment_id) from None
+                raise unknown_segment(self.http_conn_id, segment_id) from None
             raise
-
-    def unknown_segment(self, segment_id: int) -> UnknownSegmentError:
-        """Return the error for a segment that the workspace does not have."""
-        return UnknownSegmentError(
-            f"Customer.io has no segment {segment_id} in the workspace of connection {self.http_conn_id!r}."
-        )
-
-    def _manual(self, segment: Segment) -> Segment:
-        if not segment.is_manual:
-            raise DataDrivenSegmentError(
-                f"Customer.io's segment {segment.name!r} ({segment.id}) is data-driven: Customer.io computes "
-                "its members, and nobody can be added. Choose a manual segment, or a new name, and one is "
-                "created."
-            )
-        return segment

@@ -9,6 +9,8 @@ from airflow_provider_cio_cohort.exceptions import RequestRejectedError, VendorU
 from airflow_provider_cio_cohort.hooks.batches import BatchSender
 from airflow_provider_cio_cohort.hooks.halt import Halt
 from airflow_provider_cio_cohort.hooks.http import MAX_CONNECTIONS
+from airflow_provider_cio_cohort.hooks.progress import Progress
+from airflow_provider_cio_cohort.hooks.segments import unknown_segment
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
@@ -43,28 +45,34 @@ class Membership:
         """Yield everybody; one page is in memory at a time."""
         what = f"reading the members of segment {self.segment_id}"
         start, seen = "", {""}
+        progress = self._progress("Reading", "members", "pages", None)
         while True:
             params: dict[str, Any] = {"limit": MEMBERS_PER_PAGE}
             if start:
                 params["start"] = start
             payload = self.hook.of_segment("GET", self.segment_id, "/membership", what, params=params)
-            for person in payload.get("identifiers") or []:
+            page = payload.get("identifiers") or []
+            for person in page:
                 # ``ids`` beside it is of no use: it holds an empty string for a person without an id.
                 yield _member(person)
             start = payload.get("next") or ""
+            progress.step(len(page))
             if not start:
                 return
+            if progress.total is None:  # asked only where it takes more than one page
+                progress.total = self.hook.count_members(self.segment_id)
             if start in seen:
                 raise VendorUnavailableError(f"Customer.io's App API repeats a page while {what}.")
             seen.add(start)
 
-    def change(self, action: str, values: Iterable[str], id_type: str) -> int:
+    def change(self, action: str, values: Iterable[str], id_type: str, total: int | None = None) -> int:
         """
         Send identifiers in batches and return how many there were.
 
         :param action: ``add_customers`` or ``remove_customers``.
         :param values: identifiers, any number.
         :param id_type: ``id``, ``email`` or ``cio_id``.
+        :param total: how many they are, for the log; ``None`` if that is not known.
         """
         hook = self.hook
 
@@ -91,12 +99,22 @@ class Membership:
                 if not missing:
                     raise
             if missing:
-                raise hook.unknown_segment(self.segment_id)
+                raise unknown_segment(hook.http_conn_id, self.segment_id)
 
+        words = "Adding to" if action == "add_customers" else "Removing from"
         sender = BatchSender(
-            send, hook.track_pacer, size=IDENTIFIERS_PER_BATCH, connections=MAX_CONNECTIONS, halt=halt
+            send,
+            hook.track_pacer,
+            size=IDENTIFIERS_PER_BATCH,
+            connections=MAX_CONNECTIONS,
+            halt=halt,
+            progress=self._progress(words, "identifiers", "batches", total),
         )
         return sender.run(values)
+
+    def _progress(self, words: str, unit: str, parts: str, total: int | None) -> Progress:
+        what = f"{words} segment {self.segment_id}"
+        return Progress(what, unit, parts, self.hook.policy.progress_interval, total)
 
 
 def _member(person: Any) -> SegmentMember:

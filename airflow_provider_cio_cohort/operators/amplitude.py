@@ -39,6 +39,8 @@ class AmplitudeCohortExportOperator(ExportingOperator):
         super().__init__(cohort_id=cohort_id, **kwargs)
         if isinstance(properties, str) or not properties:
             raise ConfigurationError("properties must be a list of at least one property's name.")
+        if self._cohort is not None and self._cohort not in self.outlets:
+            self.outlets.append(self._cohort)
         self.properties = [parameters.as_text(name, "properties") for name in properties]
 
     @property
@@ -50,10 +52,15 @@ class AmplitudeCohortExportOperator(ExportingOperator):
         """Check the cohort, request the export (or continue it), and wait."""
         from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
 
+        self.begin()
         cohort = check_cohort(self.amplitude, parameters.as_text(self.cohort_id, "cohort_id"))
         return str(self.get_export(context, cohort))
 
     def exported(self, context: Context, export: Export, request_id: str, cohort: Mapping[str, Any]) -> str:
         """Return the request id."""
+        from airflow_provider_cio_cohort.transfers.outcome import add_event, count_exports
+
         export.used()
+        add_event(context, self._cohort, {"size": cohort.get("size"), **export.month})
+        count_exports(self.amplitude_conn_id, export.month)
         return request_id

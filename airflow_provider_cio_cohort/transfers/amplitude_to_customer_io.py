@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import conf
+from airflow.sdk import BaseOperatorLink, conf
 
+from airflow_provider_cio_cohort.assets import segment_asset
 from airflow_provider_cio_cohort.exceptions import (
     ConfigurationError,
     SegmentVanishedError,
     UnknownSegmentError,
 )
+from airflow_provider_cio_cohort.links import AmplitudeCohortLink, CustomerIOSegmentLink
 from airflow_provider_cio_cohort.sync.engine import MODES, Options, SegmentSync
-from airflow_provider_cio_cohort.sync.guards import Limits
 from airflow_provider_cio_cohort.sync.identifiers import ID_TYPES
 from airflow_provider_cio_cohort.sync.verify import Patience
 from airflow_provider_cio_cohort.transfers import parameters
 from airflow_provider_cio_cohort.transfers.export_state import Export, GivenExport
 from airflow_provider_cio_cohort.transfers.exporting import ExportingOperator
-from airflow_provider_cio_cohort.transfers.last_good import LastGood, segment_asset
+from airflow_provider_cio_cohort.transfers.last_good import LastGood
 from airflow_provider_cio_cohort.transfers.ownership import describe
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-    from airflow_provider_cio_cohort.transfers.endpoints import SegmentChoice
+    from airflow_provider_cio_cohort.transfers.rendered import RunParameters
 
 #: Where a dry run leaves what it would have asked somebody.
 PLAN_KEY = "plan"
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The templated parameters of one run, in their own types."""
-
-    cohort_id: str
-    segment: SegmentChoice
-    dry_run: bool
-    limits: Limits
 
 
 class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
@@ -107,6 +99,7 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         "customer_io_conn_id",
     )
     ui_color = "#e6f4ea"
+    operator_extra_links: Collection[BaseOperatorLink] = (AmplitudeCohortLink(), CustomerIOSegmentLink())
 
     def __init__(
         self,
@@ -177,10 +170,13 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
             if getattr(self, name) is not None:
                 parameters.check_number(getattr(self, name), name, upto=upto)
         self._directory: Path | None = None
-        # The segment's asset carries the memory of its last good sync from run to run.
+        if self._cohort is not None and self._cohort not in self.inlets:
+            self.inlets.append(self._cohort)
+        # The segment's asset carries the memory of its last good sync from run to run, and an event of each.
         self._segment = segment_asset(customer_io_conn_id, segment_name, segment_id)
-        if self._segment is not None and self._segment not in self.inlets:
-            self.inlets.append(self._segment)
+        ends = self.inlets if dry_run is True else self.outlets
+        if self._segment is not None and self._segment not in ends:
+            ends.append(self._segment)
 
     @cached_property
     def customer_io(self) -> CustomerIOHook:
@@ -197,14 +193,19 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Check both ends, get the export, and sync."""
         from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
+        from airflow_provider_cio_cohort.transfers.rendered import rendered
 
-        run = self._rendered()
+        run = rendered(self)
+        self.begin()
         cohort = check_cohort(self.amplitude, run.cohort_id)
         self.customer_io.check_track()
         segment = run.segment.find(self.customer_io)
+        self.carried["workspace_id"] = self.customer_io.account.workspace_id
+        self._link_to(segment.id if segment else None)
         if self.skip_unchanged and not run.dry_run and cohort and segment:
             members = self.customer_io.count_members(segment.id)
             if unchanged := self._last_good(context).unchanged(cohort.last_computed, members):
+                self._announce(context, unchanged, {})
                 return unchanged
         report: dict[str, Any] = self.get_export(context, cohort)
         return report
@@ -220,9 +221,10 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
     ) -> dict[str, Any]:
         """Download the export, compare, write, verify, and return the report."""
         from airflow_provider_cio_cohort.transfers.cohort_download import CohortDownload
+        from airflow_provider_cio_cohort.transfers.rendered import rendered
         from airflow_provider_cio_cohort.transfers.run_directory import run_directory
 
-        run = self._rendered()
+        run = rendered(self)
         last = self._last_good(context)
         with run_directory() as directory:
             self._directory = directory
@@ -232,6 +234,7 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
             people = download.run(cohort.get("size"))
             description = None if run.dry_run else describe(run.cohort_id, cohort.get("name"), self.mode)
             target = run.segment.open(self.customer_io, run.cohort_id, description=description)
+            self._link_to(target.id)
             options = self._options(run, cohort, last)
             sync = SegmentSync(self.customer_io, target, options, directory, self.customer_io.stopped.wait)
             try:
@@ -242,11 +245,28 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
                 ) from None
         self.log.info("%s\n%s", report.summary(), report.as_table())
         if run.dry_run:
+            # Nothing has become of the segment, so Airflow is to make no event of this success.
+            self.outlets = [asset for asset in self.outlets if asset != self._segment]
             context["ti"].xcom_push(PLAN_KEY, sync.plan)
-        else:
-            export.used()
-            last.save(report.to_dict(), export.computed_at)
+            return report.to_dict()
+        export.used()
+        last.save(report.to_dict(), export.computed_at)
+        self._announce(context, report.to_dict(), export.month)
         return report.to_dict()
+
+    def _link_to(self, segment_id: int | None) -> None:
+        from airflow_provider_cio_cohort.hooks.web import segment_url
+
+        region, workspace_id = self.customer_io.track.region, self.carried.get("workspace_id")
+        self.carried["segment_url"] = segment_url(region, workspace_id, segment_id)
+
+    def _announce(self, context: Context, report: dict[str, Any], month: Mapping[str, Any]) -> None:
+        from airflow_provider_cio_cohort.transfers import outcome
+
+        duration = round(max(time.time() - self.carried.get("began", time.time()), 0.0), 3)
+        outcome.add_event(context, self._segment, {**report, "duration": duration, **month})
+        outcome.count({"dag_id": self.dag_id, "task_id": self.task_id}, report, duration)
+        outcome.count_exports(self.amplitude_conn_id, month)
 
     def on_kill(self) -> None:
         """Let both hooks send nothing more, and leave no file: Airflow kills what does not end in seconds."""
@@ -255,29 +275,7 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _rendered(self) -> _Run:
-        """Read the templated parameters, which come as text where a template made them."""
-        from airflow_provider_cio_cohort.transfers.endpoints import SegmentChoice
-
-        if self.segment_id is not None:
-            segment = SegmentChoice(parameters.as_segment_id(self.segment_id), None)
-        else:
-            segment = SegmentChoice(None, parameters.as_text(self.segment_name, "segment_name"))
-        flags = ("adopt_segment", *(name for name in self.template_fields if name.startswith("allow_")))
-        return _Run(
-            cohort_id=parameters.as_text(self.cohort_id, "cohort_id"),
-            segment=segment,
-            dry_run=parameters.as_flag(self.dry_run, "dry_run"),  # type: ignore[arg-type]
-            limits=Limits(
-                max_removal_percent=self.max_removal_percent,
-                max_shortfall_percent=self.max_shortfall_percent,
-                min_match_rate=self.min_match_rate,
-                approved=parameters.as_approval(self.approved_plan),
-                **{name: parameters.as_flag(getattr(self, name), name) for name in flags},
-            ),
-        )
-
-    def _options(self, run: _Run, cohort: Mapping[str, Any], last: LastGood) -> Options:
+    def _options(self, run: RunParameters, cohort: Mapping[str, Any], last: LastGood) -> Options:
         from airflow_provider_cio_cohort.hooks.policy import settings
 
         return Options(

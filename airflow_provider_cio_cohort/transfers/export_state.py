@@ -31,11 +31,13 @@ class Export(Protocol):
 
     #: When Amplitude had last computed the cohort as the export was requested, epoch seconds.
     computed_at: int | None
+    #: What Amplitude said of the month when it was requested; empty where that is not known.
+    month: Mapping[str, Any]
 
     def load(self, computed_at: int | None) -> str | None:
         """Return the request id of an export that can be used, ``None`` if one must be requested."""
 
-    def save(self, request_id: str, computed_at: int | None) -> None:
+    def save(self, request_id: str, computed_at: int | None, month: Mapping[str, Any]) -> None:
         """Keep an export that was just requested."""
 
     def forgotten_if_failed(self) -> Any:
@@ -57,6 +59,7 @@ class ExportState:
         self._store = context.get("task_state_store")
         self._wanted = wanted
         self.computed_at: int | None = None
+        self.month: Mapping[str, Any] = {}
 
     def load(self, computed_at: int | None) -> str | None:
         """
@@ -78,21 +81,25 @@ class ExportState:
             return None
         log.info("Continuing the export that an earlier try requested %s.", hours)
         self.computed_at = kept.get("computed_at")
+        if time.gmtime(requested_at)[:2] == time.gmtime()[:2]:
+            self.month = kept.get("month") or {}
         return str(kept["request_id"])
 
-    def save(self, request_id: str, computed_at: int | None) -> None:
+    def save(self, request_id: str, computed_at: int | None, month: Mapping[str, Any]) -> None:
         """
         Keep an export that was just requested.
 
         :param request_id: what Amplitude calls it.
         :param computed_at: when Amplitude last computed the cohort, epoch seconds; ``None`` if not known.
+        :param month: what :func:`.check_quota` returned.
         """
-        self.computed_at = computed_at
+        self.computed_at, self.month = computed_at, month
         self._keep(
             {
                 "request_id": request_id,
                 "requested_at": time.time(),
                 "computed_at": computed_at,
+                "month": dict(month),
                 "of": self._wanted,
             }
         )
@@ -135,12 +142,13 @@ class GivenExport:
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
         self.computed_at: int | None = None
+        self.month: Mapping[str, Any] = {}
 
     def load(self, computed_at: int | None) -> str:
         """Return its request id."""
         return self._request_id
 
-    def save(self, request_id: str, computed_at: int | None) -> None:
+    def save(self, request_id: str, computed_at: int | None, month: Mapping[str, Any]) -> None:
         """Do nothing: the task that requested it has kept it."""
 
     @contextmanager

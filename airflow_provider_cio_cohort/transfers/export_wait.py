@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,8 @@ from airflow_provider_cio_cohort.exceptions import (
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
     from airflow_provider_cio_cohort.triggers.amplitude import AmplitudeExportTrigger
+
+log = logging.getLogger(__name__)
 
 #: Seconds for which a deferred task stays deferred at least. A worker may report the end of the deferring
 #: process up to ``[workers] min_heartbeat_interval`` (5 s) late; Airflow 3.3 takes a task that runs again by
@@ -48,6 +51,7 @@ class ExportWait:
         :param request_id: the export.
         :raises ExportNotReadyError: if it takes longer than the timeout.
         """
+        log.info("Waiting for Amplitude to compute the export, for at most %g s.", self.timeout)
         deadline = time.time() + self.timeout
         while not amplitude.export_finished(request_id):
             if time.time() >= deadline:

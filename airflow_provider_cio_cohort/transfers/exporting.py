@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import BaseOperator, BaseOperatorLink, conf
 
+from airflow_provider_cio_cohort.assets import cohort_asset
+from airflow_provider_cio_cohort.links import AmplitudeCohortLink
 from airflow_provider_cio_cohort.transfers import parameters
 from airflow_provider_cio_cohort.transfers.export_state import Export, ExportState
 from airflow_provider_cio_cohort.transfers.export_wait import ExportWait
@@ -31,6 +34,8 @@ class ExportingOperator(BaseOperator):
     :param deferrable: wait in the triggerer, without holding a worker.
     """
 
+    operator_extra_links: Collection[BaseOperatorLink] = (AmplitudeCohortLink(),)
+
     def __init__(
         self,
         *,
@@ -52,6 +57,9 @@ class ExportingOperator(BaseOperator):
         parameters.check_number(poll_interval, "poll_interval", above=0)
         parameters.check_number(export_timeout, "export_timeout", above=0)
         parameters.check_number(export_reserve, "export_reserve")
+        #: What a deferral must not lose: when the task began (epoch seconds), and what its links lead to.
+        self.carried: dict[str, Any] = {}
+        self._cohort = cohort_asset(amplitude_conn_id, cohort_id)
 
     @cached_property
     def amplitude(self) -> AmplitudeHook:
@@ -76,6 +84,11 @@ class ExportingOperator(BaseOperator):
         """
         raise NotImplementedError
 
+    def begin(self) -> None:
+        """Take note of the time, and of where the cohort is to be looked at."""
+        cohort_id = parameters.as_text(self.cohort_id, "cohort_id")
+        self.carried = {"began": time.time(), "cohort_url": self.amplitude.cohort_url(cohort_id)}
+
     def export_of(self, context: Context) -> Export:
         """Return the export that this task works with."""
         wanted = {
@@ -94,14 +107,14 @@ class ExportingOperator(BaseOperator):
         """
         from airflow_provider_cio_cohort.transfers.quota import check_quota
 
-        cohort_id = parameters.as_text(self.cohort_id, "cohort_id")
         computed_at = cohort.last_computed if cohort else None
         export = self.export_of(context)
         request_id = export.load(computed_at)
         if request_id is None:
-            check_quota(self.amplitude, self.export_reserve)
+            month = check_quota(self.amplitude, self.export_reserve)
+            cohort_id = parameters.as_text(self.cohort_id, "cohort_id")
             request_id = self.amplitude.request_export(cohort_id, *self.wanted_properties)
-            export.save(request_id, computed_at)
+            export.save(request_id, computed_at, month)
             self.log.info("Requested an export of cohort %s.", cohort_id)
         facts = asdict(cohort) if cohort else {}
         with export.forgotten_if_failed():
@@ -112,21 +125,27 @@ class ExportingOperator(BaseOperator):
                         trigger=trigger,
                         timeout=timeout,
                         method_name="execute_complete",
-                        kwargs={"cohort": facts},
+                        kwargs={"cohort": facts, "carried": self.carried},
                     )
                 self._wait().on_worker(self.amplitude, request_id)
             return self.exported(context, export, request_id, facts)
 
     def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None, cohort: dict[str, Any] | None = None
+        self,
+        context: Context,
+        event: dict[str, Any] | None = None,
+        cohort: dict[str, Any] | None = None,
+        carried: dict[str, Any] | None = None,
     ) -> Any:
         """
         Go on when the triggerer has waited for the export.
 
         :param event: what the trigger yielded.
         :param cohort: what Amplitude's list told of the cohort; empty if it is not listed.
+        :param carried: what the task knew before it was deferred.
         """
         facts = cohort or {}
+        self.carried = carried or {}
         export = self.export_of(context)
         with export.forgotten_if_failed():
             request_id = self._wait().read_event(event)

@@ -8,43 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
-from urllib.parse import quote
 
-from airflow.sdk import Asset, literal
+from airflow.sdk import Asset
 
 log = logging.getLogger(__name__)
 
 KEY = "last_good_sync"
-#: Airflow takes 1,500 characters for an asset's name; quoted, a letter may take nine.
-MAX_NAME = 1400
-_Literal = type(literal(""))
-
-
-def segment_asset(conn_id: Any, name: Any, segment_id: Any) -> Asset | None:
-    """
-    Return the Airflow asset that a segment is; ``None`` where a template decides which segment it is.
-
-    :param conn_id: the connection to the workspace.
-    :param name: the segment's name, or ``None``.
-    :param segment_id: its id, or ``None``.
-    """
-    kind, which = ("name", name) if segment_id is None else ("id", segment_id)
-    parts = [_as_it_is(conn_id), _as_it_is(which)]
-    if None in parts:
-        return None
-    workspace, segment = (quote(str(part).strip(), safe="") for part in parts)
-    if len(workspace) + len(segment) > MAX_NAME:
-        segment = sha256(segment.encode()).hexdigest()
-    return Asset(f"customerio://{workspace}/segments/{kind}/{segment}")
-
-
-def _as_it_is(value: Any) -> str | None:
-    """Return a parameter's text, ``None`` if it is a template."""
-    if isinstance(value, _Literal):
-        return str(value.value)
-    return None if "{{" in str(value) or "{%" in str(value) else str(value)
 
 
 class LastGood:

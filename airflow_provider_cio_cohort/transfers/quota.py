@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cio_cohort.exceptions import (
     AuthenticationError,
@@ -18,24 +18,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def check_quota(amplitude: AmplitudeHook, reserve: int) -> None:
+def check_quota(amplitude: AmplitudeHook, reserve: int) -> dict[str, Any]:
     """
-    Refuse to spend an export that is to be kept.
+    Refuse to spend an export that is to be kept, and return the month as it is with this one.
 
     What Amplitude tells of the month is not documented, so a project that tells nothing is let through.
 
     :param amplitude: the hook.
     :param reserve: exports of the month that are left alone.
+    :return: ``exports_used``, ``exports_limit`` and ``exports_reset``; empty if Amplitude does not say.
     :raises QuotaReachedError: if no more than the reserve is left.
     """
     try:
         usage = amplitude.usage()
     except (AuthenticationError, PlanError, RequestRejectedError) as error:
         log.warning("Going on without knowing how many exports are left this month: %s", error)
-        return
+        return {}
     if usage.limit is None or usage.used is None:
         log.warning("Going on without knowing how many exports are left this month: Amplitude does not say.")
-        return
+        return {}
     left = usage.limit - usage.used
     if left <= reserve:
         resets = (
@@ -47,3 +48,8 @@ def check_quota(amplitude: AmplitudeHook, reserve: int) -> None:
             f"{reserve} of them, so none was requested. {resets}; a lower export_reserve uses what is left."
         )
     log.info("This is export %s of the month's %s.", f"{usage.used + 1:,}", f"{usage.limit:,}")
+    return {
+        "exports_used": usage.used + 1,
+        "exports_limit": usage.limit,
+        "exports_reset": usage.resets_at,
+    }

@@ -81,7 +81,8 @@ def sync(
         usual = {"task_id": "sync", "cohort_id": "a1b2c3d", "poll_interval": 0.05}
         if "segment_id" not in parameters:
             usual["segment_name"] = "Power users"
-        operator = AmplitudeCohortToCustomerIOOperator(**{**usual, **parameters})
+        kind = parameters.pop("operator_class", AmplitudeCohortToCustomerIOOperator)
+        operator = kind(**{**usual, **parameters})
         context: Any = {"task_state_store": store, "asset_state_store": assets, "ti": xcoms}
         try:
             return operator.execute(context)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,19 @@ from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
 
 DAGS = Path(__file__).with_name("dags")
+
+
+@dataclass
+class Metrics:
+    """
+    A receiver of metrics.
+
+    :param packets: what has come so far.
+    :param port: where it listens.
+    """
+
+    packets: list[str]
+    port: int
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +45,28 @@ def tmp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def metrics() -> Iterator[Metrics]:
+    """Everything that Airflow's processes send to StatsD."""
+    received: list[str] = []
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+
+    def listen() -> None:
+        while packet := receiver.recv(65536):
+            received.append(packet.decode())
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    yield Metrics(received, receiver.getsockname()[1])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"", receiver.getsockname())
+    thread.join()
+    receiver.close()
+
+
+@pytest.fixture(scope="session")
 def airflow(
-    vendors: Sandbox, tmp: Path, tmp_path_factory: pytest.TempPathFactory
+    vendors: Sandbox, metrics: Metrics, tmp: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[AirflowInstance]:
     """A running Airflow with the DAGs of this directory, and our own beside them, at DEBUG level."""
     home = tmp_path_factory.mktemp("airflow")
@@ -41,6 +78,13 @@ def airflow(
         env={
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             "TMPDIR": str(tmp),
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_PORT": str(metrics.port),
+            "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",  # the plain protocol has no tags
+            "AIRFLOW__OPENLINEAGE__SELECTIVE_ENABLE": "True",
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+                {"type": "file", "log_file_path": str(home / "lineage.jsonl"), "append": True}
+            ),
             # A task that was killed is noticed in seconds instead of minutes.
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
@@ -55,6 +99,7 @@ def airflow(
     with instance:
         wanted = {
             "win_back",
+            "campaign",
             *(f"cohort_sync__{name}" for name in ("of_the_team", "hourly", "three_at_once")),
         }
         instance.wait_until(lambda: wanted <= instance.dag_ids(), "the DAGs to be found")

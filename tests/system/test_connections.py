@@ -31,7 +31,7 @@ def test_the_form_of_amplitude(forms: dict[str, dict[str, Any]]) -> None:
     assert shown(form)["password"] == "Secret key"
     assert "host" in shown(form)
     assert not {"port", "url_schema"} & set(shown(form))
-    assert set(form["extra_fields"]) == {"region"}
+    assert set(form["extra_fields"]) == {"region", "organization"}
 
 
 def test_the_form_of_customer_io(forms: dict[str, dict[str, Any]]) -> None:

@@ -60,9 +60,18 @@ def test_every_listed_module_can_be_imported(name: str) -> None:
     assert import_module(name)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [*INFO["extra-links"], *(entry["to_openlineage_converter"] for entry in INFO["asset-uris"])],
+)
+def test_what_airflow_looks_up_by_its_path_is_there(path: str) -> None:
+    module, _, name = path.rpartition(".")
+    assert callable(getattr(import_module(module), name))
+
+
 def test_the_form_fields_are_those_of_the_readme() -> None:
     amplitude, customer_io = INFO["connection-types"]
-    assert set(amplitude["conn-fields"]) == {"region"}
+    assert set(amplitude["conn-fields"]) == {"region", "organization"}
     fields = {"app_api_key", "region", "track_base_url", "app_base_url", "requests_per_second"}
     assert set(customer_io["conn-fields"]) == fields
     assert customer_io["conn-fields"]["app_api_key"]["schema"]["format"] == "password"

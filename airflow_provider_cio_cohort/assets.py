@@ -1,0 +1,74 @@
+"""
+Cohorts and segments as Airflow assets, and what their addresses mean to OpenLineage.
+
+``amplitude://<connection>/cohorts/<id>`` and ``customerio://<connection>/segments/name|id/<name or id>``.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from airflow.sdk import Asset, literal
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+#: Airflow takes 1,500 characters for an asset's name; quoted, a letter may take nine.
+MAX_NAME = 1400
+_Literal = type(literal(""))
+
+
+def segment_asset(conn_id: Any, name: Any, segment_id: Any) -> Asset | None:
+    """
+    Return the Airflow asset that a segment is; ``None`` where a template decides which segment it is.
+
+    :param conn_id: the connection to the workspace.
+    :param name: the segment's name, or ``None``.
+    :param segment_id: its id, or ``None``.
+    """
+    kind, which = ("name", name) if segment_id is None else ("id", segment_id)
+    return _asset("customerio", conn_id, f"segments/{kind}", which)
+
+
+def cohort_asset(conn_id: Any, cohort_id: Any) -> Asset | None:
+    """
+    Return the Airflow asset that a cohort is; ``None`` where a template decides which cohort it is.
+
+    :param conn_id: the connection to the project.
+    :param cohort_id: its id.
+    """
+    return _asset("amplitude", conn_id, "cohorts", cohort_id)
+
+
+def as_dataset(asset: Asset, lineage_context: Any) -> Dataset | None:
+    """
+    Return what a cohort or a segment is to OpenLineage: the connection is the namespace.
+
+    :param asset: one of this module's assets.
+    :param lineage_context: the operator that Airflow asks for; of no use here.
+    """
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    parts = urlsplit(asset.uri)
+    if not parts.netloc or not parts.path.strip("/"):
+        return None
+    return Dataset(namespace=f"{parts.scheme}://{parts.netloc}", name=unquote(parts.path.strip("/")))
+
+
+def _asset(scheme: str, conn_id: Any, path: str, which: Any) -> Asset | None:
+    parts = [_as_it_is(conn_id), _as_it_is(which)]
+    if None in parts:
+        return None
+    authority, thing = (quote(str(part).strip(), safe="") for part in parts)
+    if len(authority) + len(thing) > MAX_NAME:
+        thing = sha256(thing.encode()).hexdigest()
+    return Asset(f"{scheme}://{authority}/{path}/{thing}")
+
+
+def _as_it_is(value: Any) -> str | None:
+    """Return a parameter's text, ``None`` if it is a template."""
+    if isinstance(value, _Literal):
+        return str(value.value)
+    return None if "{{" in str(value) or "{%" in str(value) else str(value)
