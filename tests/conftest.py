@@ -34,6 +34,13 @@ for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
     del os.environ[name]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse deprecated imports; said here, because naming the warning imports Airflow."""
+    config.addinivalue_line(
+        "filterwarnings", "error::airflow.utils.deprecation_tools.DeprecatedImportWarning"
+    )
+
+
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """Both vendors on loopback, empty, with Airflow's default connections set to them."""

@@ -86,7 +86,12 @@ def _first_task(dag: DAG, suffix: str, sync: Sync, parameters: dict[str, Any]) -
 
 
 def _parameters(sync: Sync) -> dict[str, Any]:
-    values = {key: _verbatim(getattr(sync, key)) for key in OperatorParameters.model_fields}
+    templated = AmplitudeCohortToCustomerIOOperator.template_fields
+    values = {
+        key: _verbatim(value) if key in templated else value
+        for key in OperatorParameters.model_fields
+        for value in [getattr(sync, key)]
+    }
     return {**values, **{key: f"{{{{ params.{key} }}}}" for key in FIELDS}}
 
 

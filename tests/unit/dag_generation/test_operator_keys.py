@@ -116,3 +116,12 @@ def test_a_template_in_the_cohort_id_stays_text(dags_of) -> None:
     task = dags["cohort_sync__a"].get_task("sync")
     task.render_template_fields({"params": dags["cohort_sync__a"].params.dump()})
     assert task.cohort_id == "{{ 1 + 1 }}"
+
+
+def test_a_property_with_braces_is_asked_for_by_its_name(dags_of) -> None:
+    dags = dags_of(
+        "syncs:\n- {name: a, cohort_id: x, segment_id: 1, user_id_property: 'gp:{odd}'}\n"
+        "- {name: b, cohort_id: x, segment_id: 2, user_id_property: 'gp:{odd}', on_guard: approve}\n"
+    )
+    assert dags["cohort_sync__a"].get_task("sync").wanted_properties == ("gp:{odd}",)
+    assert dags["cohort_sync__b"].get_task("export").wanted_properties == ("gp:{odd}",)
