@@ -1,0 +1,38 @@
+"""
+What Airflow knows of the syncs, read from its metadata database alone: no vendor, no connection, no people.
+
+:func:`load_overview` and :func:`load_history` return plain data; the page and the command line show it.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_cio_cohort.overview.load import load_history, load_overview
+from airflow_provider_cio_cohort.overview.model import (
+    Attention,
+    Dag,
+    History,
+    Kind,
+    Moment,
+    Overview,
+    Quota,
+    Report,
+    Run,
+    State,
+    Sync,
+)
+
+__all__ = [
+    "Attention",
+    "Dag",
+    "History",
+    "Kind",
+    "Moment",
+    "Overview",
+    "Quota",
+    "Report",
+    "Run",
+    "State",
+    "Sync",
+    "load_history",
+    "load_overview",
+]

@@ -1,0 +1,103 @@
+"""Decides what needs somebody; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from airflow_provider_cio_cohort.overview.model import Attention, Kind, Quota, Report, State, Sync
+
+#: A match rate below this is low, and one that falls by more than this has dropped.
+LOW_MATCH_RATE = 0.5
+MATCH_RATE_DROP = 0.1
+#: A segment that loses more than this share of its members at once, and more than a few, has dropped.
+SIZE_DROP = 0.3
+A_FEW = 20
+
+
+def attention(syncs: Iterable[Sync], quotas: Iterable[Quota]) -> tuple[Attention, ...]:
+    """
+    Return everything that needs somebody, the most urgent first.
+
+    :param syncs: all of them.
+    :param quotas: of all Amplitude projects.
+    """
+    found = [one for sync in syncs for one in of_sync(sync)]
+    found += [Attention(Kind.QUOTA, over(quota), quota=quota) for quota in quotas if quota.over]
+    order = list(Kind)
+    return tuple(sorted(found, key=lambda one: order.index(one.kind)))
+
+
+def of_sync(sync: Sync) -> tuple[Attention, ...]:
+    """
+    Return what is not well about one sync.
+
+    :param sync: the sync.
+    """
+    if sync.state is State.CONFIG_ERROR:
+        text = "Its configuration has a mistake, so it does not run. The DAG's docs say which line and why."
+        return (Attention(Kind.CONFIG_ERROR, text, sync),)
+    if sync.state is State.DISABLED:
+        return ()
+    return (*_of_runs(sync), *_of_reports(sync))
+
+
+def _of_runs(sync: Sync) -> Iterator[Attention]:
+    if sync.failures:
+        yield Attention(Kind.FAILED, _failed(sync), sync, since=sync.failing_since)
+    if sync.state is State.WAITING:
+        text = "Somebody has to approve or reject its change."
+        yield Attention(Kind.WAITING, text, sync, since=sync.waiting_since)
+    elif sync.overdue_since and not sync.failures:
+        text = "No good sync since one was due."
+        yield Attention(Kind.OVERDUE, text, sync, since=sync.overdue_since)
+    if sync.dag.paused and sync.dag.schedule not in (None, "@once"):
+        yield Attention(Kind.PAUSED, "The DAG is paused, so its schedule does not run.", sync)
+
+
+def _failed(sync: Sync) -> str:
+    times = "The last run failed." if sync.failures == 1 else f"The last {sync.failures} runs failed."
+    return times if sync.last_good else f"{times} No good sync is known."
+
+
+def _of_reports(sync: Sync) -> Iterator[Attention]:
+    if not sync.reports:
+        return
+    last = sync.reports[-1]
+    before = sync.reports[-2] if len(sync.reports) > 1 else None
+    if text := before and _dropped(before, last):
+        yield Attention(Kind.DROP, text, sync, since=last.at)
+    if last.match_rate is not None and last.match_rate < LOW_MATCH_RATE and _are_many(last.identifiers):
+        text = f"Only {last.match_rate:.1%} of the cohort is somebody in Customer.io."
+        yield Attention(Kind.LOW_MATCH, text, sync, since=last.at)
+
+
+def _dropped(before: Report, last: Report) -> str | None:
+    if (
+        before.size is not None
+        and last.size is not None
+        and before.size - last.size > max(A_FEW, before.size * SIZE_DROP)
+    ):
+        return f"Its segment fell from {before.size:,} to {last.size:,} members."
+    if (
+        before.match_rate is not None
+        and last.match_rate is not None
+        and before.match_rate - last.match_rate > MATCH_RATE_DROP
+        and _are_many(last.identifiers)
+    ):
+        return f"Its match rate fell from {before.match_rate:.1%} to {last.match_rate:.1%}."
+    return None
+
+
+def _are_many(identifiers: int | None) -> bool:
+    return identifiers is None or identifiers > A_FEW
+
+
+def over(quota: Quota) -> str:
+    """
+    Return in words that a project's exports will not last.
+
+    :param quota: of the project.
+    """
+    if quota.used is not None and quota.used >= quota.limit:
+        return f"All {quota.limit:,} exports of the month are used."
+    return f"At this pace {quota.forecast:,} of {quota.limit:,} exports will be wanted by the month's end."

@@ -1,0 +1,138 @@
+"""Says of a sync what became of its runs, and whether a good sync is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from airflow_provider_cio_cohort.overview.model import ENDED, Dag, Report, Run, State
+from airflow_provider_cio_cohort.overview.past import TaskRun
+
+#: A sync is overdue half a distance between two runs after it was due, within these bounds.
+SHORTEST_GRACE = timedelta(hours=1)
+LONGEST_GRACE = timedelta(hours=12)
+_OF_A_TASK = {
+    "success": State.SUCCESS,
+    "failed": State.FAILED,
+    "upstream_failed": State.FAILED,
+    "skipped": State.SKIPPED,
+    "removed": State.SKIPPED,
+    "running": State.RUNNING,
+    "restarting": State.RUNNING,
+    "deferred": State.RUNNING,
+    "up_for_reschedule": State.RUNNING,
+    "up_for_retry": State.RETRYING,
+    "awaiting_input": State.WAITING,
+}
+_OF_A_RUN = {
+    "success": State.SKIPPED,  # without the task having done anything
+    "failed": State.FAILED,
+    "queued": State.QUEUED,
+    "running": State.RUNNING,
+}
+#: Of the mapped tasks of a run, the first of these that one of them is in.
+_WORST_FIRST = (
+    State.FAILED,
+    State.WAITING,
+    State.RETRYING,
+    State.RUNNING,
+    State.QUEUED,
+    State.SUCCESS,
+    State.SKIPPED,
+)
+
+
+def as_runs(found: Iterable[TaskRun], limit: int) -> tuple[Run, ...]:
+    """
+    Return the runs of one task, newest first.
+
+    :param found: as read; a mapped task is there once for each of its parts.
+    :param limit: how many are wanted.
+    """
+    runs: dict[str, Run] = {}
+    for one in found:
+        state = _state(one)
+        if state is None:
+            continue
+        known = runs.get(one.run_id)
+        if known is None or _WORST_FIRST.index(state) < _WORST_FIRST.index(known.state):
+            runs[one.run_id] = Run(
+                one.run_id, one.run_type, one.due, one.queued, one.started, one.ended, state
+            )
+    return tuple(sorted(runs.values(), key=lambda run: run.due, reverse=True)[:limit])
+
+
+def _state(one: TaskRun) -> State | None:
+    of_run = _OF_A_RUN.get(one.run_state)
+    if not one.found and of_run in ENDED:
+        return None  # a run of before the task was written
+    return _OF_A_TASK.get(one.task_state or "", of_run)
+
+
+def failures(runs: Sequence[Run]) -> tuple[int, datetime | None]:
+    """
+    Return how many runs in a row have failed, up to the last one that ended, and when the first one did.
+
+    :param runs: newest first.
+    """
+    count, since = 0, None
+    for run in runs:
+        if run.state is State.SUCCESS:
+            break
+        if run.state is State.FAILED:
+            count, since = count + 1, run.ended or run.due
+    return count, since
+
+
+def overdue_since(dag: Dag, runs: Sequence[Run], last_good: Report | None, now: datetime) -> datetime | None:
+    """
+    Return since when a good sync is missing: the first run that should have brought one; ``None`` if none is.
+
+    A run that is late, or still at work, has :func:`grace`. One that went well without a report (a dry run,
+    or one of before this version) is no missing one.
+
+    :param dag: the sync's.
+    :param runs: newest first.
+    :param last_good: the newest good sync.
+    :param now: the moment.
+    """
+    if dag.paused or dag.schedule is None:
+        return None
+    good = [run.ended or run.due for run in runs if run.state is State.SUCCESS]
+    good += [last_good.at] if last_good else []
+    # Who switches a sync on gets the run that was due last, and it is not late from its first moment on.
+    missing = [
+        max(run.due, run.queued or run.due)
+        for run in runs
+        if run.run_type == "scheduled"
+        and run.state not in (State.SUCCESS, State.SKIPPED)
+        and not any(moment >= run.due for moment in good)
+    ]
+    if dag.next_run is not None and dag.next_run <= now:  # the scheduler has not even made the run
+        missing.append(dag.next_run)
+    first = min(missing, default=None)
+    return first if first is not None and now - first > grace(dag, runs) else None
+
+
+def distance(dag: Dag, runs: Sequence[Run]) -> timedelta | None:
+    """
+    Return the time between two scheduled runs, ``None`` where it is not known.
+
+    :param dag: the sync's.
+    :param runs: newest first.
+    """
+    times = [run.due for run in runs if run.run_type == "scheduled"][:2]
+    times = [*([dag.next_run] if dag.next_run else []), *times][:2]
+    apart = times[0] - times[1] if len(times) == 2 else timedelta(0)
+    return apart if apart > timedelta(0) else None
+
+
+def grace(dag: Dag, runs: Sequence[Run]) -> timedelta:
+    """
+    Return how long after it was due a sync may still be missing.
+
+    :param dag: the sync's.
+    :param runs: newest first.
+    """
+    apart = distance(dag, runs)
+    return LONGEST_GRACE if apart is None else min(max(apart / 2, SHORTEST_GRACE), LONGEST_GRACE)

@@ -1,0 +1,247 @@
+"""Puts together what the page and the command line show of the syncs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from airflow_provider_cio_cohort.overview import past, queries
+from airflow_provider_cio_cohort.overview.attention import attention, of_sync
+from airflow_provider_cio_cohort.overview.freshness import as_runs, failures, overdue_since
+from airflow_provider_cio_cohort.overview.model import (
+    ENDED,
+    Dag,
+    History,
+    Moment,
+    Overview,
+    Report,
+    Run,
+    State,
+    Sync,
+)
+from airflow_provider_cio_cohort.overview.past import Event
+from airflow_provider_cio_cohort.overview.queries import COHORTS, SEGMENTS, Reference, Waiting
+from airflow_provider_cio_cohort.overview.quota import Scheduled, exports_a_run, quotas
+from airflow_provider_cio_cohort.overview.reading import read_report, split_asset
+
+#: Runs and reports of each sync that the overview reads, and that the page of one sync reads.
+RECENT = 30
+PAST = 100
+#: An export's events are read for the quota alone, and not each of them tells it.
+_OF_AN_EXPORT = 3
+_PREFIX = "cohort_sync__"
+
+
+def load_overview(
+    session: Session, readable: set[str] | None = None, now: datetime | None = None
+) -> Overview:
+    """
+    Return all syncs, the exports of the month, and what needs somebody.
+
+    :param session: of Airflow's metadata database.
+    :param readable: the ids of the DAGs that may be shown; ``None`` for all.
+    :param now: the moment that is described; this one by default.
+    """
+    now = now or datetime.now(UTC)
+    found = _find(session, readable)
+    syncs = _syncs(session, found, RECENT, now)
+    months = _quota_reports(session, found, syncs)
+    runs = {sync.dag.dag_id: sync.runs for sync in syncs}
+    scheduled = [
+        Scheduled(found.dags[dag_id], exports, runs.get(dag_id, ()))
+        for dag_id, exports in exports_a_run(found.exporting, found.reading).items()
+    ]
+    spent = quotas(scheduled, months, now)
+    return Overview(now, syncs, spent, attention(syncs, spent))
+
+
+def load_history(
+    session: Session,
+    dag_id: str,
+    task_id: str,
+    asset_id: int,
+    readable: set[str] | None = None,
+    now: datetime | None = None,
+) -> History | None:
+    """
+    Return one sync with its past; ``None`` if there is none, or it may not be shown.
+
+    :param session: of Airflow's metadata database.
+    :param dag_id: the sync's DAG.
+    :param task_id: the sync's task.
+    :param asset_id: the segment's asset.
+    :param readable: the ids of the DAGs that may be shown; ``None`` for all.
+    :param now: the moment that is described; this one by default.
+    """
+    now = now or datetime.now(UTC)
+    found = _find(session, readable, dag_id)
+    for sync in _syncs(session, found, PAST, now):
+        if (sync.task_id, sync.asset_id) == (task_id, asset_id):
+            return History(now, sync, of_sync(sync), _moments(sync.runs, sync.reports))
+    return None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """
+    What there is, before its past is read.
+
+    :param writing: tasks that write a segment.
+    :param exporting: tasks that export a cohort for others.
+    :param reading: tasks that read a cohort.
+    """
+
+    dags: Mapping[str, Dag]
+    tags: Mapping[str, set[str]]
+    writing: Sequence[Reference]
+    exporting: Sequence[Reference]
+    reading: Sequence[Reference]
+
+
+def _find(session: Session, readable: set[str] | None, dag_id: str | None = None) -> _Found:
+    tags = queries.tagged(session, dag_id)
+    references = (
+        queries.outlets(session, SEGMENTS, dag_id),
+        queries.outlets(session, COHORTS, dag_id),
+        queries.inlets(session, COHORTS, dag_id),
+    )
+    wanted = {*tags, *(one.dag_id for some in references for one in some)}
+    dags = queries.dags(session, wanted if readable is None else wanted & readable)
+    return _Found(dags, tags, *([one for one in some if one.dag_id in dags] for some in references))
+
+
+def _syncs(session: Session, found: _Found, limit: int, now: datetime) -> tuple[Sync, ...]:
+    reports = _reports(past.newest_events(session, found.writing, limit))
+    dag_ids = sorted({one.dag_id for one in found.writing})
+    runs: dict[tuple[str, str], list[past.TaskRun]] = {}
+    for run in past.newest_runs(session, dag_ids, limit):
+        runs.setdefault((run.dag_id, run.task_id), []).append(run)
+    waiting = queries.awaiting_input(session, dag_ids)
+    cohorts = {(one.dag_id, one.task_id): one for one in found.reading}
+    by_dag = {one.dag_id: one for one in found.exporting}
+    tasks = Counter(one.dag_id for one in found.writing)
+    syncs = []
+    for one in found.writing:
+        dag = found.dags[one.dag_id]
+        sync = _sync(
+            one,
+            dag,
+            name=_name(dag, one.task_id, several=tasks[one.dag_id] > 1),
+            cohort=cohorts.get((one.dag_id, one.task_id)) or by_dag.get(one.dag_id),
+            runs=as_runs(runs.get((one.dag_id, one.task_id), ()), limit),
+            reports=tuple(reports.get(one, ())),
+        )
+        syncs.append(_judged(_waiting(sync, waiting), now))
+    return tuple(sorted([*syncs, *_idle(found)], key=lambda sync: (sync.name.casefold(), sync.task_id)))
+
+
+def _reports(events: Iterable[Event]) -> dict[Reference, list[Report]]:
+    """Return what each task reported, oldest first."""
+    found: dict[Reference, list[Report]] = {}
+    for event in events:
+        report = read_report(event.at, event.run_id, event.extra)
+        found.setdefault(event.reference, []).append(report)
+    for reports in found.values():
+        reports.sort(key=lambda report: report.at)
+    return found
+
+
+def _sync(
+    reference: Reference,
+    dag: Dag,
+    name: str,
+    cohort: Reference | None,
+    runs: tuple[Run, ...],
+    reports: tuple[Report, ...],
+) -> Sync:
+    customer_io_conn_id, segment = split_asset(reference.uri)
+    if "/segments/id/" in reference.uri:
+        segment = f"segment {segment}"
+    amplitude_conn_id, cohort_id = split_asset(cohort.uri) if cohort else (None, None)
+    last = reports[-1] if reports else None
+    return Sync(
+        dag,
+        reference.task_id,
+        name,
+        asset_id=reference.asset_id,
+        cohort_id=cohort_id or (last.cohort_id if last else None),
+        segment_name=(last.segment_name if last else None) or segment,
+        amplitude_conn_id=amplitude_conn_id,
+        customer_io_conn_id=customer_io_conn_id,
+        state=runs[0].state if runs else State.NEVER,
+        runs=runs,
+        reports=reports,
+    )
+
+
+def _waiting(sync: Sync, waiting: Iterable[Waiting]) -> Sync:
+    """Note that the sync cannot go on before somebody decides."""
+    for one in waiting:
+        if one.dag_id != sync.dag.dag_id:
+            continue
+        # In our own DAGs, approve__europe is asked for sync__europe; elsewhere, for what has not ended.
+        ours = one.task_id.startswith("approve") and sync.task_id.startswith("sync")
+        ended = any(run.run_id == one.run_id and run.state in ENDED for run in sync.runs)
+        if ended or (ours and one.task_id.removeprefix("approve") != sync.task_id.removeprefix("sync")):
+            continue
+        return replace(sync, state=State.WAITING, waiting_since=one.since)
+    return sync
+
+
+def _judged(sync: Sync, now: datetime) -> Sync:
+    count, since = failures(sync.runs)
+    return replace(
+        sync,
+        failures=count,
+        failing_since=since,
+        overdue_since=overdue_since(sync.dag, sync.runs, sync.last_good, now),
+    )
+
+
+def _idle(found: _Found) -> list[Sync]:
+    """Return the syncs of our files that cannot run: with a mistake, or switched off."""
+    with_syncs = {one.dag_id for one in found.writing}
+    syncs = []
+    for dag_id, tags in found.tags.items():
+        if dag_id not in found.dags or dag_id in with_syncs:
+            continue
+        state = State.CONFIG_ERROR if "config-error" in tags else State.DISABLED
+        if "cohort-sync" in tags and tags & {"config-error", "disabled"}:
+            dag = found.dags[dag_id]
+            syncs.append(Sync(dag, "sync", _name(dag, "sync"), state=state))
+    return syncs
+
+
+def _name(dag: Dag, task_id: str, *, several: bool = False) -> str:
+    """Return what the sync is called in its file; for those in other DAGs, what the DAG is called."""
+    if dag.dag_id.startswith(_PREFIX) and task_id.startswith("sync"):
+        target = task_id.removeprefix("sync").removeprefix("__")
+        return " · ".join(filter(None, (dag.dag_id.removeprefix(_PREFIX), target)))
+    return f"{dag.display_name} · {task_id}" if several else dag.display_name
+
+
+def _quota_reports(session: Session, found: _Found, syncs: Iterable[Sync]) -> dict[str, list[Report]]:
+    """Return what was told of the exports of each connection's project."""
+    said: dict[str, list[Report]] = {}
+    events = past.newest_events(session, found.exporting, _OF_AN_EXPORT)
+    for reference, reports in _reports(events).items():
+        said.setdefault(split_asset(reference.uri)[0], []).extend(reports)
+    for sync in syncs:
+        if sync.amplitude_conn_id is not None:
+            said.setdefault(sync.amplitude_conn_id, []).extend(sync.reports)
+    return said
+
+
+def _moments(runs: Sequence[Run], reports: Sequence[Report]) -> tuple[Moment, ...]:
+    """Join runs and reports, newest first; of a run that was cleared and has several, the last counts."""
+    by_run = {report.run_id or str(report.at): report for report in reports}
+    moments = []
+    for run in runs:
+        report = by_run.pop(run.run_id, None)
+        moments.append(Moment(report.at if report else run.ended or run.due, run, report))
+    moments += [Moment(report.at, None, report) for report in by_run.values()]
+    return tuple(sorted(moments, key=lambda moment: moment.at, reverse=True)[:PAST])

@@ -1,0 +1,242 @@
+"""What is known of the syncs: plain data, without a database behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """What became of a sync's run, or why there is none."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    WAITING = "waiting for approval"
+    RETRYING = "waiting for a retry"
+    RUNNING = "running"
+    QUEUED = "queued"
+    SKIPPED = "skipped"
+    NEVER = "never ran"
+    CONFIG_ERROR = "configuration error"
+    DISABLED = "switched off"
+
+
+#: A run in one of these has ended.
+ENDED = frozenset({State.SUCCESS, State.FAILED, State.SKIPPED})
+
+
+class Kind(StrEnum):
+    """Why a sync, or a project's exports, need somebody; in the order in which they are shown."""
+
+    CONFIG_ERROR = "config_error"
+    FAILED = "failed"
+    OVERDUE = "overdue"
+    WAITING = "waiting"
+    QUOTA = "quota"
+    DROP = "drop"
+    LOW_MATCH = "low_match"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True)
+class Report:
+    """
+    The event of a sync that went well: counts; whatever is missing or no number is ``None``.
+
+    :param at: when Airflow recorded it.
+    :param run_id: of the run that made it.
+    :param size: members of the segment after the run.
+    :param unchanged: whether the run ended early, because nothing had changed.
+    :param exports_used: exports of the month that Amplitude had counted, this run's included.
+    """
+
+    at: datetime
+    run_id: str | None = None
+    cohort_id: str | None = None
+    segment_id: str | None = None
+    segment_name: str | None = None
+    mode: str | None = None
+    identifiers: int | None = None
+    before: int | None = None
+    added: int | None = None
+    removed: int | None = None
+    size: int | None = None
+    unmatched: int | None = None
+    match_rate: float | None = None
+    duration: float | None = None
+    unchanged: bool = False
+    exports_used: int | None = None
+    exports_limit: int | None = None
+    exports_reset: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    A DAG run, as one sync took part in it.
+
+    :param due: when it was to run.
+    :param queued: when Airflow last made it ready to run: later than ``due`` if it was late, or was cleared.
+    :param state: the sync task's, not the whole DAG's.
+    """
+
+    run_id: str
+    run_type: str
+    due: datetime
+    queued: datetime | None
+    started: datetime | None
+    ended: datetime | None
+    state: State
+
+
+@dataclass(frozen=True)
+class Dag:
+    """
+    What Airflow knows of a DAG that has syncs.
+
+    :param schedule: the summary of its timetable: a cron expression, ``@once``, …; ``None`` without one.
+    :param description: the same in words, in the DAG's own timezone.
+    :param next_run: when the next run is due.
+    """
+
+    dag_id: str
+    display_name: str
+    paused: bool
+    schedule: str | None
+    description: str | None
+    next_run: datetime | None
+
+
+@dataclass(frozen=True)
+class Sync:
+    """
+    One sync task: a row of the page.
+
+    :param asset_id: the segment's asset; ``None`` where the sync has none, because it cannot run.
+    :param state: of its last run.
+    :param runs: newest first; the last few.
+    :param reports: oldest first; the last few.
+    :param overdue_since: since when a good sync is missing; ``None`` if all is in time.
+    :param failures: how many runs in a row have failed, up to the last one that ended.
+    :param failing_since: when the first of them was due.
+    """
+
+    dag: Dag
+    task_id: str
+    name: str
+    asset_id: int | None = None
+    cohort_id: str | None = None
+    segment_name: str | None = None
+    amplitude_conn_id: str | None = None
+    customer_io_conn_id: str | None = None
+    state: State = State.NEVER
+    waiting_since: datetime | None = None
+    runs: tuple[Run, ...] = ()
+    reports: tuple[Report, ...] = ()
+    overdue_since: datetime | None = None
+    failures: int = 0
+    failing_since: datetime | None = None
+
+    @property
+    def last_run(self) -> Run | None:
+        """The newest run."""
+        return self.runs[0] if self.runs else None
+
+    @property
+    def last_failed(self) -> Run | None:
+        """The newest run that failed, of those that are known."""
+        return next((run for run in self.runs if run.state is State.FAILED), None)
+
+    @property
+    def last_good(self) -> Report | None:
+        """The newest sync that went well."""
+        return self.reports[-1] if self.reports else None
+
+
+@dataclass(frozen=True)
+class Quota:
+    """
+    The exports of one Amplitude project, by its connection.
+
+    :param used: exports of this month, as last seen; ``None`` if none was seen this month.
+    :param limit: how many the plan has.
+    :param assumed: whether Amplitude never said, so that ``limit`` is what its plans usually have.
+    :param seen: when ``used`` was seen.
+    :param ends: when the count starts anew.
+    :param to_come: what the schedules will still cost until then, at most.
+    :param uncounted: schedules whose cost is not known, such as those that assets trigger.
+    """
+
+    conn_id: str
+    used: int | None
+    limit: int
+    assumed: bool
+    seen: datetime | None
+    ends: datetime
+    to_come: int
+    uncounted: int
+
+    @property
+    def forecast(self) -> int:
+        """Exports used when the month ends."""
+        return (self.used or 0) + self.to_come
+
+    @property
+    def over(self) -> bool:
+        """Whether the forecast is over the limit."""
+        return self.forecast > self.limit
+
+
+@dataclass(frozen=True)
+class Attention:
+    """
+    Something that needs somebody.
+
+    :param sync: which sync; ``None`` if it is about a project's exports.
+    :param text: what is wrong, as a sentence.
+    :param since: since when, where that is known.
+    """
+
+    kind: Kind
+    text: str
+    sync: Sync | None = None
+    quota: Quota | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """
+    Everything that the page shows.
+
+    :param now: the moment that it describes.
+    """
+
+    now: datetime
+    syncs: tuple[Sync, ...]
+    quotas: tuple[Quota, ...]
+    attention: tuple[Attention, ...]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A run in a sync's history, with its report if it went well; one without the other is possible."""
+
+    at: datetime
+    run: Run | None
+    report: Report | None
+
+
+@dataclass(frozen=True)
+class History:
+    """
+    One sync with its past.
+
+    :param moments: newest first.
+    """
+
+    now: datetime
+    sync: Sync
+    attention: tuple[Attention, ...]
+    moments: tuple[Moment, ...]

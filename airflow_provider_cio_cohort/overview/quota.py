@@ -1,0 +1,137 @@
+"""Adds up what a month's exports come to, for each Amplitude project."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_cio_cohort.dag_generation.budget import AMPLITUDE_GRANTS, exports_a_month
+from airflow_provider_cio_cohort.overview.freshness import distance
+from airflow_provider_cio_cohort.overview.model import Dag, Quota, Report, Run
+from airflow_provider_cio_cohort.overview.queries import Reference
+from airflow_provider_cio_cohort.overview.reading import split_asset
+
+#: What :func:`.exports_a_month` counts for.
+_MONTH = timedelta(days=31)
+_PRESETS = {"@hourly": "hourly", "@daily": "daily", "@weekly": "weekly", "@monthly": "monthly"}
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """
+    A DAG that spends exports.
+
+    :param exports: how many a run costs, by connection.
+    :param runs: newest first.
+    """
+
+    dag: Dag
+    exports: Mapping[str, int]
+    runs: Sequence[Run]
+
+
+def exports_a_run(outlets: Iterable[Reference], inlets: Iterable[Reference]) -> dict[str, Counter[str]]:
+    """
+    Return how many exports a run of each DAG costs, by connection.
+
+    :param outlets: tasks that write a cohort's asset: those that export it for others.
+    :param inlets: tasks that read one; they export it themselves where no other task of the DAG does.
+    """
+    found: dict[str, Counter[str]] = {}
+    for references, unless in ((outlets, set()), (inlets, found)):
+        shared = set(unless)
+        for one in references:
+            if one.dag_id not in shared:
+                found.setdefault(one.dag_id, Counter())[split_asset(one.uri)[0]] += 1
+    return found
+
+
+def quotas(
+    scheduled: Sequence[Scheduled], said: Mapping[str, Sequence[Report]], now: datetime
+) -> tuple[Quota, ...]:
+    """
+    Return the quota of every Amplitude project that a DAG spends exports of.
+
+    :param scheduled: the DAGs.
+    :param said: what events tell of each connection, in any order.
+    :param now: the moment.
+    """
+    conn_ids = {conn_id for one in scheduled for conn_id in one.exports}
+    return tuple(_quota(conn_id, scheduled, said.get(conn_id, ()), now) for conn_id in sorted(conn_ids))
+
+
+def _quota(conn_id: str, scheduled: Sequence[Scheduled], said: Sequence[Report], now: datetime) -> Quota:
+    newest_first = sorted(said, key=lambda one: one.at, reverse=True)
+    limit = next((one.exports_limit for one in newest_first if one.exports_limit is not None), None)
+    seen = next((one for one in newest_first if one.exports_used is not None), None)
+    if seen is not None and not _is_of_this_month(seen, now):
+        seen = None
+    ends = (seen and reset_of(seen)) or _next_month(now)
+    costs = [_cost(one, now, ends) for one in scheduled if conn_id in one.exports]
+    counts = [one.exports[conn_id] for one in scheduled if conn_id in one.exports]
+    return Quota(
+        conn_id=conn_id,
+        used=seen.exports_used if seen else None,
+        limit=AMPLITUDE_GRANTS if limit is None else limit,
+        assumed=limit is None,
+        seen=seen.at if seen else None,
+        ends=ends,
+        to_come=math.ceil(sum(cost * count for cost, count in zip(costs, counts, strict=True) if cost)),
+        uncounted=costs.count(None),
+    )
+
+
+def _cost(one: Scheduled, now: datetime, ends: datetime) -> float | None:
+    """Return how many runs a DAG will still have until a moment, ``None`` if nobody can know."""
+    dag = one.dag
+    if dag.paused or dag.schedule is None:
+        return 0
+    if dag.next_run is None:  # what ran out, and what no clock starts
+        return None if dag.schedule.startswith(("Asset", "@continuous")) else 0
+    if dag.next_run >= ends:
+        return 0
+    rest = max(ends - max(now, dag.next_run), timedelta(0))
+    if dag.schedule == "@once":
+        return 1
+    a_month = _runs_a_month(dag.schedule)
+    apart = distance(dag, one.runs)
+    if a_month is None and apart is None:
+        return None
+    return max(1.0, rest / _MONTH * a_month if a_month is not None else rest / (apart or _MONTH))
+
+
+def _runs_a_month(schedule: str) -> int | None:
+    try:
+        return exports_a_month(_PRESETS.get(schedule, schedule))
+    except Exception:  # the summary of a timetable that is no cron expression can be any text
+        return None
+
+
+def reset_of(report: Report) -> datetime | None:
+    """
+    Return when the count of a month's exports starts anew; ``None`` if the event does not say, or nonsense.
+
+    :param report: an event that tells of the month.
+    """
+    try:
+        moment = datetime.fromisoformat(report.exports_reset or "")
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment if timedelta(0) < moment - report.at <= timedelta(days=32) else None
+
+
+def _is_of_this_month(report: Report, now: datetime) -> bool:
+    reset = reset_of(report)
+    return now < reset if reset else report.at >= _month_of(now)
+
+
+def _month_of(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _next_month(moment: datetime) -> datetime:
+    return _month_of(_month_of(moment) + timedelta(days=32))

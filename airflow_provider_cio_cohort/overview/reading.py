@@ -1,0 +1,78 @@
+"""Reads what events say, without trusting them: anybody may emit an event through Airflow's API."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_cio_cohort.overview.model import Report
+
+_LONGEST_TEXT = 300
+_LARGEST = 10**15
+
+
+def read_report(at: datetime, run_id: str | None, extra: Any) -> Report:
+    """
+    Return an event as a report.
+
+    :param at: when it was recorded.
+    :param run_id: the run that made it.
+    :param extra: what it carries; any key may be missing or of a wrong type.
+    """
+    said = extra if isinstance(extra, dict) else {}
+    rate = _number(said.get("match_rate"))
+    return Report(
+        at=at,
+        run_id=run_id,
+        cohort_id=_text(said.get("cohort_id")),
+        segment_id=_text(said.get("segment_id")),
+        segment_name=_text(said.get("segment_name")),
+        mode=_text(said.get("mode")),
+        identifiers=_count(said.get("identifiers")),
+        before=_count(said.get("segment_before")),
+        added=_count(said.get("added")),
+        removed=_count(said.get("removed")),
+        size=_count(said.get("segment_after")),
+        unmatched=_count(said.get("unmatched")),
+        match_rate=rate if rate is not None and rate <= 1 else None,
+        duration=_number(said.get("duration")),
+        unchanged=said.get("unchanged") is True,
+        exports_used=_count(said.get("exports_used")),
+        exports_limit=_count(said.get("exports_limit")),
+        exports_reset=_text(said.get("exports_reset")),
+    )
+
+
+def split_asset(uri: str) -> tuple[str, str]:
+    """
+    Return the connection and the last part of a cohort's or a segment's address.
+
+    :param uri: such as ``customerio://customer_io_default/segments/name/Power%20users``.
+    """
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # somebody else's asset, such as one with half an IPv6 address
+        return "", uri
+    return unquote(parts.netloc), unquote(parts.path.rsplit("/", 1)[-1])
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    if isinstance(value, int) and abs(value) >= _LARGEST:  # too long to be written out
+        return None
+    return str(value)[:_LONGEST_TEXT].strip() or None
+
+
+def _count(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value < _LARGEST else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < _LARGEST and math.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""The page "Cohort syncs" in Airflow's user interface."""

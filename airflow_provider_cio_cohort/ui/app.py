@@ -1,0 +1,96 @@
+"""
+The page's routes, with Airflow's own login and permissions.
+
+Whoever may read assets sees the syncs of the DAGs that they may read. Only the files in ``static`` are for
+all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import (
+    ReadableDagsFilterDep,
+    requires_access_asset,
+    requires_access_dag,
+)
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from airflow_provider_cio_cohort.overview import load_history, load_overview
+from airflow_provider_cio_cohort.ui.pages import error_page, history_page, overview_page
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+_MAY_READ_ASSETS = Depends(requires_access_asset("GET"))
+_MAY_READ_RUNS = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
+
+
+def build_app() -> FastAPI:
+    """Build the application; Airflow's auth manager must be there."""
+    app = FastAPI(title="Cohort syncs", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.auth_manager = get_auth_manager()  # where Airflow's dependencies look for it
+    app.get("/", response_class=HTMLResponse, dependencies=[_MAY_READ_ASSETS])(overview)
+    app.get("/history", response_class=HTMLResponse, dependencies=[_MAY_READ_ASSETS, _MAY_READ_RUNS])(history)
+    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
+    app.add_exception_handler(AnyHTTPException, _refuse)
+    app.add_exception_handler(RequestValidationError, _not_found)
+    return app
+
+
+def overview(session: SessionDep, readable: ReadableDagsFilterDep) -> HTMLResponse:
+    """
+    Show all syncs.
+
+    :param session: of the metadata database.
+    :param readable: the DAGs that the user may read.
+    """
+    return _page(overview_page(load_overview(session, readable.value or set())))
+
+
+def history(
+    session: SessionDep, readable: ReadableDagsFilterDep, dag_id: str, task_id: str, asset_id: int
+) -> HTMLResponse:
+    """
+    Show one sync.
+
+    :param session: of the metadata database.
+    :param readable: the DAGs that the user may read.
+    :param dag_id: the sync's DAG; Airflow's dependency reads it as well.
+    :param task_id: the sync's task.
+    :param asset_id: the segment's asset.
+    """
+    found = load_history(session, dag_id, task_id, asset_id, readable.value or set())
+    if found is None:
+        raise HTTPException(404, "There is no such sync.")
+    return _page(history_page(found))
+
+
+def _page(html: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(html, status, headers=_HEADERS)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Answer a browser with a page, and a program as Airflow's API does."""
+    assert isinstance(error, AnyHTTPException)  # noqa: S101 (what it is registered for)
+    if "text/html" in request.headers.get("accept", ""):
+        return _page(error_page(error.status_code), error.status_code)
+    return await http_exception_handler(request, error)
+
+
+async def _not_found(request: Request, _: Exception) -> Response:
+    return await _refuse(request, HTTPException(404, "There is no such sync."))

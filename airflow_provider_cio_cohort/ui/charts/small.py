@@ -1,0 +1,51 @@
+"""The chart in a row of the list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from airflow_provider_cio_cohort.overview import Report
+from airflow_provider_cio_cohort.ui.charts.svg import Scale, bars, element, in_words, line, span_of
+
+_SLOTS = 30
+_STEP = 5.0
+_WIDTH, _HEIGHT = _SLOTS * _STEP, 38.0
+_ZERO, _BAR = 31.0, 6.0
+
+
+def small_chart(reports: Sequence[Report]) -> Markup:
+    """
+    Draw a sync's last reports: a line of the segment's size, bars of who was added and removed.
+
+    :param reports: oldest first.
+    """
+    shown = reports[-_SLOTS:]
+    if not shown:
+        return Markup("")
+    first = _SLOTS - len(shown)  # the newest one is always at the right edge
+    places = [(first + number + 0.5) * _STEP for number in range(len(shown))]
+    size = Scale(*span_of(one.size for one in shown), bottom=20, top=3)
+    points = [(x, size.y(one.size)) for x, one in zip(places, shown, strict=True) if one.size is not None]
+    most = max((max(one.added or 0, one.removed or 0) for one in shown), default=0)
+    added = [(x, _ZERO - _length(one.added, most)) for x, one in zip(places, shown, strict=True)]
+    removed = [(x, _ZERO + _length(one.removed, most)) for x, one in zip(places, shown, strict=True)]
+    return element(
+        "svg",
+        element("path", class_="zero", d=f"M0 {_ZERO:.0f}H{_WIDTH:.0f}"),
+        element("path", class_="bar added", d=bars(added, _ZERO)),
+        element("path", class_="bar removed", d=bars(removed, _ZERO)),
+        element("path", class_="line", d=line(points)),
+        class_="small-chart",
+        role="img",
+        aria_label=in_words(shown),
+        viewBox=f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}",
+        width=_WIDTH,
+        height=_HEIGHT,
+    )
+
+
+def _length(number: int | None, most: int) -> float:
+    """Return the length of a bar; even one person is to be seen."""
+    return max(number / most * _BAR, 1) if number else 0

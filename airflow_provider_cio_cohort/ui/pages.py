@@ -1,0 +1,143 @@
+"""Makes HTML of what is known of the syncs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from airflow_provider_cio_cohort.overview import Attention, History, Kind, Overview, State, Sync
+from airflow_provider_cio_cohort.ui import words
+from airflow_provider_cio_cohort.ui.charts import large_chart, small_chart
+
+_HERE = Path(__file__).parent
+_REASONS = {
+    401: ("Please log in", "This page is for people who are logged in to Airflow."),
+    403: ("Not for you", "You may not see this. It takes the right to read assets, and the sync's DAG."),
+    404: ("Not found", "There is no such sync. Its DAG may have been renamed or removed."),
+}
+
+
+def overview_page(overview: Overview) -> str:
+    """
+    Return the list of all syncs.
+
+    :param overview: what to show.
+    """
+    wanting = {id(one.sync) for one in overview.attention if one.sync is not None}
+    return _render(
+        "overview.html",
+        overview=overview,
+        now=overview.now,
+        groups=tuple(_groups(overview.attention)),
+        wanting=lambda sync: id(sync) in wanting,
+        active=[sync for sync in overview.syncs if sync.state is not State.DISABLED],
+    )
+
+
+def history_page(history: History) -> str:
+    """
+    Return the page of one sync.
+
+    :param history: what to show.
+    """
+    return _render("history.html", history=history, sync=history.sync, now=history.now)
+
+
+def error_page(status: int) -> str:
+    """
+    Return what somebody sees instead of a page.
+
+    :param status: the answer's status code.
+    """
+    title, text = _REASONS.get(status, ("Not possible", "This cannot be shown."))
+    return _render("error.html", title=title, text=text)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Everything that needs attention for the same reason."""
+
+    kind: Kind
+    items: tuple[Attention, ...]
+
+    @property
+    def opened(self) -> bool:
+        """Whether it is shown at once: not what somebody chose to pause, nor a list that fills the page."""
+        return self.kind is not Kind.PAUSED and len(self.items) <= 10
+
+
+def _groups(attention: Iterable[Attention]) -> Iterator[Group]:
+    found: dict[Kind, list[Attention]] = {}
+    for one in attention:
+        found.setdefault(one.kind, []).append(one)
+    return (Group(kind, tuple(items)) for kind, items in found.items())
+
+
+# All links are relative, so that they are right whatever path Airflow lives at; every page is one level below
+# Airflow's own root.
+def dag_link(sync: Sync) -> str:
+    """Return the way to a sync's DAG in Airflow."""
+    return f"../dags/{quote(sync.dag.dag_id, safe='')}"
+
+
+def run_link(sync: Sync, run_id: str) -> str:
+    """
+    Return the way to the sync's task in a run.
+
+    :param sync: the sync.
+    :param run_id: the run.
+    """
+    return f"{dag_link(sync)}/runs/{quote(run_id, safe='')}/tasks/{quote(sync.task_id, safe='')}"
+
+
+def history_link(sync: Sync) -> str:
+    """Return the way to a sync's own page; to its DAG if it has no past."""
+    if sync.asset_id is None:
+        return dag_link(sync)
+    which = {"dag_id": sync.dag.dag_id, "task_id": sync.task_id, "asset_id": sync.asset_id}
+    return f"history?{urlencode(which)}"
+
+
+def _render(template: str, **values: Any) -> str:
+    now = values.get("now")
+    ago = partial(words.ago, now=now) if now else words.ago
+    return _environment().get_template(template).render(ago=ago, **values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(
+        Kind=Kind,
+        State=State,
+        words=words,
+        dag_link=dag_link,
+        run_link=run_link,
+        history_link=history_link,
+        small_chart=small_chart,
+        large_chart=large_chart,
+        version=_version(),
+    )
+    return environment
+
+
+def _version() -> str:
+    """Return what changes with the static files, so that browsers do not keep old ones."""
+    digest = sha256()
+    for path in sorted((_HERE / "static").iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,104 @@
+"use strict";
+(() => {
+  const parent = (() => {
+    try {
+      return window.parent !== window && window.parent.document ? window.parent : null;
+    } catch {
+      return null;
+    }
+  })();
+
+  // ---- Links that leave the page
+
+  // Airflow's frame is a sandbox in which a link may not lead the whole window anywhere. A link in Airflow's own
+  // document may, and the page is of the same origin: so the click is handed to one there.
+  function leave(event) {
+    const link = event.target.closest?.("a.leave");
+    if (!link || !parent || event.defaultPrevented || event.button > 1) return;
+    event.preventDefault();
+    const there = parent.document.createElement("a");
+    there.href = link.href;
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button === 1) there.target = "_blank";
+    there.rel = "noopener";
+    parent.document.body.append(there);
+    there.click();
+    there.remove();
+  }
+  document.addEventListener("click", leave);
+  document.addEventListener("auxclick", leave);
+
+  // ---- Times, in the timezone that is chosen in Airflow
+
+  function zone() {
+    try {
+      const kept = window.localStorage.getItem("timezone");
+      const name = kept?.startsWith('"') ? JSON.parse(kept) : kept;
+      if (name) return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone;
+    } catch {
+      // none was chosen, or one that this browser does not know
+    }
+    return undefined;
+  }
+
+  const timeZone = zone();
+  const parts = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" };
+  const formats = {
+    // Swedish writes 2026-01-31 14:05, as Airflow does.
+    full: new Intl.DateTimeFormat("sv", { ...parts, timeZone }),
+    time: new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone }),
+    day: new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone }),
+  };
+  for (const element of document.querySelectorAll("time[title]")) {
+    element.title = formats.full.format(new Date(element.dateTime));
+  }
+  for (const element of document.querySelectorAll("[data-as]")) {
+    element.textContent = formats[element.dataset.as].format(new Date(element.dataset.at));
+  }
+  for (const element of document.querySelectorAll("title[data-at]")) {
+    const [, ...rest] = element.textContent.split("\n");
+    element.textContent = [formats.full.format(new Date(element.dataset.at)), ...rest].join("\n");
+  }
+
+  // ---- Search and filter
+
+  const search = document.getElementById("search");
+  const only = document.getElementById("only");
+  if (!search) return;
+  const rows = [...document.querySelectorAll("#rows > tr")];
+  const count = document.getElementById("count");
+
+  function narrow() {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of rows) {
+      const fits = words.every((word) => row.dataset.text.includes(word));
+      row.hidden = !fits || (only.checked && !("wanting" in row.dataset));
+      shown += !row.hidden;
+    }
+    const all = Number(count.dataset.all);
+    const noun = all === 1 ? "sync" : "syncs";
+    count.textContent = shown === all ? `${all} ${noun}` : `${shown} of ${all} ${noun}`;
+    document.getElementById("none").hidden = shown > 0;
+    keep();
+  }
+
+  // The choice stays while somebody goes to a sync and back.
+  const KEY = "cohort-syncs";
+  function keep() {
+    try {
+      window.sessionStorage.setItem(KEY, JSON.stringify([search.value, only.checked]));
+    } catch {
+      // without storage, it does not
+    }
+  }
+  try {
+    const [text, checked] = JSON.parse(window.sessionStorage.getItem(KEY) ?? "[]");
+    if (typeof text === "string") search.value = text;
+    only.checked = checked === true;
+  } catch {
+    // nothing was kept
+  }
+  search.addEventListener("input", narrow);
+  only.addEventListener("change", narrow);
+  narrow();
+})();

@@ -1,0 +1,214 @@
+"""Rows of Airflow's metadata database, as Airflow would write them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from airflow.models.asset import AssetEvent, AssetModel, TaskInletAssetReference, TaskOutletAssetReference
+from airflow.models.dag import DagModel, DagTag
+from airflow.models.dagbundle import DagBundleModel
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+BUNDLE = "overview-tests"
+TABLES = (
+    AssetEvent,
+    TaskInstance,
+    DagRun,
+    DagTag,
+    TaskInletAssetReference,
+    TaskOutletAssetReference,
+    AssetModel,
+    DagModel,
+    DagBundleModel,
+)
+
+
+def segment_uri(name: str, conn_id: str = "customer_io_default") -> str:
+    return f"customerio://{conn_id}/segments/name/{name}"
+
+
+def cohort_uri(cohort_id: str, conn_id: str = "amplitude_default") -> str:
+    return f"amplitude://{conn_id}/cohorts/{cohort_id}"
+
+
+def dag_row(dag_id: str, schedule: str | None = "0 6 * * *", **fields: Any) -> dict[str, Any]:
+    return {
+        "dag_id": dag_id,
+        "is_paused": False,
+        "is_stale": False,
+        "bundle_name": BUNDLE,
+        "timetable_type": "",
+        "timetable_summary": schedule or "None",
+        "timetable_description": "",
+        "partition_mapper_info": [],
+        "max_active_tasks": 16,
+        "max_consecutive_failed_dag_runs": 0,
+        "has_task_concurrency_limits": False,
+        **fields,
+    }
+
+
+def run_row(dag_id: str, run_id: str, due: datetime, state: str = "success", **fields: Any) -> dict[str, Any]:
+    ended = due + timedelta(minutes=5) if state in ("success", "failed") else None
+    return {
+        "dag_id": dag_id,
+        "run_id": run_id,
+        "run_type": "scheduled",
+        "state": state,
+        "run_after": due,
+        "logical_date": due,
+        "start_date": due,
+        "end_date": ended,
+        "clear_number": 0,
+        "span_status": "not_started",
+        **fields,
+    }
+
+
+def task_row(dag_id: str, task_id: str, run_id: str, state: str | None, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": uuid4(),
+        "dag_id": dag_id,
+        "task_id": task_id,
+        "run_id": run_id,
+        "map_index": -1,
+        "state": state,
+        "pool": "default_pool",
+        "pool_slots": 1,
+        "try_number": 1,
+        "max_tries": 0,
+        "span_status": "not_started",
+        **fields,
+    }
+
+
+def event_row(
+    asset_id: int, dag_id: str, task_id: str, run_id: str | None, at: datetime, extra: Any
+) -> dict[str, Any]:
+    return {
+        "asset_id": asset_id,
+        "source_dag_id": dag_id,
+        "source_task_id": task_id,
+        "source_run_id": run_id,
+        "source_map_index": -1,
+        "timestamp": at,
+        "extra": extra,
+    }
+
+
+def report(size: int = 1000, **fields: Any) -> dict[str, Any]:
+    """What the operator puts into an event."""
+    return {
+        "cohort_id": "a1b2c3d",
+        "segment_id": 17,
+        "segment_name": "Power users",
+        "mode": "mirror",
+        "dry_run": False,
+        "cohort_rows": size + 100,
+        "without_identifier": 0,
+        "duplicates": 0,
+        "identifiers": size + 100,
+        "segment_before": size - 5,
+        "to_add": 10,
+        "to_remove": 5,
+        "added": 10,
+        "removed": 5,
+        "segment_after": size,
+        "unmatched": 100,
+        "match_rate": size / (size + 100),
+        "duration": 12.5,
+        **fields,
+    }
+
+
+class Airflow:
+    """
+    Fills the metadata database of an Airflow as its scheduler and its tasks would.
+
+    :param session: of that database.
+    :param now: the moment that everything is relative to.
+    """
+
+    def __init__(self, session: Session, now: datetime) -> None:
+        self.session = session
+        self.now = now
+        session.execute(insert(DagBundleModel.__table__).values(name=BUNDLE, active=True))
+
+    def put(self, model: Any, **row: Any) -> None:
+        self.session.execute(insert(model.__table__).values(**row))
+
+    def ago(self, **time: float) -> datetime:
+        return self.now - timedelta(**time)
+
+    def asset(self, uri: str) -> int:
+        known = self.session.scalar(select(AssetModel.id).where(AssetModel.uri == uri))
+        if known is None:
+            self.put(AssetModel, name=uri, uri=uri, group="asset", extra={})
+            return self.asset(uri)
+        return known
+
+    def dag(self, dag_id: str, *tags: str, **fields: Any) -> str:
+        fields.setdefault("next_dagrun_create_after", self.now + timedelta(hours=12))
+        self.put(DagModel, **dag_row(dag_id, **fields))
+        for tag in tags:
+            self.put(DagTag, dag_id=dag_id, name=tag)
+        return dag_id
+
+    def sync(
+        self, name: str = "power_users", task_id: str = "sync", segment: str = "", **fields: Any
+    ) -> tuple[str, str, int]:
+        """Make a sync of a YAML file; return its DAG, its task and its asset."""
+        dag_id = fields.pop("dag_id", f"cohort_sync__{name}")
+        conn_id = fields.pop("amplitude_conn_id", "amplitude_default")
+        if self.session.get(DagModel, dag_id) is None:
+            self.dag(dag_id, "cohort-sync", **fields)
+        asset_id = self.writes(dag_id, task_id, segment_uri(segment or name))
+        self.reads(dag_id, task_id, cohort_uri("a1b2c3d", conn_id))
+        return dag_id, task_id, asset_id
+
+    def writes(self, dag_id: str, task_id: str, uri: str) -> int:
+        asset_id = self.asset(uri)
+        self.put(TaskOutletAssetReference, asset_id=asset_id, dag_id=dag_id, task_id=task_id)
+        return asset_id
+
+    def reads(self, dag_id: str, task_id: str, uri: str) -> None:
+        self.put(TaskInletAssetReference, asset_id=self.asset(uri), dag_id=dag_id, task_id=task_id)
+
+    def run(
+        self,
+        dag_id: str,
+        due: datetime,
+        state: str = "success",
+        tasks: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> str:
+        """Make a run with its tasks' states; the task ``sync`` by default has that of the run."""
+        run_id = fields.pop("run_id", f"scheduled__{due.isoformat()}")
+        self.put(DagRun, **run_row(dag_id, run_id, due, state, **fields))
+        for task_id, task_state in ({"sync": state} if tasks is None else tasks).items():
+            self.put(TaskInstance, **task_row(dag_id, task_id, run_id, task_state, start_date=due))
+        return run_id
+
+    def event(
+        self, sync: tuple[str, str, int], at: datetime, extra: Any = None, run_id: str | None = None
+    ) -> None:
+        dag_id, task_id, asset_id = sync
+        said = report() if extra is None else extra
+        self.put(AssetEvent, **event_row(asset_id, dag_id, task_id, run_id, at, said))
+
+    def good(self, sync: tuple[str, str, int], due: datetime, **said: Any) -> str:
+        """Make a run that went well."""
+        run_id = self.run(sync[0], due, tasks={sync[1]: "success"})
+        self.event(sync, due + timedelta(minutes=5), report(**said), run_id)
+        return run_id
+
+
+def empty(session: Session) -> None:
+    """Remove everything that :class:`Airflow` makes."""
+    for table in TABLES:
+        session.execute(delete(table))

@@ -1,0 +1,301 @@
+"""The pages: what they say, and that nothing in them is markup but their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from airflow.api_fastapi.app import create_auth_manager, init_auth_manager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from airflow_provider_cio_cohort.ui.app import build_app
+from tests.unit.overview.database import NOW
+from tests.unit.overview.rows import Airflow
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}"
+
+
+@pytest.fixture(scope="module")
+def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "only-for-tests-" + "x" * 64)
+        passwords = tmp_path_factory.mktemp("login") / "passwords.json"
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(passwords))
+        init_auth_manager()
+        yield
+
+
+@pytest.fixture
+def client(session: Session, login: None) -> Iterator[TestClient]:
+    """A browser in which a viewer is logged in."""
+    with TestClient(build_app(), headers=headers("viewer")) as opened:
+        yield opened
+
+
+def headers(role: str | None) -> dict[str, str]:
+    token = create_auth_manager().generate_jwt(SimpleAuthManagerUser(username="somebody", role=role))
+    return {"Authorization": f"Bearer {token}", "Accept": "text/html"}
+
+
+@pytest.fixture
+def airflow(session: Session) -> Airflow:
+    """What the pages show is relative to the real present."""
+    return Airflow(session, datetime.now(UTC))
+
+
+def history_of(made: tuple[str, str, int]) -> str:
+    dag_id, task_id, asset_id = made
+    return f"/history?dag_id={dag_id}&task_id={task_id}&asset_id={asset_id}"
+
+
+def text_of(html: str) -> str:
+    """What a reader sees, in one line."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+
+
+# ---- who may see them
+
+
+@pytest.mark.parametrize("path", ["/", "/history?dag_id=x&task_id=y&asset_id=1"])
+def test_nobody_in_particular(client: TestClient, path: str) -> None:
+    client.headers.clear()
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
+    answer = client.get(path, headers={"Accept": "text/html"})
+    assert answer.status_code == 401
+    assert "Please log in" in answer.text
+
+
+def test_a_forged_token(client: TestClient) -> None:
+    assert client.get("/", headers={"Authorization": "Bearer e30.e30.e30"}).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/history?dag_id=x&task_id=y&asset_id=1"])
+def test_a_user_without_the_right(client: TestClient, path: str) -> None:
+    answer = client.get(path, headers=headers(None))
+    assert answer.status_code == 403
+    assert "You may not see this." in answer.text
+
+
+def test_a_viewer(client: TestClient, airflow: Airflow, session: Session) -> None:
+    made = airflow.sync()
+    airflow.good(made, airflow.ago(hours=1))
+    session.commit()
+    assert client.get("/").status_code == 200
+    assert client.get(history_of(made)).status_code == 200
+
+
+def test_dags_that_the_user_may_not_read(
+    client: TestClient, airflow: Airflow, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    airflow.sync("mine")
+    theirs = airflow.sync("theirs")
+    session.commit()
+    manager = create_auth_manager()
+    monkeypatch.setattr(manager, "filter_authorized_dag_ids", lambda **_: {"cohort_sync__mine"})
+    html = client.get("/").text
+    assert "mine" in html
+    assert "theirs" not in html
+    answer = client.get(history_of(theirs))
+    assert answer.status_code == 404
+    assert "theirs" not in answer.text
+    monkeypatch.setattr(manager, "is_authorized_dag", lambda **_: False)
+    assert client.get(history_of(theirs)).status_code == 403
+    monkeypatch.setattr(manager, "is_authorized_asset", lambda **_: False)
+    assert client.get("/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "which", ["", "?dag_id=x", "?dag_id=~&task_id=~&asset_id=1", "?dag_id=x&task_id=y&asset_id=z"]
+)
+def test_a_sync_that_is_not_there(client: TestClient, which: str) -> None:
+    answer = client.get(f"/history{which}")
+    assert answer.status_code == 404
+    assert "There is no such sync." in answer.text
+
+
+def test_static_files_are_for_all(client: TestClient) -> None:
+    client.headers.clear()
+    for name in ("page.css", "page.js", "theme.js"):
+        assert client.get(f"/static/{name}").status_code == 200
+    assert client.get("/static/../app.py").status_code in (401, 404)
+    assert client.get("/openapi.json").status_code == 404
+
+
+def test_the_answers_headers(client: TestClient) -> None:
+    got = client.get("/").headers
+    assert "default-src 'none'" in got["content-security-policy"]
+    assert "unsafe" not in got["content-security-policy"]
+    assert "frame-ancestors 'self'" in got["content-security-policy"]
+    assert got["cache-control"] == "no-store"
+
+
+# ---- what they say
+
+
+def test_no_sync_yet(client: TestClient) -> None:
+    said = text_of(client.get("/").text)
+    assert "No sync yet" in said
+    assert "dags/cohort_syncs.yaml" in said
+
+
+def test_all_is_well(client: TestClient, airflow: Airflow, session: Session) -> None:
+    for name in ("one", "two"):
+        airflow.good(airflow.sync(name), airflow.ago(hours=1), size=9214, match_rate=0.9996)
+    airflow.dag("cohort_sync__off", "cohort-sync", "disabled", timetable_summary="None")
+    session.commit()
+    said = text_of(client.get("/").text)
+    assert "All 2 syncs are well" in said
+    assert "9,214" in said
+    assert "99.9%" in said
+    assert "Switched off" in said
+
+
+def test_everything_that_needs_attention(client: TestClient, airflow: Airflow, session: Session) -> None:
+    failed = airflow.sync("failed")
+    airflow.run(failed[0], airflow.ago(days=1), "failed", run_id="scheduled__1+00:00")
+    asked = airflow.sync("asked")
+    airflow.run(asked[0], airflow.ago(hours=2), "running", {"approve": "awaiting_input", "sync": None})
+    airflow.sync("paused", is_paused=True)
+    airflow.dag("cohort_sync__broken", "cohort-sync", "config-error", timetable_summary="None")
+    late = airflow.sync("late", schedule="* * * * *")
+    airflow.run(late[0], airflow.ago(days=2), "running")
+    low = airflow.sync("low")
+    airflow.good(low, airflow.ago(hours=1), match_rate=0.2, exports_used=499, exports_limit=500)
+    session.commit()
+    html = client.get("/").text
+    said = text_of(html)
+    for words in (
+        "The last run failed. No good sync is known.",
+        "Somebody has to approve or reject its change.",
+        "The DAG is paused, so its schedule does not run.",
+        "Its configuration has a mistake",
+        "No good sync since one was due.",
+        "Only 20.0% of the cohort is somebody in Customer.io.",
+        "exports will be wanted by the month's end",
+    ):
+        assert words in said.replace("&#39;", "'")
+    assert "../dags/cohort_sync__failed/runs/scheduled__1%2B00%3A00/tasks/sync" in html
+    assert "../dags/cohort_sync__asked/required_actions" in html
+    assert html.count("data-wanting") == 6
+
+
+def test_one_sync(client: TestClient, airflow: Airflow, session: Session) -> None:
+    made = airflow.sync()
+    airflow.good(made, airflow.ago(days=3), size=9000, added=1234, removed=56)
+    airflow.run(made[0], airflow.ago(days=2), "failed")
+    airflow.good(made, airflow.ago(days=1), size=9300, unchanged=True)
+    airflow.run(made[0], airflow.ago(hours=1), "success", run_id="a dry run")
+    session.commit()
+    html = client.get(history_of(made)).text
+    said = text_of(html)
+    for words in (
+        "1,234",
+        "56",
+        "9,300",
+        "unchanged",
+        "no report",
+        "Failed",
+        "scheduled",
+        "amplitude_default",
+    ):
+        assert words in said
+    assert "../dags/cohort_sync__power_users/runs/a%20dry%20run/tasks/sync" in html
+    (chart,) = re.findall(r"<svg class=\"large-chart\".*?</svg>", html, re.DOTALL)
+    assert "9,000 members\n1,234 added\n56 removed" in chart
+    assert "The run failed" in chart
+
+
+def test_a_sync_without_a_past(client: TestClient, airflow: Airflow, session: Session) -> None:
+    made = airflow.sync()
+    session.commit()
+    assert "It has not run yet." in client.get(history_of(made)).text
+
+
+def test_every_link_stays_below_airflow(client: TestClient, airflow: Airflow, session: Session) -> None:
+    made = airflow.sync()
+    airflow.good(made, airflow.ago(days=1))
+    session.commit()
+    for path in ("/", history_of(made)):
+        links = re.findall(r'(?:href|src)="([^"]*)"', client.get(path).text)
+        assert len(links) > 5
+        assert [link for link in links if not re.match(r"\.\./|\./|static/|history\?|data:,$", link)] == []
+
+
+# ---- whatever an event says
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        dict.fromkeys(("segment_name", "cohort_id", "segment_id", "mode", "exports_reset"), HOSTILE),
+        dict.fromkeys(
+            ("segment_after", "added", "removed", "match_rate", "identifiers", "duration"), HOSTILE
+        ),
+        {HOSTILE: HOSTILE},
+        {
+            "segment_after": 0,
+            "added": 0,
+            "removed": 0,
+            "identifiers": 0,
+            "match_rate": None,
+            "unmatched": None,
+        },
+        {"segment_after": 10**15 - 1, "added": 10**15 - 1, "removed": 10**15 - 1, "duration": 1e14},
+        {"segment_after": float("nan"), "match_rate": float("inf")},
+        [],
+    ],
+)
+def test_hostile_events(client: TestClient, airflow: Airflow, session: Session, extra: Any) -> None:
+    made = airflow.sync(segment="%3Cscript%3Ealert%281%29%3C%2Fscript%3E", dag_display_name=HOSTILE)
+    airflow.event(made, airflow.ago(hours=2), extra)
+    airflow.event(made, airflow.ago(hours=1), extra, HOSTILE)
+    session.commit()
+    for path in ("/", history_of(made)):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert re.findall(r"<(script|img)(?! src=\"static/)", answer.text) == []
+        assert "onerror=alert(2)&gt;" in answer.text or "onerror" not in answer.text
+        assert "49" not in re.sub(r"\d{3,}|\d+[-:.]\d+", "", text_of(answer.text))
+
+
+def test_a_dag_of_a_hostile_name(client: TestClient, airflow: Airflow, session: Session) -> None:
+    dag_id = airflow.dag("dag", "cohort-sync", dag_display_name=HOSTILE, timetable_description=HOSTILE)
+    airflow.writes(dag_id, "sync", f"customerio://{HOSTILE}/segments/name/{HOSTILE}")
+    airflow.reads(dag_id, "sync", f"amplitude://{HOSTILE}/cohorts/{HOSTILE}")
+    session.commit()
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert re.findall(r"<(script|img)(?! src=\"static/)", answer.text) == []
+
+
+# ---- charts
+
+
+@pytest.mark.parametrize("runs", [1, 2, 30, 100])
+@pytest.mark.parametrize(
+    "extra", [{}, {"size": 0, "added": 0, "removed": 0}, {"added": 10**9}, {"removed": 3, "added": 0}]
+)
+def test_charts_are_well_formed(airflow: Airflow, runs: int, extra: dict[str, Any]) -> None:
+    from airflow_provider_cio_cohort.overview import Moment
+    from airflow_provider_cio_cohort.overview.reading import read_report
+    from airflow_provider_cio_cohort.ui.charts import large_chart, small_chart
+    from tests.unit.overview.rows import report
+
+    reports = [
+        read_report(NOW - timedelta(days=number), None, report(**extra)) for number in range(runs, 0, -1)
+    ]
+    moments = [Moment(one.at, None, one) for one in reversed(reports)]
+    for chart in (small_chart(reports), large_chart(moments)):
+        root = ElementTree.fromstring(chart)  # noqa: S314 (made by us)
+        assert root.get("role") == "img"
+        assert "added and" in (root.get("aria-label") or "")
+        assert "nan" not in chart
+        numbers = [float(found) for found in re.findall(r"(?<=[\" MLHVhv])-?\d+(?:\.\d+)?", chart)]
+        assert all(-50 <= number <= 2_000_000_000_000 for number in numbers)
