@@ -59,6 +59,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "connection-types": [_amplitude(), _customer_io()],
+        "cli": [f"{_PACKAGE}.cli.definition.get_cli_commands"],
         "config": {"cio_cohort": {"description": _CONFIG, "options": _options()}},
     }
 

@@ -1,0 +1,225 @@
+"""Finds the tasks that a plan is about, in a YAML file or in Airflow's DAG bundles, and renders them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG
+
+from airflow_provider_cio_cohort.cli.running import WRONG_USAGE, CommandError
+from airflow_provider_cio_cohort.dag_generation.build import build_dags
+from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError, did_you_mean, show
+from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
+from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
+from airflow_provider_cio_cohort.transfers.parameters import as_flag
+
+_PREFIX = "cohort_sync__"
+_PLAN = "plan"
+#: What other tasks of a run leave; a plan has none of them.
+_OF_A_RUN = ("request_id", "approved_plan")
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    A task that fills a segment, or what stands in its place.
+
+    :param sync: the sync's name; the DAG's id for a DAG that somebody wrote.
+    :param target: the target's name, or the task's id where a DAG of one's own has several.
+    :param dag: its DAG.
+    :param task_id: its id.
+    :param task: the task; ``None`` if there is none that could be planned.
+    :param problem: why there is none.
+    :param status: what that comes to: ``disabled``, ``refused``, or ``unknown``.
+    """
+
+    sync: str
+    target: str | None
+    dag: DAG
+    task_id: str
+    task: AmplitudeCohortToCustomerIOOperator | None
+    problem: str = ""
+    status: str = "unknown"
+
+
+def is_file(what: str) -> bool:
+    """
+    Say whether a plan was asked for a file.
+
+    :param what: the argument.
+    """
+    return what.endswith((".yaml", ".yml")) or Path(what).is_file()
+
+
+def check_is_there(file: str) -> None:
+    """
+    Refuse a file that is not there.
+
+    :param file: its path.
+    :raises CohortSyncConfigError: naming it.
+    """
+    if not Path(file).is_file():
+        raise CohortSyncConfigError(f"{file}: there is no such file.")
+
+
+def in_file(file: str, only: str | None) -> list[Found]:
+    """
+    Return the tasks of a YAML file.
+
+    :param file: its path.
+    :param only: the sync that is asked for; ``None`` for all.
+    :raises CohortSyncConfigError: if the file as a whole cannot be understood.
+    :raises CommandError: if it has no such sync.
+    """
+    check_is_there(file)
+    dags = build_dags(file)
+    if only is not None:
+        dag_id = f"{_PREFIX}{only}"
+        if dag_id not in dags:
+            known = [each.removeprefix(_PREFIX) for each in dags]
+            raise CommandError(f"{file} has no sync {show(only)}.{_suggest(only, known)}", WRONG_USAGE)
+        dags = {dag_id: dags[dag_id]}
+    return [found for dag in dags.values() for found in _tasks(dag)]
+
+
+def in_bundles(name: str) -> list[Found]:
+    """
+    Return the tasks of a DAG that Airflow's DAG bundles hold.
+
+    :param name: a sync's name, or a DAG's id.
+    :raises CommandError: if there is no such DAG, or it syncs nothing.
+    """
+    dags, broken = _all_dags()
+    dag = dags.get(f"{_PREFIX}{name}") or dags.get(name)
+    if dag is None:
+        known = [dag_id.removeprefix(_PREFIX) for dag_id in dags]
+        files = f" These files cannot be imported: {', '.join(broken)}." if broken else ""
+        raise CommandError(
+            f"Airflow's DAG bundles hold neither the DAG {_PREFIX}{name} nor {name}."
+            f"{_suggest(name, known)}{files}",
+            WRONG_USAGE,
+        )
+    found = list(_tasks(dag))
+    if not found:
+        raise CommandError(
+            f"The DAG {dag.dag_id} has no AmplitudeCohortToCustomerIOOperator, so there is nothing to plan.",
+            WRONG_USAGE,
+        )
+    return found
+
+
+def _all_dags() -> tuple[dict[str, DAG], list[str]]:
+    """Read all bundles as ``airflow tasks test`` does, but without writing them to Airflow's database."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    dags: dict[str, DAG] = {}
+    broken: list[str] = []
+    manager = DagBundlesManager()  # type: ignore[no-untyped-call]
+    for bundle in manager.get_all_dag_bundles():
+        try:
+            bundle.initialize()
+        except Exception as error:  # a bundle may be anybody's code; its message, a URL with a key
+            raise CommandError(
+                f"The DAG bundle {bundle.name} cannot be read ({type(error).__name__}): see what "
+                "`airflow dags list` says."
+            ) from None
+        bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+        dags = {**bag.dags, **dags}
+        broken += sorted(bag.import_errors)
+    return dags, broken
+
+
+def _suggest(wrong: str, known: list[str]) -> str:
+    few = f" There are {', '.join(sorted(known))}." if 0 < len(known) < 20 else ""
+    return did_you_mean(wrong, known) or few
+
+
+def _tasks(dag: DAG) -> Iterator[Found]:
+    generated = dag.dag_id.startswith(_PREFIX)
+    sync = dag.dag_id.removeprefix(_PREFIX)
+    tasks = [
+        task for task in dag.tasks if _class_of(task) is not None and not _is_plan_only(task.task_id, dag)
+    ]
+    for task in tasks:
+        if isinstance(task, RefusingOperator):
+            status = "disabled" if "disabled" in dag.tags else "refused"
+            yield Found(sync, None, dag, task.task_id, None, task.reason, status)
+            continue
+        if generated and task.task_id.startswith(f"{TASK_ID}__"):
+            target: str | None = task.task_id.removeprefix(f"{TASK_ID}__")
+        else:
+            target = task.task_id if len(tasks) > 1 else None
+        if isinstance(task, AmplitudeCohortToCustomerIOOperator):
+            yield Found(sync, target, dag, task.task_id, task)
+        else:
+            problem = (
+                f"The task {task.task_id} of DAG {dag.dag_id} is expanded when it runs, so only a run knows "
+                "what it syncs: trigger one with dry_run."
+            )
+            yield Found(sync, target, dag, task.task_id, None, problem)
+
+
+def _class_of(task: Any) -> type | None:
+    kind = getattr(task, "operator_class", type(task))  # a mapped task names the class it is expanded to
+    wanted = (AmplitudeCohortToCustomerIOOperator, RefusingOperator)
+    return kind if isinstance(kind, type) and issubclass(kind, wanted) else None
+
+
+def _is_plan_only(task_id: str, dag: DAG) -> bool:
+    """Say whether a task is the dry run before an approval, whose sync comes after it."""
+    head, _, tail = task_id.partition("__")
+    return head == _PLAN and (f"{TASK_ID}__{tail}" if tail else TASK_ID) in dag.task_dict
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """
+    What a task is told besides its parameters.
+
+    :param dry_run: whether its runs write nothing anyway.
+    :param asks: whether somebody is asked where a guard trips.
+    """
+
+    dry_run: bool
+    asks: bool
+
+
+def render(found: Found, task: AmplitudeCohortToCustomerIOOperator) -> Rendered:
+    """
+    Fill in the task's templates with the defaults of the DAG's params, and make it a dry run.
+
+    :param found: where the task is.
+    :param task: the task; changed.
+    :raises ConfigurationError: if a template asks for what only a run has.
+    """
+    context: Any = {"params": _params(task), "dag": found.dag, "task": task}
+    environment = found.dag.get_template_env()
+    asks = task.approved_plan is not None
+    for field in task.template_fields:
+        value = None if field in _OF_A_RUN else getattr(task, field)
+        try:
+            value = task.render_template(value, context, environment)
+        # Whatever a template of somebody's own makes Jinja, or Python, raise.
+        except Exception as error:
+            raise ConfigurationError(
+                f"{field} of the task {found.task_id} of DAG {found.dag.dag_id} is the template "
+                f"{show(str(value))}, which only a run can render ({error}): a plan has the params' defaults "
+                "and nothing else. Trigger a run with dry_run to see what it would do."
+            ) from None
+        setattr(task, field, value)
+    dry_run: Any = task.dry_run
+    is_dry = as_flag(dry_run, "dry_run")
+    task.dry_run = True  # type: ignore[assignment, method-assign]
+    return Rendered(is_dry, asks)
+
+
+def _params(task: AmplitudeCohortToCustomerIOOperator) -> dict[str, Any]:
+    params: Mapping[str, Any] = task.params
+    values = {key: getattr(param, "value", param) for key, param in params.items()}
+    return {key: value for key, value in values.items() if type(value).__name__ != "ArgNotSet"}

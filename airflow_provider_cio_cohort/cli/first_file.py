@@ -1,0 +1,94 @@
+"""The text of a first YAML file, and of the DAG file beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import yaml
+
+from airflow_provider_cio_cohort.dag_generation.schema import PATH as SCHEMA
+from airflow_provider_cio_cohort.dag_generation.spec import Sync
+
+_WIDTH = 110
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_ ./-]*[A-Za-z0-9]")
+#: Keys that a first file shows, switched off, with what they do.
+_MORE = (
+    ("description", "Weekly actives on a paid plan"),
+    ("owner", "growth"),
+    ("max_removal_percent", "50"),
+    ("min_match_rate", "0.5"),
+    ("on_guard", "approve"),
+)
+
+
+def yaml_file(path: Path, values: Mapping[str, str]) -> str:
+    """
+    Return the text of a YAML file with one sync.
+
+    :param path: where it will be.
+    :param values: the sync's keys.
+    """
+    lines = [
+        f"# yaml-language-server: $schema={_schema_from(path)}",
+        "#",
+        "# Which Amplitude cohort goes to which Customer.io segment, and when. Each sync becomes a DAG,",
+        "# cohort_sync__<name>. After a change, `airflow cohort-sync validate` checks this file, and",
+        "# `airflow cohort-sync plan` tells what a run would do. `airflow cohort-sync schema` lists all the",
+        "# keys.",
+        "",
+        "syncs:",
+    ]
+    for key, value in values.items():
+        lines += _comment(key)
+        start = "  - " if key == "name" else "    "
+        lines.append(f"{start}{key}: {scalar(value)}")
+    lines += ["", "    # More keys, switched off:"]
+    for key, value in _MORE:
+        lines += _comment(key)
+        lines.append(f"    # {key}: {value}")
+    return "\n".join(lines) + "\n"
+
+
+def dag_file(path: Path) -> str:
+    """
+    Return the text of the DAG file that makes DAGs of a YAML file.
+
+    :param path: the YAML file.
+    """
+    name = '"' + path.name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return (
+        '"""Makes an Airflow DAG of each sync in the YAML file beside this one."""\n\n'
+        "from pathlib import Path\n\n"
+        "from airflow_provider_cio_cohort.dag_generation import build_dags\n\n"
+        f"globals().update(build_dags(Path(__file__).with_name({name})))\n"
+    )
+
+
+def scalar(value: str) -> str:
+    """
+    Return a text as YAML, in quotes unless every reader of YAML takes it for text without.
+
+    :param value: the text.
+    """
+    if _PLAIN.fullmatch(value) and isinstance(yaml.safe_load(value), str):
+        return value
+    return str(yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10**6)).rstrip("\n")
+
+
+def _comment(key: str) -> Iterator[str]:
+    meaning = Sync.model_fields[key].description or ""
+    return (f"    # {line}" for line in textwrap.wrap(meaning, _WIDTH - 6))
+
+
+def _schema_from(path: Path) -> str:
+    """Return where an editor finds the schema: relative where both are in one project, which may move."""
+    folder = path.resolve().parent
+    here = Path.cwd().resolve()
+    if SCHEMA.is_relative_to(here) and folder.is_relative_to(here):
+        return quote(Path(os.path.relpath(SCHEMA, folder)).as_posix())
+    return SCHEMA.as_uri()

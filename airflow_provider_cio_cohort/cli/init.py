@@ -1,0 +1,67 @@
+"""``init``: writes a file with a first sync, and the DAG file that reads it."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from pathlib import Path
+
+from airflow_provider_cio_cohort.cli.asking import answers
+from airflow_provider_cio_cohort.cli.first_file import dag_file, yaml_file
+from airflow_provider_cio_cohort.cli.output import show
+from airflow_provider_cio_cohort.cli.running import FINE, WRONG_USAGE, CommandError, command, say
+
+
+@command
+def init(args: Namespace) -> int:
+    """
+    Write a file with a first sync.
+
+    :param args: the arguments.
+    """
+    path = Path(args.path)
+    _check_path(path, force=args.force)
+    values = answers(vars(args))  # everything is asked before anything is written
+    _write(path, yaml_file(path, values), force=args.force)
+    beside = path.with_suffix(".py")
+    makes_dag_file = not beside.exists()
+    if makes_dag_file:
+        _write(beside, dag_file(path), force=False)
+    else:
+        say(f"{beside} is there already and stays as it is.")
+    shown = shlex.quote(str(path))
+    say(
+        f"Next: airflow cohort-sync validate {shown}, then airflow cohort-sync plan {shown}. Airflow makes "
+        f"the DAG cohort_sync__{values['name']} of it when both files are in its DAG folder."
+    )
+    if args.output != "table":  # who reads the sentences needs no table of them
+        row = {
+            "sync": values["name"],
+            "file": str(path),
+            "dag_file": str(beside),
+            "dag_file_made": makes_dag_file,
+        }
+        show([row], args.output)
+    return FINE
+
+
+def _check_path(path: Path, *, force: bool) -> None:
+    if path.suffix not in (".yaml", ".yml"):
+        raise CommandError(f"{path}: the file's name must end with .yaml or .yml.", WRONG_USAGE)
+    if not path.parent.is_dir():
+        raise CommandError(f"{path}: there is no folder {path.parent}. Make it first.", WRONG_USAGE)
+    if path.exists() and not force:
+        raise CommandError(
+            f"{path} is there already, and nothing was written: choose another path, or overwrite it with "
+            "--force.",
+            WRONG_USAGE,
+        )
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}.", WRONG_USAGE) from None
+    say(f"Wrote {path}.")

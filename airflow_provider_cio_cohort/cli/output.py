@@ -1,0 +1,112 @@
+"""
+Prints rows: as Airflow's tables for people, as JSON or YAML for programs.
+
+Airflow's own console makes text of every number and colours JSON on a terminal; scripts want neither.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+from airflow.cli.simple_table import AirflowConsole, SimpleTable
+from rich.text import Text
+
+from airflow_provider_cio_cohort.cli.running import answering
+
+Row = Mapping[str, Any]
+
+
+def show(
+    rows: Sequence[Row], output: str, table: Sequence[Row] | None = None, below: Iterable[str] = ()
+) -> None:
+    """
+    Print rows on stdout.
+
+    :param rows: all of the same keys.
+    :param output: ``table``, ``json`` or ``yaml``.
+    :param table: the rows as a table has them, where it has other columns.
+    :param below: sentences that would make the table's columns too narrow to read.
+    """
+    if output == "table":
+        with answering():
+            _print_table(rows if table is None else table)
+            sys.stdout.writelines(f"{_cell(sentence)}\n" for sentence in below)
+            sys.stdout.flush()
+    else:
+        dump(list(rows), output)
+
+
+def dump(data: Any, output: str) -> None:
+    """
+    Print data on stdout, uncoloured, its types kept.
+
+    :param data: plain data.
+    :param output: ``json`` or ``yaml``.
+    """
+    if output == "json":
+        text = json.dumps(data, indent=2) + "\n"
+    else:
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+    with answering():
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def as_time(epoch: int | None) -> str | None:
+    """
+    Return a moment in ISO 8601, UTC.
+
+    :param epoch: seconds; ``None`` if it is not known.
+    """
+    if epoch is None:
+        return None
+    try:
+        return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):  # no moment of this calendar
+        return None
+
+
+def named(name: str | None, id: object) -> str:
+    """
+    Return a name with its id, as a cell shows the two.
+
+    :param name: a name, if there is one.
+    :param id: an id, if there is one.
+    """
+    if name and id is not None:
+        return f"{name} ({id})"
+    return name or ("" if id is None else str(id))
+
+
+def _print_table(rows: Sequence[Row]) -> None:
+    console = AirflowConsole()
+    if not rows:
+        console.print("No data found")
+        return
+    table = SimpleTable(show_header=True)  # type: ignore[no-untyped-call]
+    for key in rows[0]:
+        is_number = all(isinstance(row[key], (int, float, type(None))) for row in rows)
+        justify = "right" if is_number and not isinstance(rows[0][key], bool) else "left"
+        table.add_column(key.replace("_", " "), justify=justify)
+    for row in rows:
+        # As text, for rich would take a name such as "[vip]" for a style.
+        table.add_row(*(Text(_cell(value)) for value in row.values()))
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, (list, tuple)):
+        return "\n".join(_cell(item) for item in value)
+    # What a vendor calls a segment must not steer the terminal.
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(value))

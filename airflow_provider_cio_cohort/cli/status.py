@@ -1,0 +1,88 @@
+"""``status``: how every sync is, from what Airflow has stored; no vendor is asked."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from datetime import datetime
+from typing import Any
+
+from airflow.utils.session import create_session
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from airflow_provider_cio_cohort.cli.output import show
+from airflow_provider_cio_cohort.cli.running import FINE, NO, WRONG_USAGE, CommandError, command
+from airflow_provider_cio_cohort.overview import Kind, Overview, Sync, load_overview
+
+#: What makes the command's answer a no; the rest is worth a look, but nothing has gone wrong.
+_WRONG = (Kind.CONFIG_ERROR, Kind.FAILED, Kind.OVERDUE)
+_COLUMNS = ("sync", "state", "last_run", "last_success", "size", "match_rate", "next_run")
+
+
+@command
+def status(args: Namespace) -> int:
+    """
+    Tell how every sync is.
+
+    :param args: the arguments.
+    """
+    overview = _overview()
+    wanted = [
+        sync for sync in overview.syncs if not args.names or {sync.name, sync.dag.dag_id} & {*args.names}
+    ]
+    known = {name for sync in overview.syncs for name in (sync.name, sync.dag.dag_id)}
+    if unknown := [name for name in args.names if name not in known]:
+        raise CommandError(
+            f"Airflow knows no sync {unknown[0]!r}. Run airflow cohort-sync status without a name to see "
+            "all; one that was just written shows when Airflow has read its file.",
+            WRONG_USAGE,
+        )
+    concerns = [one for one in overview.attention if one.sync is None or one.sync in wanted]
+    rows = [_row(sync, overview) for sync in wanted]
+    table = [{name: _short(row[name]) for name in _COLUMNS} for row in rows]
+    show(rows, args.output, table, [f"{_subject(one.sync)}{one.text}" for one in concerns])
+    return NO if any(one.kind in _WRONG for one in concerns) else FINE
+
+
+def _overview() -> Overview:
+    try:
+        with create_session() as session:
+            return load_overview(session)
+    except (OperationalError, ProgrammingError) as error:
+        raise CommandError(
+            f"Airflow's database cannot be read ({type(error.orig).__name__}). Check [database] "
+            "sql_alchemy_conn; a new one is made by airflow db migrate."
+        ) from None
+
+
+def _row(sync: Sync, overview: Overview) -> dict[str, Any]:
+    last, good = sync.last_run, sync.last_good
+    return {
+        "sync": sync.name,
+        "dag_id": sync.dag.dag_id,
+        "task_id": sync.task_id,
+        "cohort_id": sync.cohort_id,
+        "segment_name": sync.segment_name,
+        "state": str(sync.state),
+        "paused": sync.dag.paused,
+        "last_run": _time(last.started or last.due) if last else None,
+        "last_success": _time(good.at) if good else None,
+        "size": good.size if good else None,
+        "match_rate": good.match_rate if good else None,
+        "next_run": None if sync.dag.paused else _time(sync.dag.next_run),
+        "needs_attention": [one.text for one in overview.attention if one.sync is sync],
+    }
+
+
+def _subject(sync: Sync | None) -> str:
+    return "" if sync is None else f"{sync.name}: "
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _short(value: Any) -> Any:
+    """Return a value as a table's narrow column has it."""
+    if isinstance(value, float):
+        return f"{value:.1%}"
+    return value

@@ -1,0 +1,137 @@
+"""``validate``: checks files of syncs without a connection and without Airflow's database."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_cio_cohort.cli.finding import check_is_there
+from airflow_provider_cio_cohort.cli.output import show
+from airflow_provider_cio_cohort.cli.running import FINE, NO, command, say
+from airflow_provider_cio_cohort.dag_generation.budget import AMPLITUDE_GRANTS, exports_a_month
+from airflow_provider_cio_cohort.dag_generation.build import build_dags
+from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError
+from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
+from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A sync of a file, or a file that cannot be read."""
+
+    file: str
+    sync: str | None
+    problems: tuple[str, ...] = ()
+    conn_id: str | None = None
+    enabled: bool = True
+    exports: int | None = None
+
+    @property
+    def status(self) -> str:
+        if self.problems:
+            return "wrong"
+        return "ok" if self.enabled else "disabled"
+
+    @property
+    def row(self) -> dict[str, Any]:
+        return {
+            "file": self.file,
+            "sync": self.sync,
+            "status": self.status,
+            "amplitude_conn_id": self.conn_id,
+            "exports_a_month": self.exports,
+            "problems": list(self.problems),
+        }
+
+
+@dataclass
+class _Names:
+    """Names of syncs over all files: Airflow knows a DAG by its id alone."""
+
+    first: dict[str, str] = field(default_factory=dict)
+
+    def checked(self, one: _Checked) -> _Checked:
+        if one.sync is None:
+            return one
+        file = self.first.setdefault(one.sync, one.file)
+        if file == one.file:
+            return one
+        problem = (
+            f"{one.file}, sync {one.sync}, key name: {file} has a sync of the same name, and Airflow would "
+            "show only one of the two DAGs. Rename one."
+        )
+        return replace(one, problems=(*one.problems, problem))
+
+
+@command
+def validate(args: Namespace) -> int:
+    """
+    Check files of syncs.
+
+    :param args: the arguments.
+    """
+    names = _Names()
+    files = dict.fromkeys(args.files)
+    checked = [names.checked(one) for file in files for one in _check(file)]
+    rows = [one.row for one in checked]
+    problems = [problem for one in checked for problem in one.problems]
+    show(rows, args.output, [_as_table(row) for row in rows], problems)
+    _tell_cost(checked)
+    count = Counter(one.status for one in checked)
+    if count["wrong"]:
+        say(f"Wrong: {count['wrong']} of {len(checked)}.")
+    return NO if count["wrong"] else FINE
+
+
+def _check(file: str) -> Iterator[_Checked]:
+    try:
+        check_is_there(file)
+        loaded = load(Path(file))
+        unbuildable = _unbuildable(file)
+    except CohortSyncConfigError as error:
+        yield _Checked(file, None, (str(error),))
+        return
+    for one in loaded:
+        yield _of(file, one, unbuildable)
+
+
+def _of(file: str, one: LoadedSync, unbuildable: Mapping[str, str]) -> _Checked:
+    spec = one.spec
+    if spec is None:
+        return _Checked(file, one.name, one.problems)
+    problems = (unbuildable[one.name],) if spec.enabled and one.name in unbuildable else ()
+    exports = exports_a_month(spec.cadence) if spec.enabled else 0
+    return _Checked(file, one.name, problems, spec.amplitude_conn_id, spec.enabled, exports)
+
+
+def _unbuildable(file: str) -> dict[str, str]:
+    """Build the DAGs, and return what stands in the way of those that cannot run, by their syncs' names."""
+    tasks = {dag_id: dag.tasks for dag_id, dag in build_dags(file).items()}
+    return {
+        dag_id.removeprefix("cohort_sync__"): task.reason
+        for dag_id, each in tasks.items()
+        for task in each
+        if isinstance(task, RefusingOperator)
+    }
+
+
+def _tell_cost(checked: list[_Checked]) -> None:
+    spent: Counter[str] = Counter()
+    for one in checked:
+        if one.conn_id is not None and not one.problems:
+            spent[one.conn_id] += one.exports or 0
+    for conn_id, total in spent.items():
+        more = " That is more than there are: some runs will fail." if total > AMPLITUDE_GRANTS else ""
+        say(
+            f"The syncs of connection {conn_id} cost up to {total:,} of the {AMPLITUDE_GRANTS} exports that "
+            f"Amplitude grants a month.{more}"
+        )
+
+
+def _as_table(row: Mapping[str, Any]) -> dict[str, Any]:
+    cells = {key: value for key, value in row.items() if key != "amplitude_conn_id"}
+    return {**cells, "problems": len(row["problems"])}
