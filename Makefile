@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo up test test-fast lint bench lock clean
+.PHONY: demo up test test-fast test-system lint bench lock clean
 
 demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
 	$(BIN)/python -m dev.demo
@@ -12,11 +12,14 @@ demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and pri
 up: $(READY)              ## the same, and the UI stays up until Ctrl-C
 	$(BIN)/python -m dev.demo --stay
 
-test: lint                ## static checks, then all tests, those in real Airflow included
-	$(BIN)/python -m pytest
+test: lint                ## static checks, then all tests, those in real Airflow beside the others
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system test-fast
 
 test-fast: $(READY)       ## the tests that need no running Airflow
 	$(BIN)/python -m pytest -m "not system"
+
+test-system: $(READY)     ## the tests in a running Airflow
+	$(BIN)/python -m pytest -m system
 
 lint: $(READY)
 	$(BIN)/ruff check .
