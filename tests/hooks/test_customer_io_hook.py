@@ -159,7 +159,7 @@ def test_a_batch_that_the_vendor_refuses_names_nobody(hook: CustomerIOHook, sand
     segment = hook.create_segment("Some")
     with pytest.raises(exceptions.RequestRejectedError) as caught:
         hook.add_members(segment.id, ["person-4711"], "phone")
-    assert "4711" not in str(caught.value)
+    assert "person-4711" not in str(caught.value)
 
 
 def test_the_pace_must_be_a_number(sandbox, connect) -> None:

@@ -55,7 +55,7 @@ def execute(
 
 
 def test_the_event_of_the_segment_carries_the_counts(cohort, no_pace, store, assets, xcoms) -> None:
-    cohort("u-1", "u-2")
+    cohort("planted-person", "u-2")
     task = operator()
     events = execute(task, store, assets, xcoms)
     [(asset, event)] = events.items()
@@ -63,7 +63,7 @@ def test_the_event_of_the_segment_carries_the_counts(cohort, no_pace, store, ass
     assert (event.extra["added"], event.extra["segment_after"], event.extra["match_rate"]) == (2, 2, 1.0)
     assert (event.extra["exports_used"], event.extra["exports_limit"]) == (1, 500)
     assert event.extra["duration"] > 0
-    assert "u-1" not in str(event.extra)
+    assert "planted-person" not in str(event.extra)
 
 
 def test_a_dry_run_by_form_makes_no_event(cohort, no_pace, store, assets, xcoms) -> None:

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
 from tests.system.conftest import Metrics
-from tests.system.helpers import fill, run
+from tests.system.helpers import PERSON, fill, run
 
 pytestmark = pytest.mark.system
 
@@ -34,12 +34,15 @@ def test_the_task_links_to_cohort_and_segment_also_while_it_is_deferred(airflow,
     airflow.wait_until(lambda: airflow.task(DAG, run_id)["state"] == "deferred", "the task to be deferred")
     workspace = f"https://fly.customer.io/workspaces/{vendors.workspace.environment_id}/journeys/segments"
     cohort = "https://analytics.amplitude.com/cohort/watched"
-    assert links(airflow, run_id) == {"Amplitude cohort": cohort, "Customer.io segment": workspace}
+    # Airflow stores the links of a task right after its state.
+    shown = airflow.wait_until(lambda: all((found := links(airflow, run_id)).values()) and found, "the links")
+    assert shown == {"Amplitude cohort": cohort, "Customer.io segment": workspace}
     vendors.configure(export_seconds=0.5)
     assert airflow.wait_for_run(DAG, run_id) == "success"
     segment = vendors.workspace.find_segment("Watched")
     assert segment is not None
-    assert links(airflow, run_id)["Customer.io segment"] == f"{workspace}/{segment.id}"
+    wanted = f"{workspace}/{segment.id}"
+    airflow.wait_until(lambda: links(airflow, run_id)["Customer.io segment"] == wanted, "the segment's link")
 
 
 def events(airflow: AirflowInstance) -> list[dict[str, Any]]:
@@ -112,7 +115,7 @@ def test_the_metrics_carry_the_tags_of_the_task(airflow: AirflowInstance, metric
 
 
 def test_open_lineage_says_cohort_to_segment(airflow: AirflowInstance, vendors: Sandbox) -> None:
-    fill(vendors, "tracedaa", "t-1")
+    fill(vendors, "tracedaa", PERSON)
     assert run(airflow, "traced")[1] == "success"
     path = airflow.home / "lineage.jsonl"
 
@@ -128,4 +131,4 @@ def test_open_lineage_says_cohort_to_segment(airflow: AirflowInstance, vendors: 
         [("amplitude://amplitude_default", "cohorts/tracedaa")],
         [("customerio://customer_io_default", "segments/name/Traced people")],
     ]
-    assert "t-1" not in json.dumps(event)
+    assert PERSON not in json.dumps(event)
