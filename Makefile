@@ -26,8 +26,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)           ## time, memory and requests of syncs against the sandbox
+bench: $(READY)           ## time, memory and requests of syncs against the sandbox; the page with a long past
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.overview
 
 lock: $(READY)            ## resolve the dependencies anew
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header \

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,18 @@ from tests.system.helpers import PERSON, fill, members, run
 pytestmark = pytest.mark.system
 
 WRONG_KEY = "planted-wrong-key-4711"
+
+
+def shown(airflow: AirflowInstance) -> Iterator[tuple[str, str]]:
+    """Yield the pages of all syncs, and what Airflow's API tells of a task that has run."""
+    page = airflow.request("GET", "/cohort-syncs/").text
+    yield "page", page
+    for address in sorted(set(re.findall(r'href="(?:\./)?(history[^"]+)"', page))):
+        yield f"page {address}", airflow.request("GET", f"/cohort-syncs/{html.unescape(address)}").text
+    for run_of_it in airflow.runs("win_back"):
+        task = f"dags/win_back/dagRuns/{run_of_it['dag_run_id']}/taskInstances/sync"
+        for part in ("", "/links", "/xcomEntries/return_value"):
+            yield f"{part or 'task'} of win_back", airflow.request("GET", f"/api/v2/{task}{part}").text
 
 
 def kept(home: Path) -> Iterator[tuple[str, str]]:
@@ -61,13 +75,15 @@ def everything(airflow: AirflowInstance, vendors: Sandbox) -> list[tuple[str, st
     body = {"connection_id": "amplitude_wrong", **wrong, "extra": json.dumps(wrong["extra"])}
     airflow.api("POST", "connections", body)
     assert run(airflow, "win_back", {"amplitude_conn_id": "amplitude_wrong"})[1] == "failed"
-    return list(kept(airflow.home))
+    return [*kept(airflow.home), *shown(airflow)]
 
 
 def test_the_search_would_find_something(everything: list[tuple[str, str]]) -> None:
     where = {name for name, text in everything if "w1nback" in text}
     assert any(name.endswith(".log") for name in where)
     assert any(name.startswith("table ") for name in where)
+    assert {"page", "/links of win_back", "task of win_back"} <= where
+    assert any(name.startswith("page ") for name in where)
     assert any("urllib3" in text and "/v1/segments" in text for _, text in everything)
 
 
