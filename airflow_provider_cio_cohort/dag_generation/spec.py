@@ -7,31 +7,32 @@ turned into something else than was meant (``on``, ``0123``) is refused instead 
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Literal
 
 import pendulum
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
     TypeAdapter,
     ValidationError,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from airflow_provider_cio_cohort.dag_generation.cadence import (
-    NAMED_CADENCES,
-    check_cadence,
-    check_timezone,
-    localize,
-    read_moment,
+from airflow_provider_cio_cohort.dag_generation.cadence import NAMED_CADENCES, localize
+from airflow_provider_cio_cohort.dag_generation.keys import (
+    Cadence,
+    Id,
+    Moment,
+    Name,
+    Paragraph,
+    Seconds,
+    Tag,
+    Text,
+    Timezone,
 )
 
 SEGMENT_KEYS = ("segment_name", "segment_id")
@@ -51,62 +52,16 @@ TARGET_KEYS = (
 )
 
 
-def _printable(text: str) -> str:
-    # A control character can be stored by no database; it comes from a paste or an escape by mistake.
-    bad = [c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
-    if bad:
-        raise ValueError(f"it holds the control character {bad[0]!r}. Take it out.")
-    return text
-
-
-def _one_line(text: str) -> str:
-    if "\n" in text or "\t" in text:
-        raise ValueError("it holds a line break or a tab. Write it on one line.")
-    return text
-
-
-_Paragraph = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_printable)
-]
-_Text = Annotated[_Paragraph, AfterValidator(_one_line)]
-_Id = Annotated[_Text, StringConstraints(max_length=250)]
-# A DAG id has at most 250 characters, cohort_sync__ included, and no two dots in a row.
-Name = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, max_length=237, pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"),
-]
-_Cadence = Annotated[
-    _Text,
-    AfterValidator(check_cadence),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"enum": list(NAMED_CADENCES)},
-                {"type": "string", "pattern": r"^\s*\S+(\s+\S+){4}\s*$"},
-            ]
-        }
-    ),
-]
-_Timezone = Annotated[_Text, AfterValidator(check_timezone)]
-_Moment = Annotated[
-    datetime,
-    BeforeValidator(read_moment),
-    WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}"}),
-]
-_Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
-_Tag = Annotated[_Text, StringConstraints(max_length=100)]
-
-
 class OperatorParameters(BaseModel):
     """The keys that are the operator's parameters, with its names and, but for deferrable, its defaults."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    cohort_id: _Id = Field(
+    cohort_id: Id = Field(
         description="The Amplitude cohort: the last part of its address, such as a1b2c3d.",
         examples=["a1b2c3d"],
     )
-    segment_name: _Text | None = Field(
+    segment_name: Text | None = Field(
         default=None,
         description="The Customer.io segment by its name; one that does not exist is created. "
         "Exactly one of segment_name and segment_id.",
@@ -114,7 +69,7 @@ class OperatorParameters(BaseModel):
     segment_id: Annotated[int, Field(gt=0, le=2**53)] | None = Field(
         default=None, description="The Customer.io segment by its number."
     )
-    user_id_property: _Text = Field(
+    user_id_property: Text = Field(
         default="user_id",
         description="The Amplitude property that is the Customer.io identifier: user_id, amplitude_id, or "
         "any user property.",
@@ -155,14 +110,14 @@ class OperatorParameters(BaseModel):
         default=False, description="Let every run pass min_match_rate. For one run, use the trigger form."
     )
     dry_run: bool = Field(default=False, description="Look and report, but write nothing.")
-    amplitude_conn_id: _Id = Field(
+    amplitude_conn_id: Id = Field(
         default="amplitude_default", description="The Airflow connection to one Amplitude project."
     )
-    customer_io_conn_id: _Id = Field(
+    customer_io_conn_id: Id = Field(
         default="customer_io_default", description="The Airflow connection to one Customer.io workspace."
     )
-    poll_interval: _Seconds = Field(default=10, description="Seconds between two looks at the export.")
-    export_timeout: _Seconds = Field(default=3600, description="Seconds that a try waits for the export.")
+    poll_interval: Seconds = Field(default=10, description="Seconds between two looks at the export.")
+    export_timeout: Seconds = Field(default=3600, description="Seconds that a try waits for the export.")
     export_reserve: Annotated[int, Field(ge=0, le=100_000)] = Field(
         default=10,
         description="Exports of the month that are left alone: with no more left, the task fails instead.",
@@ -183,11 +138,11 @@ class Sync(OperatorParameters):
     name: Name = Field(
         description="Unique in the file; the DAG is cohort_sync__<name>. Letters, digits, _, - and dots."
     )
-    cadence: _Cadence = Field(
+    cadence: Cadence = Field(
         default="daily",
         description=f"{', '.join(NAMED_CADENCES)}, or a cron expression of five fields, in quotes.",
     )
-    timezone: _Timezone = Field(
+    timezone: Timezone = Field(
         default="UTC", description="Timezone of the cadence and the dates, such as Europe/Berlin."
     )
     spread: bool = Field(
@@ -195,11 +150,11 @@ class Sync(OperatorParameters):
         description="Derive minute and hour of a named cadence from the name, so that syncs do not all start "
         "at once. false: at the full hour, or at midnight.",
     )
-    start_date: _Moment = Field(
+    start_date: Moment = Field(
         default=datetime(2025, 1, 1),
         description="No scheduled run before; a date or a time, in the timezone of the sync.",
     )
-    end_date: _Moment | None = Field(
+    end_date: Moment | None = Field(
         default=None, description="No scheduled run after; Airflow holds back all others of a later date."
     )
     enabled: bool = Field(
@@ -212,14 +167,14 @@ class Sync(OperatorParameters):
     retry_delay_minutes: Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False)] = Field(
         default=5, description="Minutes before the first retry; fractions are fine. Doubles, up to an hour."
     )
-    description: _Paragraph | None = Field(default=None, description="What the sync is for.")
-    owner: Annotated[_Text, StringConstraints(max_length=500)] | None = Field(
+    description: Paragraph | None = Field(default=None, description="What the sync is for.")
+    owner: Annotated[Text, StringConstraints(max_length=500)] | None = Field(
         default=None, description="Who looks after it; Airflow's own default when left out."
     )
-    tags: list[_Tag] = Field(
+    tags: list[Tag] = Field(
         default=[], description="Tags of the DAG, in addition to cohort-sync.", max_length=50
     )
-    pool: Annotated[_Text, StringConstraints(max_length=256)] | None = Field(
+    pool: Annotated[Text, StringConstraints(max_length=256)] | None = Field(
         default=None, description="Airflow pool of the task; it must exist."
     )
 
