@@ -30,7 +30,8 @@ What can go wrong, as one tree: the branch says whether a retry can mend it.
         ├── RequestRejectedError          the vendor refused the request as such (``status``)
         └── GuardTrippedError             the change looked dangerous; nothing was written (``trips``)
 
-No message holds a key, a person's identifier or a signed URL.
+A message's first line (``headline``) says what is wrong and where, short enough for a pager; below it follow
+what has become of the segment and what to do. No message holds a key, a person's identifier or a signed URL.
 """
 
 from __future__ import annotations
@@ -41,7 +42,28 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 
 class CohortSyncError(AirflowException):
-    """Base of everything that this provider raises."""
+    """
+    Base of everything that this provider raises.
+
+    :param message: a line for a pager, what is wrong and where; below it what is known besides and what to do.
+    """
+
+    #: Whether somebody may have been added to the segment or removed from it; ``None`` where that depends on
+    #: when it happens. A task sets it on each error that it ends with, for all tries of the run.
+    segment_touched: bool | None = None
+    #: The same as a sentence, the first below the headline; empty until the error leaves a task of ours.
+    consequence: str = ""
+
+    @property
+    def headline(self) -> str:
+        """The first line: what is wrong and where, short enough for a pager."""
+        return str(self).partition("\n")[0]
+
+    def __str__(self) -> str:
+        """Return the whole message: the headline, what has become of the segment, and what to do."""
+        headline, _, rest = super().__str__().partition("\n")
+        below = " ".join(part for part in (self.consequence, rest) if part)
+        return f"{headline}\n{below}" if below else headline
 
 
 class RetryableError(CohortSyncError):
@@ -81,13 +103,19 @@ class RateLimitedError(RetryableError):
 class ExportNotReadyError(RetryableError):
     """Amplitude has not finished the export within ``export_timeout``; a retry continues the same export."""
 
+    segment_touched = False
+
 
 class ExportFailedError(RetryableError):
     """Amplitude gave the export up or no longer knows it; a retry requests a new one."""
 
+    segment_touched = False
+
 
 class IncompleteExportError(RetryableError):
     """The downloaded file is cut short or damaged; a retry downloads the same export again."""
+
+    segment_touched = False
 
 
 class SyncStoppedError(RetryableError):
@@ -97,6 +125,8 @@ class SyncStoppedError(RetryableError):
 class SegmentNotCreatedError(RetryableError):
     """The answer to creating a segment was lost; a retry looks for the segment before it creates one."""
 
+    segment_touched = False
+
 
 class SegmentVanishedError(RetryableError):
     """The segment was deleted while the task ran; a retry looks for it, and creates it where it may."""
@@ -105,9 +135,13 @@ class SegmentVanishedError(RetryableError):
 class VerificationError(RetryableError):
     """Read back after the writes, the segment does not hold what it should."""
 
+    segment_touched = True
+
 
 class ConfigurationError(PermanentError):
     """A parameter or a connection field is missing or has a wrong value."""
+
+    segment_touched = False
 
 
 class AuthenticationError(PermanentError):
@@ -121,25 +155,37 @@ class WrongRegionError(PermanentError):
 class PlanError(PermanentError):
     """The plan of the Amplitude project does not include the cohort API."""
 
+    segment_touched = False
+
 
 class QuotaReachedError(PermanentError):
     """The exports of the month are used up, but for the reserve; only the new month mends it."""
+
+    segment_touched = False
 
 
 class UnknownCohortError(PermanentError):
     """Amplitude knows no cohort with this id in the connection's project."""
 
+    segment_touched = False
+
 
 class ArchivedCohortError(PermanentError):
     """The cohort is archived in Amplitude."""
+
+    segment_touched = False
 
 
 class GroupCohortError(PermanentError):
     """The cohort holds groups such as accounts, not people."""
 
+    segment_touched = False
+
 
 class MissingPropertyError(PermanentError):
     """The export has no column for the mapped property."""
+
+    segment_touched = False
 
 
 class UnknownSegmentError(PermanentError):
@@ -149,9 +195,13 @@ class UnknownSegmentError(PermanentError):
 class DataDrivenSegmentError(PermanentError):
     """Customer.io computes the members of this segment itself."""
 
+    segment_touched = False
+
 
 class AmbiguousSegmentError(PermanentError):
     """More than one segment carries the name."""
+
+    segment_touched = False
 
 
 class RequestRejectedError(PermanentError):
@@ -174,6 +224,8 @@ class GuardTrippedError(PermanentError):
     :param message: every trip in words.
     :param trips: the names of the guards that tripped.
     """
+
+    segment_touched = False
 
     def __init__(self, message: str, trips: Sequence[str]) -> None:
         super().__init__(message)
