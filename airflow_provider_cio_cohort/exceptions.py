@@ -45,7 +45,7 @@ class CohortSyncError(AirflowException):
     """
     Base of everything that this provider raises.
 
-    :param message: a line for a pager, what is wrong and where; below it what is known besides and what to do.
+    :param message: a line for a pager, what is wrong and where; below it what else is known and what to do.
     """
 
     #: Whether somebody may have been added to the segment or removed from it; ``None`` where that depends on

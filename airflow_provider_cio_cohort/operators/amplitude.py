@@ -48,7 +48,7 @@ class AmplitudeCohortExportOperator(ExportingOperator):
         """The properties that the export must hold."""
         return tuple(self.properties)
 
-    def execute(self, context: Context) -> str:
+    def start(self, context: Context) -> str:
         """Check the cohort, request the export (or continue it), and wait."""
         from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
 

@@ -59,6 +59,7 @@ class SegmentSync:
     :param options: how it is to be done.
     :param directory: a directory of this run; the identifiers live in it and nowhere else.
     :param sleep: how to wait, in seconds; it may return early when the task is killed.
+    :param before_writing: called before the first write.
     """
 
     def __init__(
@@ -68,11 +69,13 @@ class SegmentSync:
         options: Options,
         directory: Path,
         sleep: Callable[[float], object] = time.sleep,
+        before_writing: Callable[[], object] = lambda: None,
     ) -> None:
         #: What somebody would have to decide: the guards that tripped, why, and the change.
         self.plan: dict[str, Any] = {}
         self.store = store
         self.sleep = sleep
+        self.before_writing = before_writing
         self.target = target
         self.options = options
         self.directory = directory
@@ -163,6 +166,7 @@ class SegmentSync:
         )
         if not change.to_add and not change.to_remove:
             return verification.nothing_written()
+        self.before_writing()
         # Adds come first, so that nobody who is in both is ever outside the segment in between.
         added = map(unescape, read_lines(change.add_path))
         self.store.add_members(segment_id, added, self.options.id_type, change.to_add)

@@ -190,7 +190,7 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         """The properties that the export must hold."""
         return (self.user_id_property,)
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def start(self, context: Context) -> dict[str, Any]:
         """Check both ends, get the export, and sync."""
         from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
         from airflow_provider_cio_cohort.transfers.rendered import rendered
@@ -236,12 +236,13 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
             target = run.segment.open(self.customer_io, run.cohort_id, description=description)
             self._link_to(target.id)
             options = self._options(run, cohort, last)
-            sync = SegmentSync(self.customer_io, target, options, directory, self.customer_io.stopped.wait)
+            wait = self.customer_io.stopped.wait
+            sync = SegmentSync(self.customer_io, target, options, directory, wait, self.touched.note)
             try:
                 report = sync.run(people)
             except UnknownSegmentError as error:
                 raise SegmentVanishedError(
-                    f"{error} It was there when the task began: a retry looks for it again."
+                    f"{error.headline}\nIt was there when the task began: a retry looks for it again."
                 ) from None
         self.log.info("%s\n%s", report.summary(), report.as_table())
         if run.dry_run:

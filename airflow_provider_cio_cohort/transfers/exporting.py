@@ -15,6 +15,7 @@ from airflow_provider_cio_cohort.links import AmplitudeCohortLink
 from airflow_provider_cio_cohort.transfers import parameters
 from airflow_provider_cio_cohort.transfers.export_state import Export, ExportState
 from airflow_provider_cio_cohort.transfers.export_wait import ExportWait
+from airflow_provider_cio_cohort.transfers.touched import Touched
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -59,6 +60,8 @@ class ExportingOperator(BaseOperator):
         parameters.check_number(export_reserve, "export_reserve")
         #: What a deferral must not lose: when the task began (epoch seconds), and what its links lead to.
         self.carried: dict[str, Any] = {}
+        #: Whether this run has changed who is in a segment.
+        self.touched = Touched({})
         self._cohort = cohort_asset(amplitude_conn_id, cohort_id)
 
     @cached_property
@@ -73,6 +76,14 @@ class ExportingOperator(BaseOperator):
         """The properties that the export must hold."""
         raise NotImplementedError
 
+    def start(self, context: Context) -> Any:
+        """
+        Check what can be checked without an export, get the export, and go on.
+
+        :param context: the task's context.
+        """
+        raise NotImplementedError
+
     def exported(self, context: Context, export: Export, request_id: str, cohort: Mapping[str, Any]) -> Any:
         """
         Go on: the export is finished.
@@ -83,6 +94,12 @@ class ExportingOperator(BaseOperator):
         :param cohort: what Amplitude's list told of the cohort; empty if it is not listed.
         """
         raise NotImplementedError
+
+    def execute(self, context: Context) -> Any:
+        """Do the task; every error that ends it says whether anybody was added or removed."""
+        self.touched = Touched(context)
+        with self.touched.told():
+            return self.start(context)
 
     def begin(self) -> None:
         """Take note of the time, and of where the cohort is to be looked at."""
@@ -146,7 +163,12 @@ class ExportingOperator(BaseOperator):
         """
         facts = cohort or {}
         self.carried = carried or {}
-        export = self.export_of(context)
+        self.touched = Touched(context)
+        with self.touched.told():
+            export = self.export_of(context)
+            return self._go_on(context, export, event, facts)
+
+    def _go_on(self, context: Context, export: Export, event: Any, facts: Mapping[str, Any]) -> Any:
         with export.forgotten_if_failed():
             request_id = self._wait().read_event(event)
             export.load(facts.get("last_computed"))
