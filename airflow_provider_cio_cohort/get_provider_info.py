@@ -10,7 +10,7 @@ _OPTIONAL_TEXT = {"type": ["string", "null"]}
 
 def _region(how_to_tell: str) -> dict[str, Any]:
     return {
-        "label": "region",
+        "label": "Region",
         "description": f"The data centre that the account lives in. {how_to_tell}",
         "schema": {"type": ["string", "null"], "enum": ["us", "eu"], "default": "us"},
     }
@@ -75,13 +75,13 @@ def _amplitude() -> dict[str, Any]:
             "placeholders": {
                 "login": "in Amplitude: Settings > Projects > your project > General > API Key",
                 "password": "beside the API Key: Secret Key",
-                "host": "leave empty; only for a proxy or the sandbox, such as http://127.0.0.1:9700",
+                "host": "leave empty; only for a proxy or the sandbox",
             },
         },
         "conn-fields": {
             "region": _region("It is eu if Amplitude's address in your browser has .eu."),
             "organization": {
-                "label": "organization",
+                "label": "Organization",
                 "description": "What follows /analytics/ in Amplitude's address in your browser. It is only "
                 "for the link from a task to its cohort.",
                 "schema": _OPTIONAL_TEXT,
@@ -105,7 +105,7 @@ def _customer_io() -> dict[str, Any]:
         },
         "conn-fields": {
             "app_api_key": {
-                "label": "app_api_key",
+                "label": "App API key",
                 "description": "In Customer.io: Settings > Workspace settings > API credentials > App API "
                 "keys. It is another key than the Tracking API key, of the same workspace, and shown only "
                 "once, when it is made.",
@@ -113,17 +113,17 @@ def _customer_io() -> dict[str, Any]:
             },
             "region": _region("The test button tells if it is the other one."),
             "track_base_url": {
-                "label": "track_base_url",
+                "label": "Track base URL",
                 "description": "Leave empty. Replaces the region's Track API, for a proxy or the sandbox.",
                 "schema": _OPTIONAL_TEXT,
             },
             "app_base_url": {
-                "label": "app_base_url",
+                "label": "App base URL",
                 "description": "Leave empty. Replaces the region's App API, for a proxy or the sandbox.",
                 "schema": _OPTIONAL_TEXT,
             },
             "requests_per_second": {
-                "label": "requests_per_second",
+                "label": "Requests per second",
                 "description": "The pace of a run that adds or removes people, 1,000 with each request. "
                 "Customer.io drops data of a workspace that goes on too fast.",
                 "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 100},
