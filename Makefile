@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo up test test-fast test-system lint bench lock clean
+.PHONY: demo up test test-fast test-system screenshots lint bench lock clean
 
 demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
 	$(BIN)/python -m dev.demo
@@ -20,6 +20,9 @@ test-fast: $(READY)       ## the tests that need no running Airflow
 
 test-system: $(READY)     ## the tests in a running Airflow
 	$(BIN)/python -m pytest -m system
+
+screenshots: $(READY)     ## the pictures in the docs, which the browser tests take
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/system/browser
 
 lint: $(READY)
 	$(BIN)/ruff check .
