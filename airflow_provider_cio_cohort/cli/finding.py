@@ -209,7 +209,7 @@ def render(found: Found, task: AmplitudeCohortToCustomerIOOperator) -> Rendered:
         except Exception as error:
             raise ConfigurationError(
                 f"{field} of the task {found.task_id} of DAG {found.dag.dag_id} is the template "
-                f"{show(str(value))}, which only a run can render ({error}): a plan has the params' defaults "
+                f"{show(str(value))}.\nOnly a run can render it ({error}): a plan has the params' defaults "
                 "and nothing else. Trigger a run with dry_run to see what it would do."
             ) from None
         setattr(task, field, value)

@@ -153,7 +153,7 @@ class AmplitudeHook(VendorHook):
         request_id = answer.payload.get("request_id") if isinstance(answer.payload, dict) else None
         if not request_id:
             raise VendorUnavailableError(
-                f"Amplitude answered {what} without a request id. A retry may succeed."
+                f"Amplitude answered {what} without a request id.\nA retry may succeed."
             )
         return str(request_id)
 
@@ -208,7 +208,7 @@ class AmplitudeHook(VendorHook):
                 region = other_region(self.api.region)
                 raise WrongRegionError(
                     f"The Amplitude project of connection {self.http_conn_id!r} lives in the region "
-                    f"{region!r}, not {self.api.region!r}: set the connection's region to {region}."
+                    f"{region!r}, not {self.api.region!r}.\nSet the connection's region to {region}."
                 ) from None
             raise
 

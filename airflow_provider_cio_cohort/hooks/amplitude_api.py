@@ -21,7 +21,7 @@ from airflow_provider_cio_cohort.exceptions import (
     UnknownCohortError,
     WrongRegionError,
 )
-from airflow_provider_cio_cohort.hooks.api import Answer, Api
+from airflow_provider_cio_cohort.hooks.api import Answer, Api, said
 from airflow_provider_cio_cohort.hooks.connection import base_url_of, key_of, region_of
 
 DEFAULT_CONN_ID = "amplitude_default"
@@ -65,26 +65,26 @@ class AmplitudeApi(Api):
 
     def refused(self, answer: Answer, detail: str, what: str) -> CohortSyncError | None:
         """Tell wrong keys from a plan without the cohort API."""
-        place = f"connection {self.conn_id!r} (region {self.region})"
+        place = f"connection {self.conn_id!r}"
         if answer.status in (401, 403):
             if _WORDS_OF_A_PLAN.search(detail):
                 return PlanError(
-                    f"Amplitude's plan does not let {place} use the cohort API: {detail}. "
-                    "It takes a Growth or Enterprise plan, or the add-on."
+                    f"Amplitude's plan does not let {place} use the cohort API.\n"
+                    f"{said(detail)}It takes a Growth or Enterprise plan, or the add-on."
                 )
             if "secret" in detail.lower():
                 return AuthenticationError(
-                    f"Amplitude knows the API key of {place}, but not the secret key (field password): "
-                    f"{detail}."
+                    f"Amplitude knows the API key of {place}, but not the secret key (field password).\n"
+                    f"{said(detail)}Copy it anew from Amplitude's project settings into the connection."
                 )
             return AuthenticationError(
-                f"Amplitude does not accept the API key (field login) of {place}: "
-                f"{detail or 'no reason given'}. Check the key, and that the project is in this region."
+                f"Amplitude does not accept the API key (field login) of {place}.\n"
+                f"{said(detail)}Check the key, and that the project is in the region {self.region}."
             )
         if 300 <= answer.status < 400:
             return WrongRegionError(
-                f"{self.base_url} answered {what} with a redirect, as no Amplitude API does; "
-                f"check the host and the region of {place}."
+                f"{self.base_url} answered {what} with a redirect, as no Amplitude API does.\n"
+                f"Check the host and the region of {place} ({self.region})."
             )
         return None
 
@@ -114,7 +114,8 @@ class AmplitudeApi(Api):
         what = "asking how far an export is"
         if answer.status == 404 or "no job exists" in self.words(answer).lower():
             raise ExportFailedError(
-                "Amplitude no longer knows the export that was requested. A retry requests a new one."
+                "Amplitude no longer knows the export that was requested.\n"
+                f"A retry requests a new one (connection {self.conn_id!r})."
             )
         error = self.judge(answer, what)
         if isinstance(error, RateLimitedError):
@@ -129,15 +130,16 @@ class AmplitudeApi(Api):
         if _IN_PROGRESS.search(text) or (answer.status == 202 and completed):
             return False
         raise ExportFailedError(
-            f"Amplitude ended the export with HTTP {answer.status}, status {text or 'none'}. "
-            "A retry requests a new one."
+            f"Amplitude ended the export with HTTP {answer.status}, status {text[:40] or 'none'}.\n"
+            f"A retry requests a new one (connection {self.conn_id!r})."
         )
 
     def unknown_cohort(self, cohort_id: str) -> UnknownCohortError:
         """Return the error for a cohort that this project does not have."""
         return UnknownCohortError(
-            f"Amplitude has no cohort {cohort_id!r} in the project of connection {self.conn_id!r} "
-            f"(region {self.region}). The id is the last part of the cohort's address in Amplitude."
+            f"Amplitude has no cohort {cohort_id!r} in the project of connection {self.conn_id!r}.\n"
+            "Correct cohort_id, the last part of the cohort's address in Amplitude, or amplitude_conn_id; "
+            "`airflow cohort-sync cohorts` lists those that can be seen."
         )
 
 
@@ -150,8 +152,8 @@ def cohort_path_part(cohort_id: str) -> str:
     """
     if not _COHORT_ID.fullmatch(cohort_id):
         raise ConfigurationError(
-            f"{cohort_id!r} is no cohort id: those are letters and digits, such as 'a1b2c3d'. "
-            "It is the last part of the cohort's address in Amplitude."
+            f"{cohort_id!r} is no cohort id: those are letters and digits, such as 'a1b2c3d'.\n"
+            "Correct cohort_id: it is the last part of the cohort's address in Amplitude."
         )
     return cohort_id
 

@@ -52,8 +52,8 @@ class StatusClient:
             problem = _problem(error)  # raised below: the library's words would stand in the traceback
         if answer is None:
             raise VendorUnavailableError(
-                f"Amplitude ({self.api.base_url}) could not be reached while asking how far an export is: "
-                f"{problem}."
+                f"Amplitude could not be reached while asking how far an export is: {problem}.\n"
+                f"It was called at {self.api.base_url} (connection {self.api.conn_id!r})."
             )
         return self.api.read_status(answer)
 

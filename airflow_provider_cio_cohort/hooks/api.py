@@ -123,20 +123,22 @@ class Api:
         detail = "" if personal else self.words(answer)
         if status == 429:
             wait = answer.retry_after
-            asked = "" if wait is None else f" It asked to wait {wait:g} s."
+            asked = "" if wait is None else f"It asked to wait {wait:g} s. "
             return RateLimitedError(
-                f"{self.name} is over its rate limit or quota: {what} was refused with 429"
-                f"{_quoted(detail)}.{asked} A later retry may succeed.",
+                f"{self.name} is over its rate limit or quota: {what} was refused with 429.\n"
+                f"{said(detail)}{asked}A later retry may succeed (connection {self.conn_id!r}).",
                 retry_after=wait,
             )
         if status in _TRANSIENT or (answer.is_page and status in self.page_statuses):
             return VendorUnavailableError(
-                f"{self.name} or a proxy before it failed while {what}: HTTP {status}{_quoted(detail)}. "
-                "A retry may succeed.",
+                f"{self.name} or a proxy before it failed while {what}: HTTP {status}.\n"
+                f"{said(detail)}A retry may succeed (connection {self.conn_id!r}).",
                 maybe_applied=status != 503,
             )
         return self.refused(answer, detail, what) or RequestRejectedError(
-            f"{self.name} refused {what}: HTTP {status}{_quoted(detail)} (connection {self.conn_id!r}).",
+            f"{self.name} refused {what}: HTTP {status}.\n"
+            f"{said(detail)}A retry would be refused as well: look at what the request was made with, and at "
+            f"the keys of connection {self.conn_id!r}.",
             status,
         )
 
@@ -151,9 +153,15 @@ class Api:
         else:
             found = "a body that is not JSON" if answer.body else "an empty body"
         return VendorUnavailableError(
-            f"{self.name} answered {what} with HTTP {answer.status} and {found}. A retry may succeed."
+            f"{self.name} answered {what} with HTTP {answer.status} and {found}.\n"
+            f"A retry may succeed (connection {self.conn_id!r})."
         )
 
 
-def _quoted(detail: str) -> str:
-    return f" ({detail})" if detail else ""
+def said(detail: str) -> str:
+    """
+    Return a vendor's own words as a sentence of a message, nothing where it has none.
+
+    :param detail: the words, fit for a message.
+    """
+    return f"It said: {detail.rstrip('.')}. " if detail else ""

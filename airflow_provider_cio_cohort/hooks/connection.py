@@ -22,10 +22,13 @@ def key_of(connection: Any, value: str | None, field: str) -> str:
     """
     key = (value or "").strip()
     if not key:
-        raise ConfigurationError(f"Connection {connection.conn_id!r} has no {field}.")
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r} has no {field}.\nEnter it where the connection is defined."
+        )
     if not key.isascii() or not key.isprintable():
         raise ConfigurationError(
-            f"The {field} of connection {connection.conn_id!r} holds characters no key has."
+            f"The {field} of connection {connection.conn_id!r} holds characters no key has.\n"
+            "Copy it anew from the vendor into the connection."
         )
     return key
 
@@ -46,8 +49,8 @@ def base_url_of(connection: Any, address: str | None, default: str) -> str:
     parts = urlsplit(address)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError(
-            f"An address of connection {connection.conn_id!r} holds credentials or a query; "
-            "keys belong into their own fields."
+            f"An address of connection {connection.conn_id!r} holds credentials or a query.\n"
+            "Keys belong into their own fields: leave only scheme, host and port in the address."
         )
     return address
 
@@ -84,7 +87,8 @@ def region_of(connection: Any, extra: dict[str, Any]) -> str:
     region = str(extra.get("region") or "us").strip().lower()
     if region not in REGIONS:
         raise ConfigurationError(
-            f"Connection {connection.conn_id!r} names the region {region!r}, not one of {', '.join(REGIONS)}."
+            f"Connection {connection.conn_id!r} names the region {region!r}, "
+            f"not one of {', '.join(REGIONS)}.\nCorrect the connection's region."
         )
     return region
 

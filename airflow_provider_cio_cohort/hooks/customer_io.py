@@ -100,8 +100,8 @@ class CustomerIOHook(VendorHook):
         if len(found) > 1:
             ids = ", ".join(str(segment.id) for segment in found)
             raise AmbiguousSegmentError(
-                f"Customer.io has {len(found)} segments with the name {name!r} (ids {ids}) in the workspace "
-                f"of connection {self.http_conn_id!r}: set segment_id instead of segment_name, or delete one."
+                f"Customer.io has {len(found)} segments with the name {name!r} (ids {ids}).\n"
+                f"Set segment_id instead of segment_name, or delete one (connection {self.http_conn_id!r})."
             )
         return as_manual(found[0]) if found else None
 
@@ -143,7 +143,8 @@ class CustomerIOHook(VendorHook):
             if found := self.find_segment(name):
                 return found
             raise SegmentNotCreatedError(
-                f"{error} It is not known whether the segment was created."
+                f"It is not known whether the segment was created: {name!r}.\n{error.headline} A retry looks "
+                "for it before it creates one."
             ) from None
         payload = answer.payload if isinstance(answer.payload, dict) else {}
         return parse_segment(payload.get("segment"))
@@ -238,7 +239,7 @@ class CustomerIOHook(VendorHook):
         if region in ("us", "eu") and region != self.track.region:
             raise WrongRegionError(
                 f"The Customer.io workspace of connection {self.http_conn_id!r} lives in the region "
-                f"{region!r}, not {self.track.region!r}: set the connection's region to {region}."
+                f"{region!r}, not {self.track.region!r}.\nSet the connection's region to {region}."
             )
 
     def check(self) -> None:

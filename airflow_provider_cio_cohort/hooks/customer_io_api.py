@@ -15,7 +15,7 @@ from airflow_provider_cio_cohort.exceptions import (
     ConfigurationError,
     WrongRegionError,
 )
-from airflow_provider_cio_cohort.hooks.api import Answer, Api
+from airflow_provider_cio_cohort.hooks.api import Answer, Api, said
 from airflow_provider_cio_cohort.hooks.connection import base_url_of, key_of, other_region, region_of
 
 DEFAULT_CONN_ID = "customer_io_default"
@@ -25,7 +25,8 @@ DEFAULT_REQUESTS_PER_SECOND = 100.0
 
 
 class _CustomerIOApi(Api):
-    keys = ""
+    #: What a message calls its keys: for a pager, and with the fields of the connection.
+    keys, fields = "", ""
     page_statuses = (400, 401, 403, 404, 407)
 
     def __init__(
@@ -36,20 +37,24 @@ class _CustomerIOApi(Api):
 
     def refused(self, answer: Answer, detail: str, what: str) -> CohortSyncError | None:
         """Name the wrong key or the wrong region."""
-        place = f"connection {self.conn_id!r} (region {self.region})"
-        reason = f" ({detail})" if detail else ""
+        place = f"connection {self.conn_id!r}"
         if 300 <= answer.status < 400:
             # A client that follows it would turn a POST into a GET without our key, and report success.
             return WrongRegionError(
-                f"{self.name} sends {place} to another data centre{reason}: the workspace is not in the "
-                f"region {self.region!r}. Set the connection's region to {other_region(self.region)}."
+                f"{self.name} sends {place} to another data centre than that of region {self.region!r}.\n"
+                f"{said(detail)}Set the connection's region to {other_region(self.region)}."
             )
         if answer.status == 401:
-            return AuthenticationError(f"{self.name} does not accept {self.keys} of {place}{reason}.")
+            return AuthenticationError(
+                f"{self.name} does not accept {self.keys} of {place}.\n"
+                f"{said(detail)}Copy the {self.fields} anew from Customer.io into the connection, "
+                f"and check that the workspace is in the region {self.region}."
+            )
         if answer.status == 403:
             return AuthenticationError(
-                f"{self.name} does not let {self.keys} of {place} do this{reason}: {what}. "
-                "Check what the key is allowed to, and from which IP addresses."
+                f"{self.name} does not let {self.keys} do this: {what}.\n"
+                f"{said(detail)}Check in Customer.io what the {self.fields} of {place} may do, and from "
+                "which IP addresses."
             )
         return None
 
@@ -62,7 +67,8 @@ class TrackApi(_CustomerIOApi):
     :param extra: its extra: region, ``track_base_url``.
     """
 
-    keys = "the Site ID (field login) and Tracking API key (field password)"
+    keys = "the Site ID and Tracking API key"
+    fields = "Site ID (field login) and Tracking API key (field password)"
 
     def __init__(self, connection: Any, extra: dict[str, Any]) -> None:
         region = region_of(connection, extra)
@@ -90,7 +96,8 @@ class AppApi(_CustomerIOApi):
     :param extra: its extra: ``app_api_key``, region, ``app_base_url``.
     """
 
-    keys = "the App API key (field app_api_key)"
+    keys = "the App API key"
+    fields = "App API key (field app_api_key)"
 
     def __init__(self, connection: Any, extra: dict[str, Any]) -> None:
         region = region_of(connection, extra)
@@ -123,6 +130,7 @@ def pace_of(connection: Any, extra: dict[str, Any]) -> float:
         pace = 0.0
     if not 0 < pace <= 100_000:
         raise ConfigurationError(
-            f"requests_per_second of connection {connection.conn_id!r} must be a number above 0."
+            f"requests_per_second of connection {connection.conn_id!r} must be a number above 0.\n"
+            "Correct it in the connection, or leave the field empty."
         )
     return pace

@@ -79,13 +79,14 @@ class ExportDownload:
         if copied is None or not copied.size:
             happened = "The connection broke in the middle of" if copied is None else "An empty body came for"
             raise IncompleteExportError(
-                f"{happened} Amplitude's export. A retry downloads the same export again."
+                f"{happened} the file of Amplitude's export.\nA retry downloads the same export again."
             )
         if not copied.is_proven and copied != self._unproven:
             self._unproven = copied
             raise IncompleteExportError(
-                "Amplitude's export came without anything that proves it whole (no length, no chunks, no "
-                "gzip), and no two downloads were equal. A retry downloads the same export again."
+                "Amplitude's export may have been cut: no two downloads of it were equal.\n"
+                "It came without anything that proves it whole (no length, no chunks, no gzip). A retry "
+                "downloads the same export again."
             )
         part.replace(self.path)
         return copied.size
@@ -93,8 +94,8 @@ class ExportDownload:
     @contextmanager
     def _open_file(self) -> Iterator[Response]:
         api = self.hook.api
-        url, where = api.url(api.file_path(self.request_id)), f"{api.name} ({api.base_url})"
-        with self._get(url, self.hook.auth, where) as response:
+        url, address = api.url(api.file_path(self.request_id)), f"{api.base_url} (connection {api.conn_id!r})"
+        with self._get(url, self.hook.auth, api.name, address) as response:
             if response.status_code not in _REDIRECTS:
                 self._check_link(response)
                 yield response
@@ -102,22 +103,22 @@ class ExportDownload:
             location = response.headers.get("Location", "")
         if not urlsplit(location).netloc:
             raise VendorUnavailableError(
-                "Amplitude sent no usable address of the export's file. A retry may succeed."
+                "Amplitude sent no usable address of the export's file.\nA retry may succeed."
             )
         # The signature in the URL is the permission; the storage refuses a request that brings our keys too.
-        where = f"The storage of Amplitude's exports ({urlsplit(location).hostname})"
-        with self._get(location, NoAuth(), where) as response:
+        where = "The storage of Amplitude's exports"
+        with self._get(location, NoAuth(), where, str(urlsplit(location).hostname)) as response:
             self._check_storage(response)
             yield response
 
     @contextmanager
-    def _get(self, url: str, auth: AuthBase, where: str) -> Iterator[Response]:
+    def _get(self, url: str, auth: AuthBase, where: str, address: str) -> Iterator[Response]:
         fault = None
         with queries_hidden():
             try:
                 response = self.hook.fetch("GET", url, auth, stream=True)
             except RequestException as error:
-                fault = connection_fault(error, where, WHAT)
+                fault = connection_fault(error, where, WHAT, address)
             if fault:
                 raise fault
             with response:
@@ -132,29 +133,29 @@ class ExportDownload:
             raise _no_file()
         error = api.judge(answer, WHAT, json_expected=False)
         raise error or VendorUnavailableError(
-            f"Amplitude answered {WHAT} with HTTP {response.status_code}. A retry may succeed."
+            f"Amplitude answered {WHAT} with HTTP {response.status_code}.\nA retry may succeed."
         )
 
     def _check_storage(self, response: Response) -> None:
         if response.status_code == 429:
             wait = Answer(429, response.headers).retry_after
-            asked = "" if wait is None else f" It asked to wait {wait:g} s."
+            asked = "" if wait is None else f"It asked to wait {wait:g} s. "
             raise RateLimitedError(
-                f"The storage of Amplitude's exports refused {WHAT} with 429.{asked} "
-                "A later retry asks for a fresh link to the same export.",
+                f"The storage of Amplitude's exports refused {WHAT} with 429.\n"
+                f"{asked}A later retry asks for a fresh link to the same export.",
                 retry_after=wait,
             )
         if response.status_code != 200:
             # An expired signature is answered like this: the retry asks Amplitude for a fresh one.
             raise VendorUnavailableError(
-                f"The storage of Amplitude's exports answered HTTP {response.status_code}. "
+                f"The storage of Amplitude's exports answered HTTP {response.status_code}.\n"
                 "A retry asks for a fresh link to the same export."
             )
 
 
 def _no_file() -> _FileNotFoundError:
     return _FileNotFoundError(
-        "Amplitude does not have the file of the export: its link lives seven days. "
+        "Amplitude does not have the file of the export: its link lives seven days.\n"
         "A retry requests a new export."
     )
 
@@ -207,7 +208,10 @@ def decompressed(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     first = next(blocks, b"")
     if not first.startswith(_GZIP_MAGIC):
         if encoding.strip().lower() not in ("", "identity", "gzip", "x-gzip"):
-            raise IncompleteExportError(f"Amplitude's export came in an unknown encoding ({encoding}).")
+            raise IncompleteExportError(
+                f"Amplitude's export came in an unknown encoding ({encoding[:40]}).\n"
+                "A retry downloads the same export again; look for a proxy on the way that changes it."
+            )
         yield from _joined(first, blocks)
         return
     inflate = zlib.decompressobj(wbits=31)
@@ -217,7 +221,8 @@ def decompressed(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
                 yield inflate.decompress(block, BLOCK)
             except zlib.error as error:
                 raise IncompleteExportError(
-                    f"Amplitude's export is damaged ({error}). A retry downloads the same export again."
+                    f"Amplitude's export is damaged.\nIts gzip stream has a fault ({error}). "
+                    "A retry downloads the same export again."
                 ) from None
             block = inflate.unconsumed_tail
             if inflate.eof and inflate.unused_data:
@@ -225,7 +230,7 @@ def decompressed(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     yield inflate.flush()
     if not inflate.eof:
         raise IncompleteExportError(
-            "Amplitude's export ends before its gzip stream does. A retry downloads the same export again."
+            "Amplitude's export ends before its gzip stream does.\nA retry downloads the same export again."
         )
 
 
@@ -240,4 +245,6 @@ def _check_start(block: bytes) -> None:
         raise _no_file()
     if start in (b"<", b"{"):
         kind = "an HTML page" if start == b"<" else "a message"
-        raise VendorUnavailableError(f"Instead of the export's file came {kind}. A retry may succeed.")
+        raise VendorUnavailableError(
+            f"Instead of the export's file came {kind}, from Amplitude or a proxy.\nA retry may succeed."
+        )

@@ -207,7 +207,8 @@ class VendorHook(HttpHook):
         """
         if headers or extra_options or set(request_kwargs) - {"params", "json"}:
             raise ConfigurationError(
-                f"{type(self).__name__}.run() takes an endpoint, data, params and json only."
+                f"{type(self).__name__}.run() takes an endpoint, data, params and json only.\n"
+                "Leave out anything else: the connection says it."
             )
         path = endpoint or "/"
         api, auth, pacer = self.route(path)
@@ -231,12 +232,15 @@ class VendorHook(HttpHook):
 
     def _send(self, api: Api, auth: AuthBase, method: str, path: str, what: str, **kwargs: Any) -> Answer:
         if self.stopped.is_set():
-            raise SyncStoppedError(f"The task was stopped before {what}; nothing more was sent.")
+            raise SyncStoppedError(
+                f"The task was stopped before {what}.\n"
+                "Nothing more was sent. Whoever stopped it knows why: clear the task to let it go on."
+            )
         try:
             response = self.fetch(method, api.url(path), auth, **kwargs)
             return Answer(response.status_code, response.headers, response.content)
         except RequestException as error:
-            fault = connection_fault(error, f"{api.name} ({api.base_url})", what)
+            fault = connection_fault(error, api.name, what, f"{api.base_url} (connection {api.conn_id!r})")
         raise fault  # outside the handler: the cause would bring the URL and its query into the traceback
 
     def fetch(

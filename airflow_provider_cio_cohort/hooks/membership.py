@@ -62,7 +62,9 @@ class Membership:
             if progress.total is None:  # asked only where it takes more than one page
                 progress.total = self.hook.count_members(self.segment_id)
             if start in seen:
-                raise VendorUnavailableError(f"Customer.io's App API repeats a page while {what}.")
+                raise VendorUnavailableError(
+                    f"Customer.io's App API repeats a page while {what}.\nA retry reads them anew."
+                )
             seen.add(start)
 
     def change(self, action: str, values: Iterable[str], id_type: str, total: int | None = None) -> int:
@@ -119,6 +121,8 @@ class Membership:
 
 def _member(person: Any) -> SegmentMember:
     if not isinstance(person, dict):
-        raise VendorUnavailableError("Customer.io's App API answered with a member that has no identifiers.")
+        raise VendorUnavailableError(
+            "Customer.io's App API answered with a member that has no identifiers.\nA retry may succeed."
+        )
     values = (person.get(identifier) for identifier in SegmentMember._fields)
     return SegmentMember(*(None if value is None or value == "" else str(value) for value in values))

@@ -71,4 +71,7 @@ def _seconds(connection: Any, value: Any) -> float:
 
 
 def _wrong(connection: Any, name: str, expected: str) -> ConfigurationError:
-    return ConfigurationError(f"{name} in the extra of connection {connection.conn_id!r} must be {expected}.")
+    return ConfigurationError(
+        f"{name} in the extra of connection {connection.conn_id!r} has a wrong value.\n"
+        f"Correct it: it must be {expected}."
+    )

@@ -61,7 +61,9 @@ def parse_segment(item: Any) -> Segment:
     :raises VendorUnavailableError: if it has no id.
     """
     if not isinstance(item, dict) or not isinstance(item.get("id"), int):
-        raise VendorUnavailableError("Customer.io's App API answered with a segment that has no id.")
+        raise VendorUnavailableError(
+            "Customer.io's App API answered with a segment that has no id.\nA retry may succeed."
+        )
     return Segment(
         id=item["id"],
         name=str(item.get("name") or ""),
@@ -79,9 +81,8 @@ def as_manual(segment: Segment) -> Segment:
     """
     if not segment.is_manual:
         raise DataDrivenSegmentError(
-            f"Customer.io's segment {segment.name!r} ({segment.id}) is data-driven: Customer.io computes "
-            "its members, and nobody can be added. Choose a manual segment, or a new name, and one is "
-            "created."
+            f"Customer.io's segment {segment.name!r} ({segment.id}) is data-driven, so nobody can be added.\n"
+            "Customer.io computes its members. Choose a manual segment, or a new name, and one is created."
         )
     return segment
 
@@ -94,5 +95,7 @@ def unknown_segment(conn_id: str, segment_id: int) -> UnknownSegmentError:
     :param segment_id: the segment.
     """
     return UnknownSegmentError(
-        f"Customer.io has no segment {segment_id} in the workspace of connection {conn_id!r}."
+        f"Customer.io has no segment {segment_id} in the workspace of connection {conn_id!r}.\n"
+        "Correct segment_id, the number in the segment's address in Customer.io, or customer_io_conn_id; "
+        "`airflow cohort-sync segments` lists them."
     )

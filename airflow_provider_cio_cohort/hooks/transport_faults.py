@@ -22,16 +22,19 @@ from airflow_provider_cio_cohort.exceptions import (
 )
 
 
-def connection_fault(error: Exception, where: str, what: str) -> CohortSyncError:
+def connection_fault(error: Exception, where: str, what: str, address: str) -> CohortSyncError:
     """
     Say in our own words why no answer came; the library's words hold the URL.
 
     :param error: what ``requests`` or ``urllib3`` raised.
     :param where: which API.
     :param what: what was being done.
+    :param address: where it was called.
     """
     if isinstance(error, (InvalidURL, InvalidSchema, MissingSchema)):
-        return ConfigurationError(f"The address of {where} is no valid URL; check the connection's host.")
+        return ConfigurationError(
+            f"The address of {where} is no valid URL.\nIt is {address}: check the connection's host."
+        )
     causes = list(_causes(error))
     # Only these are certain to come before the request is sent: a TLS fault may also break its answer.
     certificate = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
@@ -47,7 +50,8 @@ def connection_fault(error: Exception, where: str, what: str) -> CohortSyncError
     else:
         problem = "the connection broke"
     return VendorUnavailableError(
-        f"{where} could not be reached while {what}: {problem}. A retry may succeed.",
+        f"{where} could not be reached while {what}: {problem}.\n"
+        f"It was called at {address}; a retry may succeed.",
         maybe_applied=not unsent,
     )
 

@@ -38,7 +38,10 @@ class AmplitudeCohortExportOperator(ExportingOperator):
     def __init__(self, *, cohort_id: str, properties: Sequence[str] = ("user_id",), **kwargs: Any) -> None:
         super().__init__(cohort_id=cohort_id, **kwargs)
         if isinstance(properties, str) or not properties:
-            raise ConfigurationError("properties must be a list of at least one property's name.")
+            raise ConfigurationError(
+                "properties must be a list of at least one property's name.\n"
+                "Give each task's user_id_property."
+            )
         if self._cohort is not None and self._cohort not in self.outlets:
             self.outlets.append(self._cohort)
         self.properties = [parameters.as_text(name, "properties") for name in properties]

@@ -66,10 +66,10 @@ class ApproveChangeOperator(ApprovalOperator):
             store.set(ASKED_KEY, plan, retention=NEVER_EXPIRE)
         elif not _covers(asked, plan):
             raise GuardTrippedError(
-                f"Nothing was written: the plan is now to add {plan['to_add']:,} and remove "
-                f"{plan['to_remove']:,}, but this run has already asked about another change (add "
-                f"{asked['to_add']:,}, remove {asked['to_remove']:,}), and Airflow goes on showing the first "
-                "question of a run. Trigger a new run to be asked about this one.",
+                f"The change has grown since this run asked about it: {plan['to_add']:,} to add, "
+                f"{plan['to_remove']:,} to remove.\nNothing was written. Asked about was to add "
+                f"{asked['to_add']:,} and remove {asked['to_remove']:,}, and Airflow goes on showing the "
+                "first question of a run. Trigger a new run to be asked about this one.",
                 plan["guards"],
             )
         self.body = _question(asked or plan)
@@ -88,15 +88,19 @@ class ApproveChangeOperator(ApprovalOperator):
             hours = (self.response_timeout or timedelta(0)) / timedelta(hours=1)
             refused = f"Nobody approved the change within {hours:g} hours"
         if refused:
-            raise GuardTrippedError(f"{refused}, so nothing was written.", asked["guards"])
+            raise GuardTrippedError(
+                f"{refused}, so nothing was written.\n"
+                "The segment is as it was. To be asked again, trigger a new run.",
+                asked["guards"],
+            )
         return dict(asked)
 
     def _plan(self, context: Context) -> dict[str, Any]:
         plan: dict[str, Any] | None = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY)
         if plan is None:
             raise ConfigurationError(
-                f"The task {self.plan_task_id} has left no plan: it must be a dry run of this DAG run. Clear "
-                "it, and the tasks behind it."
+                f"The task {self.plan_task_id} has left no plan: it must be a dry run of this DAG run.\n"
+                "Clear it, and the tasks behind it."
             )
         return plan
 

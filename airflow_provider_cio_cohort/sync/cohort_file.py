@@ -32,7 +32,10 @@ def read_property(path: Path, name: str) -> Iterator[str]:
         try:
             header = next(rows, None)
             if header is None:
-                raise IncompleteExportError("Amplitude's export is an empty file: not even a header.")
+                raise IncompleteExportError(
+                    "Amplitude's export is an empty file: not even a header.\n"
+                    "A retry downloads the same export again."
+                )
             column, width = _column(header, name), len(header)
             for row in rows:
                 if len(row) != width:
@@ -45,8 +48,8 @@ def read_property(path: Path, name: str) -> Iterator[str]:
             problem = f"after line {rows.line_num} it is not UTF-8"
     if problem:
         raise IncompleteExportError(
-            f"Amplitude's export is cut short or damaged ({problem}). Nothing was written; "
-            "a retry downloads the same export again."
+            f"Amplitude's export is cut short or damaged ({problem}).\n"
+            "A retry downloads the same export again."
         )
 
 
@@ -56,10 +59,14 @@ def _column(header: list[str], name: str) -> int:
     wanted = name.strip().removeprefix(USER_PROPERTY_PREFIX)
     if not {"amplitude_id", "user_id"} & set(columns):
         # Not shown: without a header, the first line holds people.
-        raise IncompleteExportError("Amplitude's export does not begin with the header of an export.")
+        raise IncompleteExportError(
+            "Amplitude's export does not begin with the header of an export.\n"
+            "A retry downloads the same export again."
+        )
     if wanted not in columns:
         raise MissingPropertyError(
-            f"Amplitude's export has no column {wanted!r}, only {', '.join(columns)}. "
-            "Check user_id_property: it is the property's name in Amplitude, and case matters."
+            f"Amplitude's export has no column {wanted!r} for user_id_property.\n"
+            f"There are only {', '.join(columns)}. Check user_id_property: it is the property's name in "
+            "Amplitude, and case matters."
         )
     return columns.index(wanted)

@@ -149,7 +149,13 @@ class SegmentSync:
         if options.dry_run:
             log.warning("Without dry_run, %s would be left alone: %s.", where, reasons)
             return
-        raise GuardTrippedError(f"Nothing was written to {where}: {reasons}.", [trip.guard for trip in trips])
+        names = [trip.guard for trip in trips]
+        more = f" (and {', '.join(names[1:])})" if names[1:] else ""
+        raise GuardTrippedError(
+            f"Guard {names[0]}{more} stopped the change of {where}: {trips[0].short}.\n{reasons}. "
+            "Look at both ends; if the change is right, start a run by hand and set the field in its form.",
+            names,
+        )
 
     def _apply(self, segment_id: int, cohort: CohortIdentifiers, before: int, change: Change) -> Outcome:
         verification = Verification(

@@ -94,10 +94,12 @@ class Trip:
 
     :param guard: its name.
     :param reason: what was observed, the limit, and what allows it, in a sentence.
+    :param short: what was observed, in so few words that they fit on a pager.
     """
 
     guard: str
     reason: str
+    short: str = ""
 
 
 def check(seen: Observation, limits: Limits) -> list[Trip]:
@@ -122,6 +124,7 @@ def _not_approved(trips: list[Trip], seen: Observation, approved: Approval | Non
                 f"{trip.reason}. It was approved to add {approved.to_add:,} and remove "
                 f"{approved.to_remove:,}, but now it would add {seen.to_add:,} and remove "
                 f"{seen.to_remove:,}: clear the task plan to be asked again",
+                "the change has grown since it was approved",
             )
 
 
@@ -137,6 +140,7 @@ def _empty_cohort(seen: Observation, limits: Limits) -> Iterator[Trip]:
         "empty_cohort",
         f"{observed}, so the segment would lose all its {seen.to_remove:,} members; "
         "allow_empty_cohort lets one run do so",
+        f"no identifier in {seen.cohort_rows:,} rows" if seen.cohort_rows else observed,
     )
 
 
@@ -156,6 +160,7 @@ def _large_removal(seen: Observation, limits: Limits) -> Iterator[Trip]:
             f"{seen.to_remove:,} of {seen.segment_before:,} members ({share}) would be removed, more than "
             f"max_removal_percent allows ({limits.max_removal_percent:g} %); "
             "allow_large_removal lets one run do so",
+            f"{seen.to_remove:,} of {seen.segment_before:,} members would go",
         )
 
 
@@ -172,6 +177,7 @@ def _short_cohort(seen: Observation, limits: Limits) -> Iterator[Trip]:
             "short_cohort",
             f"{seen.to_remove:,} members would be removed, and neither Amplitude's list nor an earlier sync "
             f"tells how large the cohort should be; {way_out}",
+            "nothing tells how large the cohort should be",
         )
     allowed = Fraction(str(limits.max_shortfall_percent))
     for now, then, what in known:
@@ -182,6 +188,7 @@ def _short_cohort(seen: Observation, limits: Limits) -> Iterator[Trip]:
                 f"the cohort has only {now:,} of the {then:,} {what}, and max_shortfall_percent is "
                 f"{limits.max_shortfall_percent:g} %, so {seen.to_remove:,} members would be removed for a "
                 f"cohort that may not be whole; {way_out}",
+                f"the cohort came with {now:,} instead of {then:,}",
             )
             return
 
@@ -191,7 +198,8 @@ def _low_match(seen: Observation, limits: Limits) -> Iterator[Trip]:
         return
     way_out = "allow_low_match lets one run write all the same"
     if seen.matched is None:
-        yield Trip("low_match", f"Customer.io does not tell how many people would match; {way_out}")
+        untold = "Customer.io does not tell how many people would match"
+        yield Trip("low_match", f"{untold}; {way_out}", untold)
     elif seen.matched < Fraction(str(limits.min_match_rate)) * seen.identifiers:
         yield Trip(
             "low_match",
@@ -199,6 +207,7 @@ def _low_match(seen: Observation, limits: Limits) -> Iterator[Trip]:
             f"({100 * seen.matched / seen.identifiers:.1f} %) are people in Customer.io, less than "
             f"min_match_rate asks for ({limits.min_match_rate:.1%}); check user_id_property and id_type; "
             f"{way_out}",
+            f"only {seen.matched:,} of {seen.identifiers:,} identifiers match",
         )
 
 
@@ -209,4 +218,5 @@ def _foreign_segment(seen: Observation, limits: Limits) -> Iterator[Trip]:
         "foreign_segment",
         f"{seen.to_remove:,} members would be removed from a segment that no sync made for this cohort; "
         "adopt_segment hands the segment over to the sync",
+        f"no sync made it, and {seen.to_remove:,} members would go",
     )

@@ -59,6 +59,6 @@ def look_up(store: SegmentStore, path: Path, total: int, id_type: IdType) -> Loo
     try:
         people = store.count_people(values, id_type) if values else 0
     except (AuthenticationError, RequestRejectedError) as error:
-        log.warning("Customer.io does not tell which identifiers are somebody's: %s", error)
+        log.warning("Customer.io does not tell which identifiers are somebody's: %s", error.headline)
         return None
     return Lookup(len(values), people, total)

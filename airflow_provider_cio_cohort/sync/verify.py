@@ -131,8 +131,9 @@ class Verification:
                 self.remove(self._stayed_path, attempt=attempt, total=found.stayed)
             if time.monotonic() >= deadline:
                 raise VerificationError(
-                    f"Read back {self.patience.timeout:g} s after the writes, segment {self.segment_id} is "
-                    f"not what it should be: {found}. A retry compares again and sends what is missing."
+                    f"Segment {self.segment_id} is not what it should be: {found.in_short}.\n"
+                    f"Read back {self.patience.timeout:g} s after the writes, {found}. A retry compares "
+                    "again and sends what is missing."
                 )
             self.sleep(pause)
             pause = min(pause * 2, 30)
@@ -231,6 +232,14 @@ class Comparison:
     def as_wanted(self) -> bool:
         """Whether everybody is in it who can be, and nobody else."""
         return not (self.dropped or self.stayed or self.strangers)
+
+    @property
+    def in_short(self) -> str:
+        """What is wrong, for a pager."""
+        return (
+            f"{self.dropped or 0:,} people missing, {self.stayed:,} not removed, "
+            f"{self.strangers:,} came in from elsewhere"
+        )
 
     def __str__(self) -> str:
         return (

@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperatorLink, conf
 
 from airflow_provider_cio_cohort.assets import segment_asset
-from airflow_provider_cio_cohort.exceptions import (
-    ConfigurationError,
-    SegmentVanishedError,
-    UnknownSegmentError,
-)
+from airflow_provider_cio_cohort.exceptions import SegmentVanishedError, UnknownSegmentError
 from airflow_provider_cio_cohort.links import AmplitudeCohortLink, CustomerIOSegmentLink
 from airflow_provider_cio_cohort.sync.engine import MODES, Options, SegmentSync
 from airflow_provider_cio_cohort.sync.identifiers import ID_TYPES
@@ -158,8 +154,7 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         self.skip_unchanged = skip_unchanged
         self.request_id = request_id
         self.customer_io_conn_id = customer_io_conn_id
-        if (segment_name is None) == (segment_id is None):
-            raise ConfigurationError("Give exactly one of segment_name and segment_id.")
+        parameters.check_segment(segment_name, segment_id)
         parameters.check_choice(id_type, "id_type", ID_TYPES)
         parameters.check_choice(mode, "mode", MODES)
         for name, upto in (

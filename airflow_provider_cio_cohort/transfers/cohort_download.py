@@ -62,8 +62,8 @@ class CohortDownload:
                 )
             before = cohort
         raise IncompleteExportError(
-            f"{DOWNLOADS} downloads of one export held different numbers of rows, the last one "
-            f"{cohort.cohort_rows:,} of {announced or 0:,}. Nothing was written; a retry downloads again."
+            f"{DOWNLOADS} downloads of one export of Amplitude held different numbers of rows.\n"
+            f"The last one had {cohort.cohort_rows:,} of {announced or 0:,}; a retry downloads again."
         )
 
     def _once(self) -> CohortIdentifiers:

@@ -37,11 +37,11 @@ def check_cohort(amplitude: AmplitudeHook, cohort_id: str) -> Cohort | None:
         return None
     title = f"Amplitude's cohort {cohort.name!r} ({cohort.id})"
     if cohort.archived:
-        raise ArchivedCohortError(f"{title} is archived: unarchive it in Amplitude, or end this sync.")
+        raise ArchivedCohortError(f"{title} is archived.\nUnarchive it in Amplitude, or end this sync.")
     if cohort.group != "User":
         raise GroupCohortError(
-            f"{title} holds groups of the type {cohort.group!r}, not people; "
-            "a Customer.io segment takes people only."
+            f"{title} holds groups of the type {cohort.group!r}, not people.\n"
+            "A Customer.io segment takes people only: choose a cohort of users."
         )
     return cohort
 

@@ -95,16 +95,16 @@ class ExportWait:
         if status == "error":
             raise PermanentError(message)
         if status == "broken":
-            raise VendorUnavailableError(f"{message} A retry waits on for the same export.")
+            raise VendorUnavailableError(f"{message}\nA retry waits on for the same export.")
         if status == "timeout":
             raise self._not_ready(message)
         raise ExportNotReadyError(
-            f"The trigger ended without telling how the export is (status {status!r}). A retry waits on."
+            f"The trigger ended without telling how the export is (status {status!r}).\nA retry waits on."
         )
 
     def _not_ready(self, problem: str) -> ExportNotReadyError:
-        last = f" The last problem was: {problem}" if problem else ""
+        last = f"The last problem was: {problem} " if problem else ""
         return ExportNotReadyError(
             f"Amplitude has not finished the export of cohort {self.cohort_id} within export_timeout "
-            f"({self.timeout:g} s). A retry waits on for the same export.{last}"
+            f"({self.timeout:g} s).\n{last}A retry waits on for the same export."
         )

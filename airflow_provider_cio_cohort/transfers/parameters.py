@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from typing import Any
 
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
@@ -10,6 +11,17 @@ from airflow_provider_cio_cohort.sync.guards import Approval
 
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off", "none", "")
+#: What to do about a wrong parameter.
+CORRECT = "Correct it where the sync is defined, or in the form if the run was started by hand."
+
+
+def show(value: Any) -> str:
+    """
+    Return a value as a message shows it: never long.
+
+    :param value: what a template made.
+    """
+    return reprlib.repr(value)
 
 
 def as_flag(value: bool | str | None, name: str) -> bool:
@@ -27,7 +39,7 @@ def as_flag(value: bool | str | None, name: str) -> bool:
         return True
     if text in _FALSE:
         return False
-    raise ConfigurationError(f"{name} is {value!r}; it must be true or false.")
+    raise ConfigurationError(f"{name} is {show(value)}; it must be true or false.\n{CORRECT}")
 
 
 def as_segment_id(value: int | str) -> int:
@@ -39,7 +51,9 @@ def as_segment_id(value: int | str) -> int:
     """
     text = str(value).strip()
     if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or int(text) == 0:
-        raise ConfigurationError(f"segment_id is {value!r}; it must be the number of a Customer.io segment.")
+        raise ConfigurationError(
+            f"segment_id is {show(value)}; it must be the number of a Customer.io segment.\n{CORRECT}"
+        )
     return int(text)
 
 
@@ -53,7 +67,7 @@ def as_text(value: Any, name: str) -> str:
     """
     text = str("" if value is None else value).strip()
     if not text:
-        raise ConfigurationError(f"{name} is empty.")
+        raise ConfigurationError(f"{name} is empty.\n{CORRECT}")
     return text
 
 
@@ -66,7 +80,10 @@ def as_request_id(value: str) -> str:
     """
     text = str(value).strip()
     if text in ("", "None"):
-        raise ConfigurationError("request_id is empty: the task that requests the export has returned none.")
+        raise ConfigurationError(
+            "request_id is empty: the task that requests the export has returned none.\n"
+            "Clear that task, and those behind it with it."
+        )
     return text
 
 
@@ -89,9 +106,21 @@ def as_approval(value: Any) -> Approval | None:
         return Approval(guards, int(value["to_add"]), int(value["to_remove"]))
     except (TypeError, KeyError, ValueError):
         raise ConfigurationError(
-            "approved_plan is none: it must be what the task approve returned, with guards, to_add and "
-            "to_remove."
+            "approved_plan is not what the task approve returned: guards, to_add and to_remove.\n"
+            "Clear the task plan, and those behind it with it."
         ) from None
+
+
+def check_segment(name: str | None, segment_id: int | str | None) -> None:
+    """
+    Refuse a segment that is named twice or not at all.
+
+    :param name: its name, ``None`` if it was not given.
+    :param segment_id: its id, ``None`` if it was not given.
+    :raises ConfigurationError: unless one of them was given.
+    """
+    if (name is None) == (segment_id is None):
+        raise ConfigurationError(f"Give exactly one of segment_name and segment_id.\n{CORRECT}")
 
 
 def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
@@ -101,7 +130,9 @@ def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
     :raises ConfigurationError: naming the parameter and the choices.
     """
     if value not in choices:
-        raise ConfigurationError(f"{name} is {value!r}; it must be one of {', '.join(choices)}.")
+        raise ConfigurationError(
+            f"{name} is {show(value)}; it must be one of {', '.join(choices)}.\n{CORRECT}"
+        )
 
 
 def check_number(value: Any, name: str, *, above: float | None = None, upto: float | None = None) -> None:
@@ -119,4 +150,4 @@ def check_number(value: Any, name: str, *, above: float | None = None, upto: flo
     if not (low_enough and (value > above if above is not None else value >= 0)):
         bounds = f"above {above:g}" if above is not None else "0 or more"
         limit = "" if upto is None else f", and at most {upto:g}"
-        raise ConfigurationError(f"{name} is {value!r}; it must be a number {bounds}{limit}.")
+        raise ConfigurationError(f"{name} is {show(value)}; it must be a number {bounds}{limit}.\n{CORRECT}")

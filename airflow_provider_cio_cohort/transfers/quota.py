@@ -32,7 +32,7 @@ def check_quota(amplitude: AmplitudeHook, reserve: int) -> dict[str, Any]:
     try:
         usage = amplitude.usage()
     except (AuthenticationError, PlanError, RequestRejectedError) as error:
-        log.warning("Going on without knowing how many exports are left this month: %s", error)
+        log.warning("Going on without knowing how many exports are left this month: %s", error.headline)
         return {}
     if usage.limit is None or usage.used is None:
         log.warning("Going on without knowing how many exports are left this month: Amplitude does not say.")
@@ -43,9 +43,10 @@ def check_quota(amplitude: AmplitudeHook, reserve: int) -> dict[str, Any]:
             f"The count starts anew at {usage.resets_at}" if usage.resets_at else "A new month brings more"
         )
         raise QuotaReachedError(
-            f"Amplitude has {max(left, 0)} of the month's {usage.limit} exports left for the project of "
-            f"connection {amplitude.amplitude_conn_id!r} ({usage.used} are used), and export_reserve keeps "
-            f"{reserve} of them, so none was requested. {resets}; a lower export_reserve uses what is left."
+            f"Amplitude has {max(left, 0)} of the month's {usage.limit} exports left (connection "
+            f"{amplitude.amplitude_conn_id!r}).\n"
+            f"{usage.used} are used, and export_reserve keeps {reserve}, so none was requested. {resets}; a "
+            "lower export_reserve uses what is left."
         )
     log.info("This is export %s of the month's %s.", f"{usage.used + 1:,}", f"{usage.limit:,}")
     return {

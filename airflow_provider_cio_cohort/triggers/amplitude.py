@@ -87,7 +87,7 @@ class AmplitudeExportTrigger(BaseTrigger):
                     raise
                 except RetryableError as error:
                     # Asking is free, and the export goes on without us: the next poll may get through.
-                    problem = str(error)
+                    problem = error.headline
                     self.log.warning("%s", problem)
                 if time.time() >= self.deadline:
                     return "timeout", problem

@@ -121,8 +121,8 @@ def test_a_file_that_is_cut_is_downloaded_again(
 @pytest.mark.parametrize(
     ("compressed", "action", "words"),
     [
-        (True, "cut", "The connection broke in the middle of Amplitude's export"),
-        (False, "cut", "The connection broke in the middle of Amplitude's export"),
+        (True, "cut", "The connection broke in the middle of the file of Amplitude's export"),
+        (False, "cut", "The connection broke in the middle of the file of Amplitude's export"),
         (True, "cut_trailer", "ends before its gzip stream does"),
     ],
 )
@@ -190,7 +190,7 @@ def test_a_file_without_length_that_is_cut_elsewhere_each_time_is_never_believed
     error = large.fail()
     assert isinstance(error, exceptions.IncompleteExportError)
     assert "without anything that proves it whole" in str(error)
-    assert "no two downloads were equal" in str(error)
+    assert "no two downloads of it were equal" in str(error)
     assert len(large.members) == 201
     large.sandbox.faults.clear()
     assert_whole(large, large.run())

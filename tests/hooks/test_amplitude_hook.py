@@ -110,14 +110,16 @@ def test_a_storage_that_is_busy_says_how_long(hook: AmplitudeHook, sandbox, tmp_
     finish(hook, request_id)
     busy = {"status": 429, "headers": {"Retry-After": "600"}}
     met = sandbox.faults.add("status", api="storage", times=0, **busy)
-    with pytest.raises(exceptions.RateLimitedError, match=r"storage of .* It asked to wait 600 s") as caught:
+    with pytest.raises(
+        exceptions.RateLimitedError, match=r"(?s)storage of .*It asked to wait 600 s"
+    ) as caught:
         hook.download_export(request_id, tmp_path / "export.csv")
     assert (caught.value.retry_after, met.met) == (600, 1)
 
 
 def test_an_unknown_cohort_says_where_the_id_is_found(hook: AmplitudeHook) -> None:
     with pytest.raises(
-        exceptions.UnknownCohortError, match=r"no cohort 'nothere1'.*last part of the cohort's"
+        exceptions.UnknownCohortError, match=r"(?s)no cohort 'nothere1'.*last part of the cohort's"
     ):
         hook.request_export("nothere1")
 

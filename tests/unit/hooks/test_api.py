@@ -44,7 +44,7 @@ def envelope(details: str, status: int = 403) -> dict[str, object]:
             "Upgrade your plan to do so",
         ),
         (AMPLITUDE, answer(302), "WrongRegionError", "redirect"),
-        (AMPLITUDE, answer(400, envelope("Bad", 400)), "RequestRejectedError", "HTTP 400 (Bad)"),
+        (AMPLITUDE, answer(400, envelope("Bad", 400)), "RequestRejectedError", "It said: Bad."),
         (
             TRACK,
             answer(401, {"meta": {"error": "Unauthorized request"}}),

@@ -30,12 +30,12 @@ def wrapped(reason: Exception) -> MaxRetryError:
     ],
 )
 def test_what_is_known_of_a_request_without_an_answer(error, words: str, maybe_applied: bool) -> None:
-    fault = connection_fault(error, "The API (https://h.test)", "writing")
+    fault = connection_fault(error, "The API", "writing", "https://h.test")
     assert isinstance(fault, VendorUnavailableError)
-    assert words in str(fault)
+    assert words in fault.headline
     assert fault.maybe_applied is maybe_applied
     assert "4711" not in str(fault)
 
 
 def test_an_address_that_is_none_is_the_connections_fault() -> None:
-    assert isinstance(connection_fault(r.InvalidURL("x"), "The API", "writing"), ConfigurationError)
+    assert isinstance(connection_fault(r.InvalidURL("x"), "The API", "writing", "x"), ConfigurationError)
