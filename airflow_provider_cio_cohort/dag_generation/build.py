@@ -82,7 +82,7 @@ def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
 
 def _disabled(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
     reason = (
-        f"The sync {sync.name} is disabled in {file}, so nothing runs. Set enabled: true there; "
+        f"The sync {sync.name} is disabled in {file}, so nothing runs.\nSet enabled: true there; "
         "for a sync that runs only by hand, use cadence: manual."
     )
     return _refusing(
@@ -99,9 +99,10 @@ def _disabled(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
 def _config_error(dag_id: str, problems: Sequence[str]) -> DAG:
     for problem in problems:
         log.error("Wrong configuration of %s: %s", dag_id, problem)
+    place, more = problems[0].partition(": ")[0], f" (and {len(problems) - 1} more)" if problems[1:] else ""
     return _refusing(
         dag_id,
-        "Wrong configuration: " + " ".join(problems),
+        "\n".join([f"Wrong configuration, so the sync does not run: {place}{more}.", *problems]),
         default_args={"retries": 0},
         description="Wrong configuration: this sync does not run",
         doc_md=describe_problems(problems),

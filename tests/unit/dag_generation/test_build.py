@@ -70,8 +70,11 @@ def test_a_wrong_sync_says_so_and_the_others_work(dags_of) -> None:
     assert bad.tags == {"cohort-sync", "config-error"}
     place = "my_syncs.yaml, line 4, sync bad, key cadence"
     assert place in bad.doc_md
-    with pytest.raises(AirflowFailException, match=place):
+    with pytest.raises(AirflowFailException, match=place) as caught:
         bad.get_task("sync").execute({})
+    headline, problem = str(caught.value).split("\n")
+    assert headline == f"Wrong configuration, so the sync does not run: {place}."
+    assert problem.startswith(f"{place}: ")
     assert bad.get_task("sync").retries == 0
     assert isinstance(dags["cohort_sync__good"].get_task("sync"), AmplitudeCohortToCustomerIOOperator)
 
@@ -82,7 +85,7 @@ def test_a_disabled_sync_stays_visible_and_runs_in_no_way(dags_of) -> None:
     assert off.tags == {"cohort-sync", "disabled"}
     assert "disabled" in off.doc_md
     task = off.get_task("sync")
-    with pytest.raises(AirflowFailException, match=r"paused is disabled in my_syncs\.yaml.*enabled: true"):
+    with pytest.raises(AirflowFailException, match=r"(?s)paused is disabled in my_syncs\.yaml.*enabled: true"):
         task.execute({})
 
 
