@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ class Touched:
         except CohortSyncError as error:
             error.segment_touched, error.consequence = self._judged()
             raise
-        except Exception as error:
+        except (Exception, AirflowTaskTimeout) as error:  # the latter is a BaseException
             # Its words are not ours to change, and Airflow's UI shows no notes of an exception.
             log.error("The try ends with %s. %s", type(error).__name__, self._judged()[1])
             raise

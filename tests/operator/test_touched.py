@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.transfers.touched import EARLIER, NOTHING, SOME, Touched
@@ -69,14 +70,17 @@ def test_a_dry_run_touches_nothing(sandbox, cohort, sync, store) -> None:
     assert "segment_touched" not in store.kept
 
 
-def test_a_foreign_exception_is_told_of_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [OSError, AirflowTaskTimeout])
+def test_a_foreign_exception_is_told_of_in_the_log(
+    kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     touched = Touched({})
     touched.note()
-    with pytest.raises(OSError, match="full"), touched.told():
-        raise OSError("the disk is full")
+    with pytest.raises(kind), touched.told():
+        raise kind("the disk is full")
     assert (caplog.records[-1].levelno, caplog.messages[-1]) == (
         logging.ERROR,
-        f"The try ends with OSError. {SOME}",
+        f"The try ends with {kind.__name__}. {SOME}",
     )
 
 
