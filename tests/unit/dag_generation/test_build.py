@@ -85,7 +85,9 @@ def test_a_disabled_sync_stays_visible_and_runs_in_no_way(dags_of) -> None:
     assert off.tags == {"cohort-sync", "disabled"}
     assert "disabled" in off.doc_md
     task = off.get_task("sync")
-    with pytest.raises(AirflowFailException, match=r"(?s)paused is disabled in my_syncs\.yaml.*enabled: true"):
+    with pytest.raises(
+        AirflowFailException, match=r"(?s)paused is disabled in my_syncs\.yaml.*enabled: true"
+    ):
         task.execute({})
 
 
