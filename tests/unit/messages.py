@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.transfers.parameters import CORRECT
 
 PACKAGE = Path(exceptions.__file__).parent
 #: How long what stands in a placeholder usually is; anything else counts as a short word.
@@ -93,16 +93,29 @@ def _length(placeholder: ast.expr) -> int:
     return USUAL.get(text, SHORT_WORD)
 
 
-def messages() -> list[Message]:
+@cache
+def messages() -> tuple[Message, ...]:
     """Every message with which an exception of ours is made."""
     names = {kind.__name__ for kind in _all(exceptions.CohortSyncError)} | {"_FileNotFoundError"}
+    sources = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+    everywhere = {name: text for tree in sources.values() for name, text in _constants(tree)}
     found = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, tree in sources.items():
+        constants = {**everywhere, **dict(_constants(tree))}
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in names and node.args:
                 place = f"{path.relative_to(PACKAGE)}:{node.lineno}"
-                found.append(Message(place, ast.unparse(node.func), tuple(_parts(node.args[0]))))
-    return found
+                parts = tuple(_parts(node.args[0], constants))
+                found.append(Message(place, ast.unparse(node.func), parts))
+    return tuple(found)
+
+
+def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            for name in node.targets:
+                if isinstance(node.value.value, str):
+                    yield ast.unparse(name), node.value.value
 
 
 def _all(kind: type) -> Iterator[type]:
@@ -111,14 +124,13 @@ def _all(kind: type) -> Iterator[type]:
         yield from _all(each)
 
 
-def _parts(node: ast.expr) -> Iterator[str | ast.expr]:
+def _parts(node: ast.expr, constants: dict[str, str]) -> Iterator[str | ast.expr]:
     if isinstance(node, ast.Constant):
         yield str(node.value)
     elif isinstance(node, ast.JoinedStr):
         for value in node.values:
-            yield from _parts(value)
+            yield from _parts(value, constants)
     elif isinstance(node, ast.FormattedValue):
-        constant = ast.unparse(node.value) == "CORRECT"
-        yield CORRECT if constant else node.value
+        yield constants.get(ast.unparse(node.value), node.value)
     else:
         yield node

@@ -28,8 +28,13 @@ def test_the_first_line_fits_on_a_pager(message: Message) -> None:
 @pytest.mark.parametrize("message", OWN, ids=str)
 def test_the_first_line_is_one_sentence(message: Message) -> None:
     headline = message.usual.partition("\n")[0]
-    assert headline.endswith(".")
+    assert headline.endswith(".") or ends_with_a_placeholder(message)
     assert not re.search(r"[.;] ", headline.replace("; it must be", ""))
+
+
+def ends_with_a_placeholder(message: Message) -> bool:
+    """Such as an address, or a sentence that brings its own end."""
+    return message.shown(lambda _: "\0").partition("\n")[0].endswith("\0")
 
 
 @pytest.mark.parametrize("message", OWN, ids=str)
