@@ -13,6 +13,7 @@ What can go wrong, as one tree: the branch says whether a retry can mend it.
     │   ├── SyncStoppedError              the task was killed while it ran
     │   ├── SegmentNotCreatedError        it is not known whether the segment was made; a retry looks first
     │   ├── SegmentVanishedError          the segment was deleted while the task ran; a retry looks again
+    │   ├── SnapshotStorageError          the storage of the snapshots cannot be read or written
     │   └── VerificationError             read back, the segment is not what it should be
     └── PermanentError                    ends the task at once (an AirflowFailException)
         ├── ConfigurationError            a parameter or a connection field is missing or wrong
@@ -28,6 +29,9 @@ What can go wrong, as one tree: the branch says whether a retry can mend it.
         ├── DataDrivenSegmentError        Customer.io computes this segment itself, so nobody can be added
         ├── AmbiguousSegmentError         several segments carry the name
         ├── RequestRejectedError          the vendor refused the request as such (``status``)
+        ├── SnapshotMissingError          no snapshot is as old as the moment that was asked for
+        ├── SnapshotDamagedError          a snapshot does not hold what its manifest says
+        ├── ForeignSnapshotError          a snapshot is of another segment, workspace or ``id_type``
         └── GuardTrippedError             the change looked dangerous; nothing was written (``trips``)
 
 A message's first line (``headline``) says what is wrong and where, short enough for a pager; below it follow
@@ -132,6 +136,10 @@ class SegmentVanishedError(RetryableError):
     """The segment was deleted while the task ran; a retry looks for it, and creates it where it may."""
 
 
+class SnapshotStorageError(RetryableError):
+    """The storage of the snapshots is away, or does not let us read, write, list or delete."""
+
+
 class VerificationError(RetryableError):
     """Read back after the writes, the segment does not hold what it should."""
 
@@ -215,6 +223,24 @@ class RequestRejectedError(PermanentError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class SnapshotMissingError(PermanentError):
+    """There is no snapshot of the moment that was asked for, nor of any before it."""
+
+    segment_touched = False
+
+
+class SnapshotDamagedError(PermanentError):
+    """A snapshot does not hold what its manifest says: nothing of it is used."""
+
+    segment_touched = False
+
+
+class ForeignSnapshotError(PermanentError):
+    """A snapshot is of another segment, workspace or ``id_type``: its people belong elsewhere."""
+
+    segment_touched = False
 
 
 class GuardTrippedError(PermanentError):

@@ -1,0 +1,205 @@
+"""The snapshots of one segment: taken, found by their moment, and read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_cio_cohort.exceptions import SnapshotDamagedError, SnapshotMissingError
+from airflow_provider_cio_cohort.snapshots.content import read_content, write_content
+from airflow_provider_cio_cohort.snapshots.entry import MANIFEST, Entry, content_name, read_entries, stamp
+from airflow_provider_cio_cohort.snapshots.manifest import (
+    Manifest,
+    Origin,
+    as_text,
+    damaged,
+    read_manifest,
+)
+from airflow_provider_cio_cohort.snapshots.storage import Storage
+from airflow_provider_cio_cohort.snapshots.subject import Subject, short_hash
+
+#: So many moments does a message list.
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Segment:
+    """
+    The segment as Customer.io knows it.
+
+    :param workspace_id: its workspace, ``None`` if that is not known.
+    :param id: its id.
+    :param name: its name.
+    """
+
+    workspace_id: int | None
+    id: int | None
+    name: str
+
+
+class SnapshotStore:
+    """
+    The snapshots of one segment.
+
+    :param path: the sync's ``snapshot_path``.
+    :param subject: what they are of.
+    """
+
+    def __init__(self, path: str, subject: Subject) -> None:
+        self.storage = Storage(path)
+        self.subject = subject
+        self.folder = subject.folder
+
+    def check_writable(self) -> None:
+        """Make sure that a snapshot can be kept; see :meth:`.Storage.check_writable`."""
+        self.storage.check_writable(self.folder)
+
+    def entries(self) -> list[Entry]:
+        """Return all snapshots, oldest moment first, and what is left of some."""
+        return read_entries(self.storage.list_files(self.folder))
+
+    def snapshots(self) -> list[Entry]:
+        """Return all snapshots, oldest moment first."""
+        return [entry for entry in self.entries() if entry.is_whole]
+
+    def keep(
+        self,
+        identifiers: Path,
+        origin: Origin,
+        segment: Segment,
+        user_id_property: str,
+        now: datetime,
+        moment: datetime,
+    ) -> Manifest:
+        """
+        Take a snapshot; one that the same run has taken of the same moment is replaced.
+
+        :param identifiers: them, as a run has them: sorted and distinct, one a line.
+        :param origin: the run.
+        :param segment: the segment.
+        :param user_id_property: the Amplitude property that held them.
+        :param now: the time.
+        :param moment: what it is the state of.
+        """
+        name, content = f"{stamp(moment)}__{run_of(origin)}", content_name(now)
+        before = next((entry for entry in self.entries() if entry.name == name), None)
+        with self.storage.writing(self.path(name, content)) as file:
+            written = write_content(identifiers, file)
+        manifest = Manifest(
+            identity=self.subject.identity,
+            workspace_id=segment.workspace_id,
+            segment_id=segment.id,
+            segment_name=segment.name,
+            cohort_id=self.subject.cohort_id,
+            user_id_property=user_id_property,
+            id_type=self.subject.id_type,
+            mode=self.subject.mode,
+            origin={key: _plain(value) for key, value in asdict(origin).items()},
+            moment=as_text(moment),
+            taken_at=as_text(now),
+            content=content,
+            identifiers=written.identifiers,
+            size=written.size,
+            sha256=written.sha256,
+        )
+        with self.storage.writing(self.path(name, MANIFEST)) as file:
+            file.write(manifest.to_bytes())
+        for old in before.contents if before else ():
+            if old != content:
+                self.storage.delete(self.path(name, old))
+        return manifest
+
+    def find(self, moment: datetime) -> Entry:
+        """
+        Return the newest snapshot that is not younger than a moment.
+
+        :param moment: what to go back to.
+        :raises SnapshotMissingError: if there is none.
+        """
+        found = self.snapshots()
+        not_younger = [entry for entry in found if entry.moment <= moment]
+        if not_younger:
+            return not_younger[-1]
+        oldest = f"The oldest one is of {as_text(found[0].moment)}" if found else "There is none at all"
+        raise SnapshotMissingError(
+            f"There is no snapshot of {as_text(moment)}, nor of any time before.\n{oldest}, in {self.folder} "
+            "below snapshot_path. A run keeps one only if it went well while the sync had a snapshot_path; "
+            "snapshot_keep_days says for how long."
+        )
+
+    def manifest(self, entry: Entry) -> Manifest:
+        """
+        Return the manifest of a snapshot.
+
+        :param entry: the snapshot.
+        :raises SnapshotDamagedError: if it is none.
+        """
+        return self._checked(entry, self.storage.read(self.path(entry.name, MANIFEST)))
+
+    def manifests(self, entries: Sequence[Entry]) -> list[Manifest | SnapshotDamagedError]:
+        """
+        Return the manifests of many snapshots; for one that is damaged, what is wrong with it.
+
+        :param entries: the snapshots.
+        """
+        files = self.storage.read_all([self.path(entry.name, MANIFEST) for entry in entries])
+        return [self._or_error(entry, data) for entry, data in zip(entries, files, strict=True)]
+
+    def fetch(self, entry: Entry, manifest: Manifest, target: Path) -> None:
+        """
+        Write the identifiers of a snapshot into a file.
+
+        :param entry: the snapshot.
+        :param manifest: its manifest.
+        :param target: the file to write.
+        :raises SnapshotDamagedError: if they are not what the manifest says.
+        """
+        with self.storage.reading(self.path(entry.name, manifest.content)) as file:
+            read_content(file, target, manifest)
+
+    def path(self, *names: str) -> str:
+        """
+        Return the path of a file or a folder of this segment.
+
+        :param names: below the segment's folder.
+        """
+        return "/".join((self.folder, *names))
+
+    def _or_error(self, entry: Entry, data: bytes | None) -> Manifest | SnapshotDamagedError:
+        try:
+            return self._checked(entry, data)
+        except SnapshotDamagedError as error:
+            return error
+
+    def _checked(self, entry: Entry, data: bytes | None) -> Manifest:
+        manifest = read_manifest(data, entry.moment)
+        if manifest.content not in entry.contents:
+            raise damaged(manifest.moment, "the file with its identifiers is gone")
+        return manifest
+
+
+def run_of(origin: Origin) -> str:
+    """
+    Return what the names of a run's own snapshots end with.
+
+    :param origin: the run.
+    """
+    return short_hash(origin.dag_id, origin.task_id, origin.map_index, origin.run_id)
+
+
+def some_moments(entries: Sequence[Entry]) -> str:
+    """
+    Return the newest moments of some snapshots, as a message lists them.
+
+    :param entries: the snapshots, oldest first.
+    """
+    newest = [as_text(entry.moment) for entry in reversed(entries[-_SHOWN:])]
+    more = f" and {len(entries) - _SHOWN:,} more" if len(entries) > _SHOWN else ""
+    return ", ".join(newest) + more
+
+
+def _plain(value: Any) -> Any:
+    return as_text(value) if isinstance(value, datetime) else value
