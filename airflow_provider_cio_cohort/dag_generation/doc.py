@@ -77,6 +77,7 @@ def describe(sync: Sync, file: str, targets: Mapping[str, Sync], *, over_grant: 
         *_tries(sync),
         *_cost(sync, over_grant=over_grant),
         *_by_hand(),
+        *_snapshots(sync),
         *_backfill(sync),
         *_source(sync, file),
     ]
@@ -251,14 +252,25 @@ def _by_hand() -> Iterator[str]:
     )
 
 
+def _snapshots(sync: Sync) -> Iterator[str]:
+    if sync.snapshot_path is not None:
+        yield (
+            "**Every good run keeps a snapshot**: the identifiers that it has synced. To put the segment "
+            "back, use *Trigger* or a backfill with *Source* set to `snapshot`: each run restores the newest "
+            "snapshot that is not younger than *Snapshot of*, or than its logical date. The same guards "
+            "apply, and no export is spent."
+        )
+
+
 def _backfill(sync: Sync) -> Iterator[str]:
     if sync.cadence in _PERIODIC_ONLY:
         yield f"**A backfill** is refused by Airflow: a sync with cadence {sync.cadence} has no past times."
         return
+    past = " with *Source* `cohort`" if sync.snapshot_path is not None else ""
     yield (
-        "**A backfill does not bring back the past:** Amplitude knows only today's members. Each of its runs "
-        "makes the segment equal to the cohort *of now*, one run after the other, and each costs one of the "
-        "exports that Amplitude grants a month. One run by hand does the same."
+        f"**A backfill{past} does not bring back the past:** Amplitude knows only today's members. Each of "
+        "its runs makes the segment equal to the cohort *of now*, one run after the other, and each costs "
+        "one of the exports that Amplitude grants a month. One run by hand does the same."
     )
 
 

@@ -17,6 +17,8 @@ FIELDS = (
     "allow_low_match",
     "adopt_segment",
 )
+#: Those that choose a snapshot. No key of the YAML file sets them: they are for one run.
+SNAPSHOT_FIELDS = ("source", "snapshot_at")
 
 
 def form(sync: Sync, targets: Mapping[str, Sync]) -> dict[str, Param]:
@@ -54,9 +56,32 @@ def form(sync: Sync, targets: Mapping[str, Sync]) -> dict[str, Param]:
             "Let this run remove people from a segment that no sync made for this cohort.",
         ),
     }
-    return {
+    flags = {
         name: Param(values[name], type="boolean", title=words[name][0], description=words[name][1])
         for name in FIELDS
+    }
+    return {**flags, **_snapshot()}
+
+
+def _snapshot() -> dict[str, Param]:
+    """Return the fields that choose a snapshot, also where none is kept: a run that asks then fails."""
+    return {
+        "source": Param(
+            "cohort",
+            type="string",
+            enum=["cohort", "snapshot"],
+            title="Source",
+            description="cohort: the segment becomes the cohort of now. snapshot: it is put back to what it "
+            "was, if the sync keeps snapshots (snapshot_path); Amplitude is not asked, no export is spent.",
+        ),
+        "snapshot_at": Param(
+            None,
+            type=["null", "string"],
+            title="Snapshot of",
+            description="For the source snapshot: a date (its end is meant) or a time, such as 2026-01-31 or "
+            "2026-01-31T06:00, in the timezone of the DAG. The newest snapshot that is not younger is taken. "
+            "When empty, that of the run's logical date.",
+        ),
     }
 
 

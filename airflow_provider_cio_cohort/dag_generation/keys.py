@@ -14,6 +14,7 @@ from airflow_provider_cio_cohort.dag_generation.cadence import (
     check_timezone,
     read_moment,
 )
+from airflow_provider_cio_cohort.snapshots.storage import check_path
 
 
 def _printable(text: str) -> str:
@@ -57,4 +58,10 @@ Moment = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}"}),
 ]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+SnapshotPath = Annotated[
+    Text,
+    StringConstraints(max_length=2000),
+    AfterValidator(check_path),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*[A-Za-z][A-Za-z0-9+.-]*://"}),
+]
 Tag = Annotated[Text, StringConstraints(max_length=100)]

@@ -30,6 +30,7 @@ from airflow_provider_cio_cohort.dag_generation.keys import (
     Name,
     Paragraph,
     Seconds,
+    SnapshotPath,
     Tag,
     Text,
     Timezone,
@@ -126,6 +127,18 @@ class OperatorParameters(BaseModel):
         default=False,
         description="End a run without an export when Amplitude has not computed the cohort anew since the "
         "last good sync, and the segment has as many members as then.",
+    )
+    snapshot_path: SnapshotPath | None = Field(
+        default=None,
+        description="Where each good run keeps the identifiers that it has synced, such as "
+        "s3://aws_default@bucket/cohorts, to put the segment back one day. Identifiers are personal data.",
+        examples=["s3://aws_default@bucket/cohorts"],
+    )
+    snapshot_keep_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = Field(
+        default=30, description="How long a snapshot is kept."
+    )
+    snapshot_keep_last: Annotated[int, Field(gt=0, le=100_000)] = Field(
+        default=3, description="So many of the newest snapshots are kept however old they are."
     )
     deferrable: bool = Field(
         default=True, description="Wait for the export in the triggerer, without holding a worker."

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, literal
 
-from airflow_provider_cio_cohort.dag_generation.form import FIELDS
+from airflow_provider_cio_cohort.dag_generation.form import FIELDS, SNAPSHOT_FIELDS
 from airflow_provider_cio_cohort.dag_generation.spec import OperatorParameters, Sync
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
@@ -49,6 +49,7 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync]) -> None:
         task_id=_EXPORT,
         dag=dag,
         properties=properties,
+        source="{{ params.source }}",
         **_ONE_AT_A_TIME,
         **{key: _verbatim(getattr(sync, key)) for key in _OF_THE_EXPORT},
     )
@@ -92,7 +93,7 @@ def _parameters(sync: Sync) -> dict[str, Any]:
         for key in OperatorParameters.model_fields
         for value in [getattr(sync, key)]
     }
-    return {**values, **{key: f"{{{{ params.{key} }}}}" for key in FIELDS}}
+    return {**values, **{key: f"{{{{ params.{key} }}}}" for key in (*FIELDS, *SNAPSHOT_FIELDS)}}
 
 
 def _verbatim(value: Any) -> Any:

@@ -24,6 +24,8 @@ class AmplitudeCohortExportOperator(ExportingOperator):
     :param cohort_id: the Amplitude cohort. (templated)
     :param properties: the properties that the tasks map: each one's ``user_id_property``.
     :param amplitude_conn_id: the connection to one Amplitude project. (templated)
+    :param source: ``cohort``, or ``snapshot``: the tasks go back to a snapshot, so nothing is exported.
+        (templated)
     :param poll_interval: seconds between two looks at the export.
     :param export_timeout: seconds that a try waits for the export.
     :param export_reserve: exports of the month that are left alone: with no more left, the task fails.
@@ -32,11 +34,19 @@ class AmplitudeCohortExportOperator(ExportingOperator):
     :raises RetryableError: if a retry can.
     """
 
-    template_fields: Sequence[str] = ("cohort_id", "amplitude_conn_id")
+    template_fields: Sequence[str] = ("cohort_id", "source", "amplitude_conn_id")
     ui_color = "#e6f0fa"
 
-    def __init__(self, *, cohort_id: str, properties: Sequence[str] = ("user_id",), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        cohort_id: str,
+        properties: Sequence[str] = ("user_id",),
+        source: str = "cohort",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(cohort_id=cohort_id, **kwargs)
+        self.source = source
         if isinstance(properties, str) or not properties:
             raise ConfigurationError(
                 "properties must be a list of at least one property's name.\n"
@@ -51,11 +61,15 @@ class AmplitudeCohortExportOperator(ExportingOperator):
         """The properties that the export must hold."""
         return tuple(self.properties)
 
-    def start(self, context: Context) -> str:
-        """Check the cohort, request the export (or continue it), and wait."""
+    def start(self, context: Context) -> str | None:
+        """Check the cohort, request the export (or continue it), and wait; nothing of that for a snapshot."""
         from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
 
         self.begin()
+        if parameters.as_source(self.source) == "snapshot":
+            self.log.info("This run goes back to a snapshot, so nothing is exported.")
+            self.outlets = [asset for asset in self.outlets if asset != self._cohort]
+            return None
         cohort = check_cohort(self.amplitude, parameters.as_text(self.cohort_id, "cohort_id"))
         return str(self.get_export(context, cohort))
 

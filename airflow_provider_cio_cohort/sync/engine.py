@@ -38,6 +38,8 @@ class Options:
     :param patience: how long a write may take to show in a read.
     :param announced: members that Amplitude's list says the cohort has, if it does.
     :param previous: identifiers at the last good sync, if that is known.
+    :param source: where the identifiers come from, for the report: ``cohort`` or ``snapshot``.
+    :param snapshot_at: the moment of the snapshot, if it is one.
     """
 
     cohort_id: str
@@ -48,6 +50,8 @@ class Options:
     patience: Patience = field(default_factory=Patience)
     announced: int | None = None
     previous: int | None = None
+    source: str = "cohort"
+    snapshot_at: str | None = None
 
 
 class SegmentSync:
@@ -185,6 +189,8 @@ class SegmentSync:
             segment_id=self.target.id,
             segment_name=self.target.name,
             mode=self.options.mode,
+            source=self.options.source,
+            snapshot_at=self.options.snapshot_at,
             dry_run=self.options.dry_run,
             cohort_rows=cohort.cohort_rows,
             without_identifier=cohort.without_identifier,

@@ -15,6 +15,8 @@ class SyncReport:
     :param segment_id: the Customer.io segment; ``None`` when a dry run found none to read.
     :param segment_name: its name.
     :param mode: ``mirror`` or ``add_only``.
+    :param source: ``cohort``, or ``snapshot`` for a run that puts the segment back to what it was.
+    :param snapshot_at: the moment to which it does so; ``None`` for a cohort.
     :param dry_run: whether the run only looked.
     :param cohort_rows: rows in the export.
     :param without_identifier: rows whose mapped property is empty; skipped.
@@ -35,6 +37,8 @@ class SyncReport:
     segment_id: int | None
     segment_name: str
     mode: str
+    source: str
+    snapshot_at: str | None
     dry_run: bool
     cohort_rows: int
     without_identifier: int
@@ -60,9 +64,10 @@ class SyncReport:
         else:
             done = f"{self.added:,} added, {self.removed:,} removed, {self.segment_after:,} members now"
         matched = "" if self.match_rate is None else f", {self.match_rate:.1%} of the cohort matched"
-        return (
-            f"Cohort {self.cohort_id} → segment {self.segment_name!r} ({self.segment_id}): {done}{matched}."
-        )
+        origin = f"Cohort {self.cohort_id}"
+        if self.snapshot_at is not None:
+            origin += f" as of {self.snapshot_at}"
+        return f"{origin} → segment {self.segment_name!r} ({self.segment_id}): {done}{matched}."
 
     def as_table(self) -> str:
         """Return the report as a table for a person to read."""

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink, conf
 
 from airflow_provider_cio_cohort.assets import segment_asset
-from airflow_provider_cio_cohort.exceptions import SegmentVanishedError, UnknownSegmentError
 from airflow_provider_cio_cohort.links import AmplitudeCohortLink, CustomerIOSegmentLink
-from airflow_provider_cio_cohort.sync.engine import MODES, Options, SegmentSync
-from airflow_provider_cio_cohort.sync.identifiers import ID_TYPES
-from airflow_provider_cio_cohort.sync.verify import Patience
 from airflow_provider_cio_cohort.transfers import parameters
 from airflow_provider_cio_cohort.transfers.export_state import Export, GivenExport
-from airflow_provider_cio_cohort.transfers.exporting import ExportingOperator
-from airflow_provider_cio_cohort.transfers.last_good import LastGood
-from airflow_provider_cio_cohort.transfers.ownership import describe
+from airflow_provider_cio_cohort.transfers.filling import PLAN_KEY, SegmentFillingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-    from airflow_provider_cio_cohort.transfers.rendered import RunParameters
-
-#: Where a dry run leaves what it would have asked somebody.
-PLAN_KEY = "plan"
+__all__ = ["PLAN_KEY", "AmplitudeCohortToCustomerIOOperator"]
 
 
-class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
+class AmplitudeCohortToCustomerIOOperator(SegmentFillingOperator):
     """
     Make a Customer.io segment equal to an Amplitude cohort, and return a report of counts.
 
@@ -67,6 +52,15 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         is no larger. (templated)
     :param skip_unchanged: end without an export when Amplitude has not computed the cohort anew since the
         last good sync, and the segment has as many members as it had then.
+    :param source: ``cohort``, or ``snapshot``: put the segment back to what it was; Amplitude is not asked.
+        (templated)
+    :param snapshot_at: the moment to which ``source`` ``snapshot`` goes back, in ISO 8601; when it is empty,
+        the run's logical date. The newest snapshot that is not younger is taken. (templated)
+    :param snapshot_path: where each good run keeps the identifiers that it has synced, as
+        ``ObjectStoragePath`` takes it, such as ``s3://aws_default@bucket/cohorts``; ``None`` keeps none.
+        (templated)
+    :param snapshot_keep_days: how long a snapshot is kept.
+    :param snapshot_keep_last: so many of the newest snapshots are kept however old they are.
     :param request_id: an export that :class:`.AmplitudeCohortExportOperator` has requested; this task
         requests none. (templated)
     :param customer_io_conn_id: the connection to one Customer.io workspace. (templated)
@@ -90,6 +84,9 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         "allow_low_match",
         "dry_run",
         "approved_plan",
+        "source",
+        "snapshot_at",
+        "snapshot_path",
         "request_id",
         "amplitude_conn_id",
         "customer_io_conn_id",
@@ -117,6 +114,11 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         dry_run: bool | str = False,
         approved_plan: str | dict[str, Any] | None = None,
         skip_unchanged: bool = False,
+        source: str = "cohort",
+        snapshot_at: str | None = None,
+        snapshot_path: str | None = None,
+        snapshot_keep_days: float = 30,
+        snapshot_keep_last: int = 3,
         request_id: str | None = None,
         customer_io_conn_id: str = "customer_io_default",
         amplitude_conn_id: str = "amplitude_default",
@@ -152,33 +154,20 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         self.dry_run = dry_run  # type: ignore[assignment, method-assign]
         self.approved_plan = approved_plan
         self.skip_unchanged = skip_unchanged
+        self.source = source
+        self.snapshot_at = snapshot_at
+        self.snapshot_path = snapshot_path
+        self.snapshot_keep_days = snapshot_keep_days
+        self.snapshot_keep_last = snapshot_keep_last
         self.request_id = request_id
         self.customer_io_conn_id = customer_io_conn_id
-        parameters.check_segment(segment_name, segment_id)
-        parameters.check_choice(id_type, "id_type", ID_TYPES)
-        parameters.check_choice(mode, "mode", MODES)
-        for name, upto in (
-            ("max_removal_percent", 100),
-            ("max_shortfall_percent", 100),
-            ("min_match_rate", 1),
-        ):
-            if getattr(self, name) is not None:
-                parameters.check_number(getattr(self, name), name, upto=upto)
-        self._directory: Path | None = None
+        parameters.check_sync(self)
         if self._cohort is not None and self._cohort not in self.inlets:
             self.inlets.append(self._cohort)
-        # The segment's asset carries the memory of its last good sync from run to run, and an event of each.
         self._segment = segment_asset(customer_io_conn_id, segment_name, segment_id)
         ends = self.inlets if dry_run is True else self.outlets
         if self._segment is not None and self._segment not in ends:
             ends.append(self._segment)
-
-    @cached_property
-    def customer_io(self) -> CustomerIOHook:
-        """The hook of the Customer.io workspace."""
-        from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-
-        return CustomerIOHook(self.customer_io_conn_id)
 
     @property
     def wanted_properties(self) -> tuple[str, ...]:
@@ -186,22 +175,25 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
         return (self.user_id_property,)
 
     def start(self, context: Context) -> dict[str, Any]:
-        """Check both ends, get the export, and sync."""
+        """Check both ends, get the export, and sync; or go back to a snapshot."""
         from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
         from airflow_provider_cio_cohort.transfers.rendered import rendered
+        from airflow_provider_cio_cohort.transfers.snapshotting import restore, snapshots_of
 
         run = rendered(self)
         self.begin()
+        if run.from_snapshot:
+            return restore(self, context, run)
         cohort = check_cohort(self.amplitude, run.cohort_id)
-        self.customer_io.check_track()
-        segment = run.segment.find(self.customer_io)
-        self.carried["workspace_id"] = self.customer_io.account.workspace_id
-        self._link_to(segment.id if segment else None)
+        segment = self.find_segment(run)
         if self.skip_unchanged and not run.dry_run and cohort and segment:
             members = self.customer_io.count_members(segment.id)
             if unchanged := self._last_good(context).unchanged(cohort.last_computed, members):
-                self._announce(context, unchanged, {})
+                self.announce(context, unchanged, {})
                 return unchanged
+        snapshots = snapshots_of(self, context, run)
+        if snapshots and not run.dry_run:
+            snapshots.store.check_writable()  # before an export is spent, and anybody added or removed
         report: dict[str, Any] = self.get_export(context, cohort)
         return report
 
@@ -214,77 +206,25 @@ class AmplitudeCohortToCustomerIOOperator(ExportingOperator):
     def exported(
         self, context: Context, export: Export, request_id: str, cohort: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Download the export, compare, write, verify, and return the report."""
+        """Download the export, compare, write, verify, keep a snapshot, and return the report."""
         from airflow_provider_cio_cohort.transfers.cohort_download import CohortDownload
         from airflow_provider_cio_cohort.transfers.rendered import rendered
-        from airflow_provider_cio_cohort.transfers.run_directory import run_directory
+        from airflow_provider_cio_cohort.transfers.snapshotting import snapshots_of
 
         run = rendered(self)
-        last = self._last_good(context)
-        with run_directory() as directory:
-            self._directory = directory
+        last, snapshots = self._last_good(context), snapshots_of(self, context, run)
+        with self.private_directory() as directory:
             download = CohortDownload(
                 self.amplitude, request_id, self.user_id_property, self.id_type, directory
             )
             people = download.run(cohort.get("size"))
-            description = None if run.dry_run else describe(run.cohort_id, cohort.get("name"), self.mode)
-            target = run.segment.open(self.customer_io, run.cohort_id, description=description)
-            self._link_to(target.id)
-            options = self._options(run, cohort, last)
-            wait = self.customer_io.stopped.wait
-            sync = SegmentSync(self.customer_io, target, options, directory, wait, self.touched.note)
-            try:
-                report = sync.run(people)
-            except UnknownSegmentError as error:
-                raise SegmentVanishedError(
-                    f"{error.headline}\nIt was there when the task began: a retry looks for it again."
-                ) from None
-        self.log.info("%s\n%s", report.summary(), report.as_table())
-        if run.dry_run:
-            # Nothing has become of the segment, so Airflow is to make no event of this success.
-            self.outlets = [asset for asset in self.outlets if asset != self._segment]
-            context["ti"].xcom_push(PLAN_KEY, sync.plan)
-            return report.to_dict()
-        export.used()
-        last.save(report.to_dict(), export.computed_at)
-        self._announce(context, report.to_dict(), export.month)
+            previous = ((last.load() or {}).get("report") or {}).get("identifiers")
+            options = self.options(run, announced=cohort.get("size"), previous=previous)
+            report = self.fill(context, run, people, cohort.get("name"), options)
+            if snapshots and not run.dry_run:
+                snapshots.keep(people, report, self.carried.get("workspace_id"))
+        if not run.dry_run:
+            export.used()
+            last.save(report.to_dict(), export.computed_at)
+            self.announce(context, report.to_dict(), export.month)
         return report.to_dict()
-
-    def _link_to(self, segment_id: int | None) -> None:
-        from airflow_provider_cio_cohort.hooks.web import segment_url
-
-        region, workspace_id = self.customer_io.track.region, self.carried.get("workspace_id")
-        self.carried["segment_url"] = segment_url(region, workspace_id, segment_id)
-
-    def _announce(self, context: Context, report: dict[str, Any], month: Mapping[str, Any]) -> None:
-        from airflow_provider_cio_cohort.transfers import outcome
-
-        duration = round(max(time.time() - self.carried.get("began", time.time()), 0.0), 3)
-        outcome.add_event(context, self._segment, {**report, "duration": duration, **month})
-        outcome.count({"dag_id": self.dag_id, "task_id": self.task_id}, report, duration)
-        outcome.count_exports(self.amplitude_conn_id, month)
-
-    def on_kill(self) -> None:
-        """Let both hooks send nothing more, and leave no file: Airflow kills what does not end in seconds."""
-        super().on_kill()
-        self.customer_io.stop()
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
-
-    def _options(self, run: RunParameters, cohort: Mapping[str, Any], last: LastGood) -> Options:
-        from airflow_provider_cio_cohort.hooks.policy import settings
-
-        return Options(
-            cohort_id=run.cohort_id,
-            id_type=self.id_type,
-            mode=self.mode,
-            dry_run=run.dry_run,
-            limits=run.limits,
-            patience=Patience(**settings(asdict(Patience()), prefix="verify_")),
-            announced=cohort.get("size"),
-            previous=((last.load() or {}).get("report") or {}).get("identifiers"),
-        )
-
-    def _last_good(self, context: Context) -> LastGood:
-        deciding = ("cohort_id", "user_id_property", "id_type", "mode", "amplitude_conn_id")
-        return LastGood(context, self._segment, {name: str(getattr(self, name)) for name in deciding})

@@ -58,6 +58,11 @@ class SegmentChoice:
     id: int | None
     name: str | None
 
+    @property
+    def named(self) -> tuple[str, str]:
+        """By what it was named, and how."""
+        return ("name", str(self.name)) if self.id is None else ("id", str(self.id))
+
     def find(self, customer_io: CustomerIOHook) -> Segment | None:
         """
         Return the segment; ``None`` if no segment has the name.

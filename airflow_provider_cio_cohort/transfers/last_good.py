@@ -24,12 +24,20 @@ class LastGood:
     :param context: the task's context.
     :param asset: the segment, one of the task's inlets or outlets; ``None`` remembers nothing.
     :param of: what decides who belongs into the segment: cohort, property, mode, connections.
+    :param snapshot_path: where syncs keep snapshots, if they do.
     """
 
-    def __init__(self, context: Mapping[str, Any], asset: Asset | None, of: dict[str, str]) -> None:
+    def __init__(
+        self,
+        context: Mapping[str, Any],
+        asset: Asset | None,
+        of: dict[str, str],
+        snapshot_path: str | None = None,
+    ) -> None:
         self._asset = asset
         self._stores = context.get("asset_state_store") if asset is not None else None
         self._of = of
+        self._snapshot_path = snapshot_path
 
     def load(self) -> dict[str, Any] | None:
         """Return the report of the last good sync, with ``computed_at``; ``None`` if there is none."""
@@ -43,12 +51,21 @@ class LastGood:
         Keep a sync that went well.
 
         :param report: its counts.
-        :param computed_at: when Amplitude had computed the cohort that was synced, epoch seconds.
+        :param computed_at: when Amplitude had computed the cohort, epoch seconds; if it is ``None``, no later
+            run takes the cohort for unchanged.
         """
         if self._stores is None:
             return
         try:
-            self._stores[self._asset].set(KEY, {"of": self._of, "computed_at": computed_at, "report": report})
+            self._stores[self._asset].set(
+                KEY,
+                {
+                    "of": self._of,
+                    "computed_at": computed_at,
+                    "report": report,
+                    "snapshot_path": self._snapshot_path,
+                },
+            )
         except Exception as error:
             # The segment is right, whether the next run knows it or not.
             log.warning("This sync could not be kept for the next one (%s).", type(error).__name__)
@@ -63,6 +80,8 @@ class LastGood:
         kept = self.load()
         if kept is None or computed_at is None or kept.get("computed_at") != computed_at:
             return None
+        if self._snapshot_path is not None and kept.get("snapshot_path") != self._snapshot_path:
+            return None  # of what the segment holds there is no snapshot yet
         report = kept["report"]
         if report.get("segment_after") != members:
             return None

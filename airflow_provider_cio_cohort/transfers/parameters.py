@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import json
 import reprlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
+from airflow_provider_cio_cohort.snapshots.storage import check_path
+from airflow_provider_cio_cohort.sync.engine import MODES
 from airflow_provider_cio_cohort.sync.guards import Approval
+from airflow_provider_cio_cohort.sync.identifiers import ID_TYPES
+
+if TYPE_CHECKING:
+    from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
+        AmplitudeCohortToCustomerIOOperator,
+    )
+
+#: Where the people of a run can come from.
+SOURCES = ("cohort", "snapshot")
+#: The longest time for which snapshots can be kept.
+MOST_DAYS = 36_500
 
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off", "none", "")
@@ -121,6 +134,59 @@ def check_segment(name: str | None, segment_id: int | str | None) -> None:
     """
     if (name is None) == (segment_id is None):
         raise ConfigurationError(f"Give exactly one of segment_name and segment_id.\n{CORRECT}")
+
+
+def as_optional(value: Any) -> str | None:
+    """
+    Return a rendered text, ``None`` if there is none.
+
+    :param value: what a template made.
+    """
+    text = str("" if value is None else value).strip()
+    return None if text in ("", "None") else text
+
+
+def as_source(value: Any) -> str:
+    """
+    Return where the people of a run come from.
+
+    :param value: what a template made.
+    :raises ConfigurationError: if it is neither ``cohort`` nor ``snapshot``.
+    """
+    source = as_optional(value) or SOURCES[0]
+    check_choice(source, "source", SOURCES)
+    return source
+
+
+def as_snapshot_path(value: Any) -> str | None:
+    """
+    Return where snapshots are kept, ``None`` if none are.
+
+    :param value: what a template made.
+    :raises ConfigurationError: if it is no place.
+    """
+    path = as_optional(value)
+    try:
+        return None if path is None else check_path(path)
+    except ValueError as error:
+        raise ConfigurationError(f"snapshot_path is no place to keep snapshots: {error}\n{CORRECT}") from None
+
+
+def check_sync(operator: AmplitudeCohortToCustomerIOOperator) -> None:
+    """
+    Refuse the parameters of a sync that are wrong whatever a template makes of the others.
+
+    :param operator: the task.
+    :raises ConfigurationError: naming the first that is wrong.
+    """
+    check_segment(operator.segment_name, operator.segment_id)
+    check_choice(operator.id_type, "id_type", ID_TYPES)
+    check_choice(operator.mode, "mode", MODES)
+    for name, upto in (("max_removal_percent", 100), ("max_shortfall_percent", 100), ("min_match_rate", 1)):
+        if getattr(operator, name) is not None:
+            check_number(getattr(operator, name), name, upto=upto)
+    check_number(operator.snapshot_keep_days, "snapshot_keep_days", above=0, upto=MOST_DAYS)
+    check_number(operator.snapshot_keep_last, "snapshot_keep_last", above=0)
 
 
 def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:

@@ -24,12 +24,18 @@ class RunParameters:
     :param segment: the segment that was named.
     :param dry_run: whether nothing is to be written.
     :param limits: what the guards allow.
+    :param from_snapshot: whether the segment is to be put back to what it was.
+    :param snapshot_at: the moment to which, as somebody has written it; ``None`` for the run's own.
+    :param snapshot_path: where snapshots are kept, ``None`` if none are.
     """
 
     cohort_id: str
     segment: SegmentChoice
     dry_run: bool
     limits: Limits
+    from_snapshot: bool
+    snapshot_at: str | None
+    snapshot_path: str | None
 
 
 def rendered(operator: AmplitudeCohortToCustomerIOOperator) -> RunParameters:
@@ -55,4 +61,7 @@ def rendered(operator: AmplitudeCohortToCustomerIOOperator) -> RunParameters:
             approved=parameters.as_approval(operator.approved_plan),
             **{name: parameters.as_flag(getattr(operator, name), name) for name in flags},
         ),
+        from_snapshot=parameters.as_source(operator.source) == "snapshot",
+        snapshot_at=parameters.as_optional(operator.snapshot_at),
+        snapshot_path=parameters.as_snapshot_path(operator.snapshot_path),
     )

@@ -79,11 +79,12 @@ def sync(
 
     def attempt(**parameters: Any) -> dict[str, Any]:
         usual = {"task_id": "sync", "cohort_id": "a1b2c3d", "poll_interval": 0.05}
-        if "segment_id" not in parameters:
-            usual["segment_name"] = "Power users"
         kind = parameters.pop("operator_class", AmplitudeCohortToCustomerIOOperator)
+        if issubclass(kind, AmplitudeCohortToCustomerIOOperator) and "segment_id" not in parameters:
+            usual["segment_name"] = "Power users"
+        more = parameters.pop("context", {})
         operator = kind(**{**usual, **parameters})
-        context: Any = {"task_state_store": store, "asset_state_store": assets, "ti": xcoms}
+        context: Any = {"task_state_store": store, "asset_state_store": assets, "ti": xcoms, **more}
         try:
             return operator.execute(context)
         except TaskDeferred as deferral:

@@ -10,6 +10,8 @@ FIELDS = [
     "segment_id",
     "segment_name",
     "mode",
+    "source",
+    "snapshot_at",
     "dry_run",
     "cohort_rows",
     "without_identifier",

@@ -6,6 +6,7 @@ import inspect
 
 import pytest
 from airflow.sdk.definitions.param import ParamsDict
+from airflow.sdk.exceptions import ParamValidationError
 
 from airflow_provider_cio_cohort.dag_generation.spec import OperatorParameters
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
@@ -27,14 +28,16 @@ FORM = [
 ]
 #: What tasks of one DAG tell each other.
 BETWEEN_TASKS = {"request_id", "approved_plan"}
+#: What only the form sets, for one run.
+OF_ONE_RUN = ["source", "snapshot_at"]
 FIELDS = OperatorParameters.model_fields
 
 
 def test_every_parameter_of_the_operator_is_a_key() -> None:
-    assert set(FIELDS) == set(SIGNATURE) - BETWEEN_TASKS
+    assert set(FIELDS) == set(SIGNATURE) - BETWEEN_TASKS - {*OF_ONE_RUN}
 
 
-@pytest.mark.parametrize("key", sorted(set(SIGNATURE) - {"deferrable"} - BETWEEN_TASKS))
+@pytest.mark.parametrize("key", sorted(FIELDS.keys() - {"deferrable"}))
 def test_a_key_has_the_default_of_the_parameter(key: str) -> None:
     required = SIGNATURE[key] is inspect.Parameter.empty
     assert FIELDS[key].is_required() == required
@@ -63,6 +66,9 @@ def test_every_value_reaches_the_operator(dag_with) -> None:
         "customer_io_conn_id: customer_io_eu",
         "poll_interval: 2.5",
         "export_timeout: 60",
+        "snapshot_path: s3://aws_default@bucket/cohorts",
+        "snapshot_keep_days: 7.5",
+        "snapshot_keep_last: 5",
     ).get_task("sync")
     assert isinstance(task, AmplitudeCohortToCustomerIOOperator)
     assert (task.cohort_id, task.segment_id, task.segment_name) == ("a1b2c3d", 42, None)
@@ -71,6 +77,8 @@ def test_every_value_reaches_the_operator(dag_with) -> None:
     assert (task.min_match_rate, task.export_reserve, task.skip_unchanged) == (0.9, 3, True)
     assert (task.amplitude_conn_id, task.customer_io_conn_id) == ("amplitude_eu", "customer_io_eu")
     assert (task.poll_interval, task.export_timeout) == (2.5, 60)
+    assert task.snapshot_path == "s3://aws_default@bucket/cohorts"
+    assert (task.snapshot_keep_days, task.snapshot_keep_last) == (7.5, 5)
 
 
 def test_null_turns_the_removal_guard_off(dag_with) -> None:
@@ -85,7 +93,7 @@ def test_a_form_field_starts_with_the_value_of_the_yaml_and_reaches_the_operator
     dag = dag_with(f"{form_field}: {str(in_yaml).lower()}")
     assert isinstance(dag.params, ParamsDict)
     assert dag.params.dump()[form_field] is in_yaml
-    assert set(dag.params) == set(FORM)
+    assert set(dag.params) == {*FORM, *OF_ONE_RUN}
     param = dag.params.get_param(form_field)
     assert param.schema["type"] == "boolean"
     assert param.schema["title"]
@@ -96,12 +104,27 @@ def test_a_form_field_starts_with_the_value_of_the_yaml_and_reaches_the_operator
         assert getattr(task, form_field) == str(chosen)
 
 
+def test_a_run_of_the_form_goes_back_to_a_snapshot(dag_with) -> None:
+    dag = dag_with("on_guard: approve")
+    assert (dag.params.dump()["source"], dag.params.dump()["snapshot_at"]) == ("cohort", None)
+    chosen = {"source": "snapshot", "snapshot_at": "2026-01-31"}
+    for task_id in ("export", "plan", "sync"):
+        task = dag.get_task(task_id)
+        task.template_fields = tuple({"source", "snapshot_at"} & {*task.template_fields})
+        task.render_template_fields({"params": {**dag.params.dump(), **chosen}})
+        assert task.source == "snapshot"
+        assert getattr(task, "snapshot_at", "2026-01-31") == "2026-01-31"
+    with pytest.raises(ParamValidationError, match="is not one of"):
+        dag.params.get_param("source").resolve("yesterday")
+
+
 def test_text_of_the_yaml_is_never_a_template(dag_with) -> None:
     texts = {
         "cohort_id": "{{ 1 + 1 }}",
         "segment_name": "{% raise %} {# gone #} {{ params.dry_run }}",
         "amplitude_conn_id": "{{ var.value.secret }}",
         "customer_io_conn_id": "{{ conn.x.password }}",
+        "snapshot_path": "file:///srv/{{ var.value.secret }}",
     }
     dag = dag_with(*(f"{key}: '{text}'" for key, text in texts.items() if key != "cohort_id"))
     task = dag.get_task("sync")
