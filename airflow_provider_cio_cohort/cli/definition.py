@@ -51,8 +51,15 @@ def _connection(flag: str, vendor: str, **more: Any) -> Arg:
     return _arg(flag, help=words, metavar="ID", **{"default": default, **more})
 
 
-def _action(name: str, module: str, help: str, *args: Arg, description: str | None = None) -> ActionCommand:
-    path = f"{_HERE}.{module}.{name}"
+def _action(
+    name: str,
+    module: str,
+    help: str,
+    *args: Arg,
+    description: str | None = None,
+    function: str | None = None,
+) -> ActionCommand:
+    path = f"{_HERE}.{module}.{function or name}"
     return ActionCommand(
         name=name,
         help=help,
@@ -69,7 +76,7 @@ def get_cli_commands() -> list[CLICommand]:
         GroupCommand(
             name="cohort-sync",
             help="Look at, check and set up syncs from Amplitude cohorts to Customer.io segments",
-            subcommands=(_validate(), _plan(), _status(), *_lists(), _init(), _schema()),
+            subcommands=(_validate(), _plan(), _status(), *_lists(), _snapshot(), _init(), _schema()),
             epilog=_EXIT_CODES,
         )
     ]
@@ -148,6 +155,71 @@ def _lists() -> tuple[ActionCommand, ...]:
             _connection("--amplitude-conn-id", "amplitude", nargs="+", action="extend", default=None),
             _OUTPUT,
         ),
+    )
+
+
+def _snapshot() -> GroupCommand:
+    which = (
+        _arg(
+            "what",
+            help="A YAML file; or the name of a sync, or a DAG's id, which is looked up in the DAG bundles",
+            metavar="NAME|FILE",
+        ),
+        _text("--sync", "Only this sync of the file"),
+        _text("--target", "Only this target of the sync"),
+        _OUTPUT,
+    )
+    people = _arg("--identifiers", help="Print the identifiers: personal data", action="store_true")
+    moment = "a date (its end) or a time, in the timezone of the DAG; the newest one not younger is taken"
+    return GroupCommand(
+        name="snapshot",
+        help="Look at what runs have kept of a segment, and put it back",
+        subcommands=(
+            _action("list", "snapshot.listing", "List the snapshots", *which, function="list_all"),
+            _action(
+                "show",
+                "snapshot.showing",
+                "Check a snapshot, and show what it is of",
+                *which,
+                _text("--at", f"Of when: {moment} (default: the newest of all)"),
+                people,
+            ),
+            _action(
+                "diff",
+                "snapshot.comparing",
+                "Count who has come and gone between two snapshots, or from one to now",
+                *which,
+                _text("--from", f"Of when: {moment} (default: the newest of all)", dest="since"),
+                _text("--to", "Until when (default: the members of the segment now)", dest="until"),
+                people,
+            ),
+            _restore(which, moment),
+        ),
+        epilog=_EXIT_CODES,
+    )
+
+
+def _restore(which: tuple[Arg, ...], moment: str) -> ActionCommand:
+    flags = {
+        "allow_large_removal": "Let it remove more than max_removal_percent",
+        "allow_empty_cohort": "Let it empty the segment",
+        "allow_low_match": "Let it write although few of the snapshot are people in Customer.io",
+        "adopt_segment": "Let it remove people from a segment that no sync made for this cohort",
+    }
+    return _action(
+        "restore",
+        "snapshot.restoring",
+        "Put a segment back to what it was: shows the plan, asks, and writes",
+        *which,
+        _text("--at", f"Of when: {moment}"),
+        _arg("--dry-run", help="Show the plan; write nothing", action="store_true"),
+        _arg("--yes", "-y", help="Do not ask", action="store_true"),
+        *(
+            _arg(f"--{flag.replace('_', '-')}", help=words, action="store_true")
+            for flag, words in flags.items()
+        ),
+        description="Put a segment back to what it was: what a run with the source snapshot does, with the "
+        "same guards, but in this process. It needs no scheduler, and works while the DAG is paused.",
     )
 
 

@@ -113,6 +113,22 @@ def in_bundles(name: str) -> list[Found]:
     return found
 
 
+def find(what: str, only: str | None) -> list[Found]:
+    """
+    Return the tasks that a command is about.
+
+    :param what: a YAML file, a sync's name, or a DAG's id.
+    :param only: of a file, the sync that is asked for; ``None`` for all.
+    :raises CohortSyncConfigError: if a file as a whole cannot be understood.
+    :raises CommandError: if there is no such sync.
+    """
+    if is_file(what):
+        return in_file(what, only)
+    if only is not None:
+        raise CommandError("--sync chooses a sync of a file, but no file was given.", WRONG_USAGE)
+    return in_bundles(what)
+
+
 def _all_dags() -> tuple[dict[str, DAG], list[str]]:
     """Read all bundles as ``airflow tasks test`` does, but without writing them to Airflow's database."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager

@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
+
+if TYPE_CHECKING:
+    from airflow._shared.state import AssetScope
+    from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
 
 
 class AssetStores:
-    """Stands in for a task's ``asset_state_store``; writes nothing."""
+    """
+    Stands in for a task's ``asset_state_store``.
+
+    :param writes: whether what a task keeps is really kept.
+    """
+
+    def __init__(self, *, writes: bool = False) -> None:
+        self._writes = writes
 
     def __getitem__(self, asset: Asset) -> _AssetStore:
         """
@@ -21,12 +32,13 @@ class AssetStores:
 
         :param asset: the asset.
         """
-        return _AssetStore(asset.uri)
+        return _AssetStore(asset.uri, self._writes)
 
 
 @dataclass(frozen=True)
 class _AssetStore:
     uri: str
+    writes: bool
 
     def get(self, key: str) -> Any:
         """
@@ -41,17 +53,45 @@ class _AssetStore:
             log.info("What earlier runs have kept cannot be read (%s).", type(error).__name__)
             return None
 
+    def set(self, key: str, value: Any) -> None:
+        """
+        Keep a value; without a database, there is nobody to whom it would be of use.
+
+        :param key: what it is kept under.
+        :param value: plain data.
+        """
+        if not self.writes:
+            return
+        try:
+            _write(self.uri, key, json.dumps(value))
+        except Exception as error:
+            log.info("What the next run is to know cannot be kept (%s).", type(error).__name__)
+
 
 def _read(uri: str, key: str) -> Any:
-    from airflow._shared.state import AssetScope
-    from airflow.models.asset import AssetModel
     from airflow.state import get_state_backend
     from airflow.utils.session import create_session
-    from sqlalchemy import select
 
     with create_session() as session:
-        asset_id = session.scalar(select(AssetModel.id).where(AssetModel.uri == uri, AssetModel.active.has()))
-        if asset_id is None:
-            return None
-        value = get_state_backend().get(AssetScope(asset_id=asset_id), key, session=session)
+        scope = _scope(uri, session)
+        value = None if scope is None else get_state_backend().get(scope, key, session=session)
         return None if value is None else json.loads(value)
+
+
+def _write(uri: str, key: str, value: str) -> None:
+    from airflow.state import get_state_backend
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        scope = _scope(uri, session)
+        if scope is not None:
+            get_state_backend().set(scope, key, value, session=session)
+
+
+def _scope(uri: str, session: Session) -> AssetScope | None:
+    from airflow._shared.state import AssetScope
+    from airflow.models.asset import AssetModel
+    from sqlalchemy import select
+
+    asset_id = session.scalar(select(AssetModel.id).where(AssetModel.uri == uri, AssetModel.active.has()))
+    return None if asset_id is None else AssetScope(asset_id=asset_id)

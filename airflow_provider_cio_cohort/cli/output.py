@@ -108,5 +108,14 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, (list, tuple)):
         return "\n".join(_cell(item) for item in value)
-    # What a vendor calls a segment must not steer the terminal.
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(value))
+    return printable(str(value), also="\n")
+
+
+def printable(text: str, also: str = "") -> str:
+    """
+    Return a text that cannot steer the terminal, whatever a vendor calls a segment or a person.
+
+    :param text: any text.
+    :param also: what is let through besides what can be seen.
+    """
+    return "".join(c if c.isprintable() or c in also else repr(c)[1:-1] for c in text)

@@ -47,7 +47,7 @@ def compare(
     add_path, remove_path = directory / "add", directory / "remove"
     to_add = to_remove = impossible = 0
     with open_text(add_path, "w") as adds, open_text(remove_path, "w") as removes:
-        for identifier, member in _merge(read_lines(cohort_path), read_lines(members_path)):
+        for identifier, member in pair_up(read_lines(cohort_path), read_lines(members_path)):
             if identifier is None:
                 if remove:
                     removes.write(f"{member}\n")
@@ -70,8 +70,13 @@ def common_lines(left: Path, right: Path) -> Iterator[str]:
         previous = line
 
 
-def _merge(identifiers: Iterator[str], members: Iterator[str]) -> Iterator[tuple[str | None, str | None]]:
-    """Pair identifiers with the members that have them; what has no partner comes with ``None``."""
+def pair_up(identifiers: Iterator[str], members: Iterator[str]) -> Iterator[tuple[str | None, str | None]]:
+    """
+    Pair identifiers with the members that have them; what has no partner comes with ``None``.
+
+    :param identifiers: sorted and distinct.
+    :param members: sorted lines, see :mod:`.members`.
+    """
     identifier, member = next(identifiers, None), next(members, None)
     while identifier is not None and member is not None:
         key = key_of(member)

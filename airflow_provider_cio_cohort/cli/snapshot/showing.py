@@ -1,0 +1,69 @@
+"""``snapshot show``: what one snapshot is of; who is in it only for who asks for it by name."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+
+from airflow_provider_cio_cohort.cli.output import dump, printable
+from airflow_provider_cio_cohort.cli.output import show as show_rows
+from airflow_provider_cio_cohort.cli.running import FINE, answering, command
+from airflow_provider_cio_cohort.cli.snapshot.finding import find_one, refusing
+from airflow_provider_cio_cohort.sync.lines import read_lines, unescape
+from airflow_provider_cio_cohort.transfers.run_directory import run_directory
+
+_FACTS = (
+    "moment",
+    "taken_at",
+    "identifiers",
+    "size",
+    "cohort_id",
+    "segment_id",
+    "segment_name",
+    "workspace_id",
+    "id_type",
+    "user_id_property",
+    "mode",
+    "sha256",
+)
+
+
+@command
+def show(args: Namespace) -> int:
+    """
+    Read a snapshot as a run would, and show its manifest, or the people in it.
+
+    :param args: the arguments.
+    """
+    kept = find_one(args)
+    store = kept.snapshots.store
+    with refusing(), run_directory() as directory:
+        entry, manifest = kept.choose(args.at)
+        path = directory / "snapshot"
+        store.fetch(entry, manifest, path)
+        if args.identifiers:
+            print_people((unescape(line) for line in read_lines(path)), args.output)
+            return FINE
+    row = {**kept.names, **{fact: getattr(manifest, fact) for fact in _FACTS}}
+    row |= {key: manifest.origin.get(key) for key in ("dag_id", "task_id", "run_id", "logical_date")}
+    table = [
+        {"": key.replace("_", " "), "snapshot": value} for key, value in row.items() if value is not None
+    ]
+    show_rows([row], args.output, table)
+    return FINE
+
+
+def print_people(identifiers: Iterable[str], output: str) -> None:
+    """
+    Print identifiers: one a line, or as a list for a program.
+
+    :param identifiers: them.
+    :param output: ``table``, ``json`` or ``yaml``.
+    """
+    if output != "table":
+        dump(list(identifiers), output)
+        return
+    with answering():
+        sys.stdout.writelines(f"{printable(identifier)}\n" for identifier in identifiers)
+        sys.stdout.flush()
