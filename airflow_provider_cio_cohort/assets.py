@@ -15,6 +15,7 @@ from airflow.sdk import Asset, literal
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
+AMPLITUDE_SCHEME, CUSTOMER_IO_SCHEME = "amplitude", "customerio"
 #: Airflow takes 1,500 characters for an asset's name; quoted, a letter may take nine.
 MAX_NAME = 1400
 _Literal = type(literal(""))
@@ -29,7 +30,7 @@ def segment_asset(conn_id: Any, name: Any, segment_id: Any) -> Asset | None:
     :param segment_id: its id, or ``None``.
     """
     kind, which = ("name", name) if segment_id is None else ("id", segment_id)
-    return _asset("customerio", conn_id, f"segments/{kind}", which)
+    return _asset(CUSTOMER_IO_SCHEME, conn_id, f"segments/{kind}", which)
 
 
 def cohort_asset(conn_id: Any, cohort_id: Any) -> Asset | None:
@@ -39,7 +40,7 @@ def cohort_asset(conn_id: Any, cohort_id: Any) -> Asset | None:
     :param conn_id: the connection to the project.
     :param cohort_id: its id.
     """
-    return _asset("amplitude", conn_id, "cohorts", cohort_id)
+    return _asset(AMPLITUDE_SCHEME, conn_id, "cohorts", cohort_id)
 
 
 def as_dataset(asset: Asset, lineage_context: Any) -> Dataset | None:

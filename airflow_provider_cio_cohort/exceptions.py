@@ -32,6 +32,7 @@ What can go wrong, as one tree: the branch says whether a retry can mend it.
         ├── SnapshotMissingError          no snapshot is as old as the moment that was asked for
         ├── SnapshotDamagedError          a snapshot does not hold what its manifest says
         ├── ForeignSnapshotError          a snapshot is of another segment, workspace or ``id_type``
+        ├── StaleSegmentError             a segment has had no good run for longer than its ``max_age``
         └── GuardTrippedError             the change looked dangerous; nothing was written (``trips``)
 
 A message's first line (``headline``) says what is wrong and where, short enough for a pager; below it follow
@@ -239,6 +240,12 @@ class SnapshotDamagedError(PermanentError):
 
 class ForeignSnapshotError(PermanentError):
     """A snapshot is of another segment, workspace or ``id_type``: its people belong elsewhere."""
+
+    segment_touched = False
+
+
+class StaleSegmentError(PermanentError):
+    """A segment has had no good run for longer than its ``max_age``."""
 
     segment_touched = False
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_cio_cohort.alerts.sending import NotifierError, make_notifier
 from airflow_provider_cio_cohort.cli.finding import check_is_there
 from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.running import FINE, NO, command, say
@@ -17,6 +18,7 @@ from airflow_provider_cio_cohort.dag_generation.build import build_dags
 from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
 from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
+from airflow_provider_cio_cohort.dag_generation.spec import Sync
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,19 @@ def _of(file: str, one: LoadedSync, unbuildable: Mapping[str, str]) -> _Checked:
     spec = one.spec
     if spec is None:
         return _Checked(file, one.name, one.problems)
-    problems = (unbuildable[one.name],) if spec.enabled and one.name in unbuildable else ()
+    problems: tuple[str, ...] = (unbuildable[one.name],) if spec.enabled and one.name in unbuildable else ()
+    problems += tuple(f"{Path(file).name}, sync {one.name}, key alerts{flaw}" for flaw in _unsendable(spec))
     exports = exports_a_month(spec.cadence) if spec.enabled else 0
     return _Checked(file, one.name, problems, spec.amplitude_conn_id, spec.enabled, exports)
+
+
+def _unsendable(spec: Sync) -> Iterator[str]:
+    """Make each notifier: a DAG file is read without importing any, and at night it would be too late."""
+    for position, each in enumerate(spec.alerts, start=1):
+        try:
+            make_notifier(each.alert)
+        except NotifierError as error:
+            yield f" (item {position}): {error}"
 
 
 def _unbuildable(file: str) -> dict[str, str]:

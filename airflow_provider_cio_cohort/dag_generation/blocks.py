@@ -8,7 +8,8 @@ block is made on its own, from the composed nodes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from airflow_provider_cio_cohort.dag_generation.errors import show
 
 _TAG = "tag:yaml.org,2002:"
 TARGETS = "targets"
+_MOST_COLLECTIONS = 1_000
 _Pairs = dict[str, tuple[yaml.Node, yaml.Node]]
 
 
@@ -27,7 +29,7 @@ class Entry:
     """
     The value of a key.
 
-    :param value: what YAML makes of it; for a mapping an empty one: only targets are mappings.
+    :param value: what YAML makes of it.
     :param line: where it is, from 1.
     :param text: how it is written, for anything but a list or a mapping: YAML makes 7 of ``007``.
     """
@@ -211,15 +213,23 @@ def _entry(key_node: yaml.Node, node: yaml.Node) -> Entry:
         return Entry(_scalar(node), line, node.value)
     if node.tag not in (f"{_TAG}seq", f"{_TAG}map"):
         raise _UnreadableError(f"the tag {show(node.tag)} is not supported. Leave it out.")
-    if isinstance(node, yaml.SequenceNode):
-        return Entry([_item(item) for item in node.value], line)
-    return Entry({}, line)
+    return Entry(_whole(node, frozenset(), itertools.count(1)), line)
 
 
-def _item(node: yaml.Node) -> Any:
+def _whole(node: yaml.Node, above: frozenset[int], count: Iterator[int]) -> Any:
+    """Make a value with all that is in it, but not one that aliases have made endless or huge."""
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node)
-    return [] if isinstance(node, yaml.SequenceNode) else {}
+    if id(node) in above:
+        raise _UnreadableError("it leads back to itself.")
+    if next(count) > _MOST_COLLECTIONS:
+        raise _UnreadableError(f"it holds more than {_MOST_COLLECTIONS:,} lists and mappings.")
+    above |= {id(node)}
+    if not isinstance(node, yaml.MappingNode):
+        return [_whole(item, above, count) for item in node.value]
+    if flaws := _twice(node):
+        raise _UnreadableError(f"its key {show(flaws[0].key)}: {flaws[0].message}")
+    return {key: _whole(value, above, count) for key, (_, value) in _merged(node, {}).items()}
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:

@@ -18,10 +18,11 @@ from airflow_provider_cio_cohort.dag_generation.doc import (
     summary,
 )
 from airflow_provider_cio_cohort.dag_generation.form import form
+from airflow_provider_cio_cohort.dag_generation.freshness import deadline, freshness_dag, freshness_dag_id
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
 from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
-from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID, add_tasks
+from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID, add_tasks, sync_alerts
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +37,21 @@ def build_dags(path: str | Path) -> dict[str, DAG]:
     its docs, its task failing with it. All others keep working.
 
     :param path: the YAML file; give it relative to the DAG file (``Path(__file__).with_name(…)``).
-    :returns: the DAGs by their ids, ``cohort_sync__<name>``, each with the task ``sync``.
+    :returns: the DAGs by their ids, ``cohort_sync__<name>``, each with the task ``sync``; where a sync has a
+        ``max_age``, also the DAG ``cohort_freshness__<name of the file>``.
     :raises CohortSyncConfigError: if the file cannot be read, is no YAML, or has no list of ``syncs``.
     """
     path = Path(path)
     wanted = get_parsing_context().dag_id  # set where a task runs: it needs its own DAG only
     dags = {}
-    for sync in load(path):
+    syncs = load(path)
+    for sync in syncs:
         dag_id = f"cohort_sync__{sync.name}"
         if wanted is None or wanted == dag_id:
             dags[dag_id] = _dag(dag_id, sync, path.name)
+    if wanted is None or wanted == freshness_dag_id(path):
+        watch = freshness_dag(path, syncs)
+        dags |= {watch.dag_id: watch} if watch else {}
     return dags
 
 
@@ -62,6 +68,7 @@ def _dag(dag_id: str, loaded: LoadedSync, file: str) -> DAG:
 
 
 def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
+    alerts = sync_alerts(sync)
     dag = DAG(
         dag_id,
         schedule=schedule(sync.cadence, sync.timezone, sync.name, spread=sync.spread),
@@ -74,6 +81,8 @@ def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
         description=summary(sync, loaded.targets),
         doc_md=describe(sync, file, loaded.targets, over_grant=loaded.over_grant),
         params=form(sync, loaded.targets),
+        deadline=deadline(sync),
+        on_failure_callback=alerts.run_failed if alerts else None,
         tags=_tags(sync),
     )
     add_tasks(dag, sync, loaded.targets)

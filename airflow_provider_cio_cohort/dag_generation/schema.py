@@ -25,7 +25,8 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a file with ``defaults`` and ``syncs``."""
     sync = Sync.model_json_schema()
     properties: dict[str, Any] = sync["properties"]
-    for value in properties.values():
+    alert = sync["$defs"]["AlertKeys"]
+    for value in (*properties.values(), *alert["properties"].values(), alert):
         value.pop("title", None)
     target = {key: properties[key] for key in TARGET_KEYS}
     defaults = {key: value for key, value in properties.items() if key != "name"}
@@ -59,6 +60,7 @@ def json_schema() -> dict[str, Any]:
                 "anyOf": [_EXPORTS, {"type": "object", "additionalProperties": _EXPORTS}],
             },
         },
+        "$defs": sync["$defs"],
         "allOf": [_unless_default("cohort_id"), _unless_default("segment_name", "segment_id", "targets")],
     }
 

@@ -22,8 +22,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
 from airflow_provider_cio_cohort.dag_generation.cadence import NAMED_CADENCES, localize
 from airflow_provider_cio_cohort.dag_generation.keys import (
+    Age,
     Cadence,
     Id,
     Moment,
@@ -191,6 +193,14 @@ class Sync(OperatorParameters):
         default=None, description="Airflow pool of the task; it must exist."
     )
 
+    alerts: list[AlertKeys] = Field(
+        default=[], description="Who is told of failures, guards, recoveries and the like.", max_length=20
+    )
+    max_age: Age | None = Field(
+        default=None,
+        description="How old the last good run may be, such as 90m, 26h or 2d; then the alerts are sent.",
+        examples=["26h"],
+    )
     on_guard: Literal["fail", "approve"] = Field(
         default="fail",
         description="What a guard that trips does. fail: the task fails. approve: somebody is asked first.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator, literal
 
@@ -14,6 +14,9 @@ from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExpor
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
     AmplitudeCohortToCustomerIOOperator,
 )
+
+if TYPE_CHECKING:
+    from airflow_provider_cio_cohort.alerts.callback import SyncAlerts
 
 TASK_ID = "sync"
 _EXPORT = "export"
@@ -41,16 +44,16 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync]) -> None:
     :param sync: the sync; with targets, the first of them.
     :param targets: what it says for each of its targets; empty if it has none.
     """
+    for_all = {"dag": dag, **_ONE_AT_A_TIME, **_callbacks(sync)}
     if not targets and sync.on_guard == "fail":
-        AmplitudeCohortToCustomerIOOperator(task_id=TASK_ID, dag=dag, **_ONE_AT_A_TIME, **_parameters(sync))
+        AmplitudeCohortToCustomerIOOperator(task_id=TASK_ID, **for_all, **_parameters(sync))
         return
     properties = sorted({each.user_id_property for each in (sync, *targets.values())})
     export = AmplitudeCohortExportOperator(
         task_id=_EXPORT,
-        dag=dag,
         properties=properties,
         source="{{ params.source }}",
-        **_ONE_AT_A_TIME,
+        **for_all,
         **{key: _verbatim(getattr(sync, key)) for key in _OF_THE_EXPORT},
     )
     each_adopts = all(target.adopt_segment for target in targets.values())
@@ -58,13 +61,12 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync]) -> None:
         parameters = _parameters(target)
         if targets and target.adopt_segment and not each_adopts:
             parameters["adopt_segment"] = True  # the form, which is for all targets, starts with false
-        export.set_downstream(_first_task(dag, f"__{name}" if name else "", target, parameters))
+        export.set_downstream(_first_task(f"__{name}" if name else "", target, {**for_all, **parameters}))
 
 
-def _first_task(dag: DAG, suffix: str, sync: Sync, parameters: dict[str, Any]) -> BaseOperator:
+def _first_task(suffix: str, sync: Sync, parameters: dict[str, Any]) -> BaseOperator:
     """Add the tasks that fill one segment and return the first of them."""
-    request_id = f"{{{{ ti.xcom_pull(task_ids='{_EXPORT}') }}}}"
-    common = {**parameters, "request_id": request_id, "dag": dag, **_ONE_AT_A_TIME}
+    common = {**parameters, "request_id": f"{{{{ ti.xcom_pull(task_ids='{_EXPORT}') }}}}"}
     if sync.on_guard == "fail":
         return AmplitudeCohortToCustomerIOOperator(task_id=f"{TASK_ID}{suffix}", **common)
     from airflow_provider_cio_cohort.operators.approval import ApproveChangeOperator
@@ -72,7 +74,8 @@ def _first_task(dag: DAG, suffix: str, sync: Sync, parameters: dict[str, Any]) -
     plan = AmplitudeCohortToCustomerIOOperator(task_id=f"plan{suffix}", **{**common, "dry_run": True})
     approve = ApproveChangeOperator(
         task_id=f"approve{suffix}",
-        dag=dag,
+        dag=parameters["dag"],
+        **_callbacks(sync, asks=True),
         plan_task_id=plan.task_id,
         segment=str(sync.segment_id if sync.segment_name is None else sync.segment_name),
         response_timeout=timedelta(hours=sync.approval_timeout_hours),
@@ -84,6 +87,27 @@ def _first_task(dag: DAG, suffix: str, sync: Sync, parameters: dict[str, Any]) -
     plan.set_downstream(approve)
     approve.set_downstream(write)
     return plan
+
+
+def sync_alerts(sync: Sync) -> SyncAlerts | None:
+    """
+    Return what tells of a sync; ``None`` for one without alerts.
+
+    :param sync: the sync.
+    """
+    if not sync.alerts:
+        return None
+    from airflow_provider_cio_cohort.alerts.callback import SyncAlerts
+
+    return SyncAlerts(sync.name, [each.alert for each in sync.alerts])
+
+
+def _callbacks(sync: Sync, *, asks: bool = False) -> dict[str, Any]:
+    alerts = sync_alerts(sync)
+    if alerts is None:
+        return {}
+    asked = {"notifiers": [alerts.asked]} if asks else {}
+    return {"on_failure_callback": alerts.failed, "on_success_callback": alerts.succeeded, **asked}
 
 
 def _parameters(sync: Sync) -> dict[str, Any]:

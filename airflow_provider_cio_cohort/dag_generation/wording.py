@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
 from airflow_provider_cio_cohort.dag_generation.blocks import Entry
 from airflow_provider_cio_cohort.dag_generation.errors import did_you_mean, show
 
@@ -16,6 +17,9 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "int_type": lambda _: "it must be a whole number, without quotes.",
     "float_type": lambda _: "it must be a number, without quotes.",
     "finite_number": lambda _: "it must be a number with an end.",
+    "dict_type": lambda _: "it must be a mapping of keys to values.",
+    "model_type": lambda _: "it must be a mapping, which starts with - notifier: and a path.",
+    "too_short": lambda limits: f"it needs at least {limits['min_length']}.",
     "list_type": lambda _: "it must be a list, such as [growth, paid].",
     "datetime_type": lambda _: "it must be a date, such as 2026-01-31.",
     "string_unicode": lambda _: "it holds a broken character. Write it anew.",
@@ -39,14 +43,20 @@ def explain(error: ErrorDetails, entry: Entry | None) -> tuple[str, str]:
     limits: dict[str, Any] = error.get("ctx") or {}
     kind, place = error["type"], error["loc"]
     if kind == "sync":
-        return str(limits["key"]), str(limits["message"])
+        above = f"{place[0]} (item {int(place[1]) + 1}): " if len(place) > 1 else ""
+        return above + str(limits["key"]), str(limits["message"])
     key = str(place[0])
     position = next((f" (item {index + 1})" for index in place[1:] if isinstance(index, int)), "")
+    within = next((f": {part}" for part in place[1:] if isinstance(part, str)), "")
     if kind == "missing":
-        return key, "it is missing."
+        return key + position + within, "it is missing."
+    if kind == "extra_forbidden":
+        near = did_you_mean(str(place[-1]), AlertKeys.model_fields)
+        keys = f" The keys of an alert are {', '.join(AlertKeys.model_fields)}."
+        return key + position, f"there is no key {show(str(place[-1]))}.{near or keys}"
     value = error["input"]
     text = entry.text if entry is not None and not position else None
-    return key + position, _sentence(kind, limits, key, value, text)
+    return key + position + within, _sentence(kind, limits, key, value, text)
 
 
 def _sentence(kind: str, limits: dict[str, Any], key: str, value: Any, text: str | None) -> str:

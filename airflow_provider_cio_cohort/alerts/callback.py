@@ -1,0 +1,179 @@
+"""Tells of a sync's failures, trips of its guards, low match rates and recoveries, once each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import Asset
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.sdk.execution_time.xcom import XCom
+
+from airflow_provider_cio_cohort.alerts import message
+from airflow_provider_cio_cohort.alerts.memory import Memory
+from airflow_provider_cio_cohort.alerts.message import Message
+from airflow_provider_cio_cohort.alerts.rules import Alert, Event
+from airflow_provider_cio_cohort.alerts.sending import send
+from airflow_provider_cio_cohort.assets import CUSTOMER_IO_SCHEME
+from airflow_provider_cio_cohort.exceptions import GuardTrippedError
+
+log = logging.getLogger(__name__)
+
+#: Where a segment's alerts are remembered, and where the freshness of it is.
+ALERTS, FRESHNESS = "alerts", "freshness"
+_LOW_MATCH_GUARD = "low_match"
+#: What a task leaves that has told of its failure itself.
+TOLD_KEY = "failure_told"
+
+
+class SyncAlerts:
+    """
+    What Airflow calls when a task of a sync has ended, or asks for an approval.
+
+    :param sync: the sync's name.
+    :param alerts: who is told of what.
+    """
+
+    def __init__(self, sync: str, alerts: Sequence[Alert]) -> None:
+        self.sync = sync
+        self.alerts = tuple(alerts)
+
+    def failed(self, context: Mapping[str, Any]) -> None:
+        """
+        Tell that a task has failed, after its last try.
+
+        :param context: the task's context.
+        """
+        error = context.get("exception")
+        if error is None:
+            return  # the DAG processor speaks for a task that is gone; so does run_failed, in every case
+        events: set[Event] = {"failure"}
+        if isinstance(error, GuardTrippedError):
+            events.add("guard")
+            if _LOW_MATCH_GUARD in error.trips:
+                events.add("low_match")
+        line, details = message.reason_of(error)
+        verb = "was stopped by a guard" if "guard" in events else "failed"
+        self._tell(context, frozenset(events), f"{verb}: {line}", details)
+        memory = Memory(context, _segment(context), ALERTS)
+        memory.save({**memory.load(), "failed": True})
+        context["ti"].xcom_push(TOLD_KEY, True)
+
+    def run_failed(self, context: Mapping[str, Any]) -> None:
+        """
+        Tell of the tasks of a run that have failed without a word: killed, or marked by somebody.
+
+        :param context: the run's context, as the DAG processor gives it.
+        """
+        dag_id, run_id = context["dag"].dag_id, context["run_id"]
+        states = RuntimeTaskInstance.get_task_states(dag_id, run_ids=[run_id]).get(run_id, {})
+        line, details = message.reason_of(None)
+        for task_id in sorted(task_id for task_id, state in states.items() if state == "failed"):
+            where = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
+            if XCom.get_one(key=TOLD_KEY, **where) is None:
+                events = frozenset({"failure"})
+                told = message.of_task(where, self._name(task_id), events, f"failed: {line}", details)
+                send(self.alerts, told, context)
+
+    def asked(self, context: Mapping[str, Any]) -> None:
+        """
+        Tell that a guard has tripped and somebody must approve the change.
+
+        :param context: the context of the task that asks.
+        """
+        task = context["task"]
+        details = f"{task.body}\n\nApprove or reject it in Airflow, under Required actions."
+        line = "waits for an approval: a guard has tripped, and nothing has been written."
+        self._tell(context, frozenset({"guard"}), line, details)
+
+    def succeeded(self, context: Mapping[str, Any]) -> None:
+        """
+        Tell of a recovery, or of a match rate that has become low.
+
+        :param context: the task's context.
+        """
+        report = _report(context)
+        if report is None:
+            return
+        memory = Memory(context, _segment(context), ALERTS)
+        before, failures = memory.load(), _failures(context)
+        freshness = Memory(context, _segment(context), FRESHNESS)
+        stale = freshness.load()
+        if before.get("failed") or failures > before.get("failures", 0) or stale.get("told"):
+            self._tell(context, frozenset({"recovery"}), f"is well again: {_counts(report)}.", "")
+        if stale.get("told"):
+            freshness.save({**stale, "told": None})
+        rate = report.get("match_rate")
+        self._tell_of_low_match(context, rate, before.get("match_rate"))
+        memory.save({"failed": False, "failures": failures, "match_rate": rate})
+
+    def _tell_of_low_match(
+        self, context: Mapping[str, Any], rate: float | None, rate_before: float | None
+    ) -> None:
+        """Tell once that the rate has fallen below a limit, not again while it stays there."""
+        for alert in self.alerts:
+            limit = alert.match_rate_below
+            if limit is None or rate is None or rate >= limit:
+                continue
+            if rate_before is None or rate_before >= limit:
+                line = f"matches only {rate:.1%} of its cohort (alert below {limit:.0%})."
+                told = self._message(context, frozenset({"low_match"}), line, _LOW_MATCH)
+                send([alert], told, context)
+
+    def _tell(self, context: Mapping[str, Any], events: frozenset[str], line: str, details: str) -> None:
+        send(self.alerts, self._message(context, events, line, details), context)
+
+    def _message(
+        self, context: Mapping[str, Any], events: frozenset[str], line: str, details: str
+    ) -> Message:
+        ti = context["ti"]
+        where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id}
+        return message.of_task(where, self._name(ti.task_id), events, line, details)
+
+    def _name(self, task_id: str) -> str:
+        _, _, target = task_id.partition("__")
+        return f"{self.sync}, target {target}" if target else self.sync
+
+
+_LOW_MATCH = (
+    "The segment holds all of the cohort whom Customer.io knows; the others are nobody there, so they get no "
+    "messages. If the share fell suddenly, look at user_id_property and id_type, and at what else fills "
+    "Customer.io with people. Set min_match_rate to refuse such a run."
+)
+
+
+def _counts(report: Mapping[str, Any]) -> str:
+    rate = report.get("match_rate")
+    matched = f", {rate:.1%} of the cohort matched" if rate is not None else ""
+    return (
+        f"{report.get('added', 0):,} added, {report.get('removed', 0):,} removed, "
+        f"{report.get('segment_after', 0):,} members now{matched}"
+    )
+
+
+def _segment(context: Mapping[str, Any]) -> Asset | None:
+    task = context["task"]
+    ends = [*task.outlets, *task.inlets]
+    return next(
+        (end for end in ends if isinstance(end, Asset) and end.uri.startswith(f"{CUSTOMER_IO_SCHEME}:")), None
+    )
+
+
+def _report(context: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the report of a task that has filled a segment; ``None`` for any other, and for a dry run."""
+    ti = context["ti"]
+    report = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
+    return report if isinstance(report, dict) and report.get("dry_run") is False else None
+
+
+def _failures(context: Mapping[str, Any]) -> int:
+    """
+    Return in how many runs the task has failed, or its upstream, as far as Airflow remembers.
+
+    Beside our own memory, this counts: a task that was killed could remember nothing, and one whose upstream
+    failed never ran.
+    """
+    ti = context["ti"]
+    states = ["failed", "upstream_failed"]
+    return int(RuntimeTaskInstance.get_ti_count(ti.dag_id, task_ids=[ti.task_id], states=states))

@@ -1,0 +1,48 @@
+"""Tells that a run is under way for too long; Airflow's triggerer calls it when the deadline has passed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_cio_cohort.alerts.message import Message, link_to, shorten
+from airflow_provider_cio_cohort.alerts.rules import Alert
+from airflow_provider_cio_cohort.alerts.sending import send_async
+
+_UNFINISHED = ("queued", "running")
+
+
+async def run_is_late(
+    sync: str, max_age: str, alerts: Sequence[Mapping[str, Any]], context: Mapping[str, Any]
+) -> str:
+    """
+    Tell that a run has not ended in time.
+
+    A run that has failed is no news: its failure was told, and whether the segment is fresh is looked at by
+    the freshness DAG.
+
+    :param sync: the sync's name.
+    :param max_age: how long a run may take, in words.
+    :param alerts: who is told of what, as :meth:`.Alert.to_dict` writes it.
+    :param context: the run and the deadline, as Airflow gives them to the callback of a deadline.
+    :return: what was done, which Airflow stores.
+    """
+    run = context["dag_run"]
+    if run.get("state") not in _UNFINISHED:
+        return f"The run has ended ({run.get('state')})."
+    dag_id, run_id = run["dag_id"], run["dag_run_id"]
+    link = link_to(dag_id, run_id)
+    message = Message(
+        event="stale",
+        sync=sync,
+        headline=shorten(f"Cohort sync {sync} is stuck: its run has not ended within {max_age}."),
+        details="The segment may be as it was before the run, or half way to the cohort. Look at what the "
+        "run waits for: a pool without a free slot, a worker or triggerer that is down, an approval, or a "
+        "paused DAG. When it goes on, it completes the segment.",
+        link=link,
+        dag_id=dag_id,
+        run_id=run_id,
+        events=frozenset({"stale"}),
+    )
+    await send_async([Alert.from_dict(alert) for alert in alerts], message, context)
+    return "Told that the run is late."

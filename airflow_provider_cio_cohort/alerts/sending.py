@@ -1,0 +1,146 @@
+"""Makes the notifier of an alert and lets it send a message."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow.sdk import BaseNotifier
+
+from airflow_provider_cio_cohort.alerts.message import FIELDS, Message
+from airflow_provider_cio_cohort.alerts.rules import Alert
+
+log = logging.getLogger(__name__)
+
+#: What the arguments of Airflow's notifiers are called, and what they get where the YAML says nothing. Of
+#: each group the first that a notifier has is used, unless one of the group is given.
+_USUAL: tuple[dict[str, Any], ...] = (
+    {"subject": "{{ alert.headline }}", "summary": "{{ alert.headline }}", "title": "{{ alert.headline }}"},
+    {
+        "html_content": "{{ alert.html }}",
+        "text": "{{ alert.text }}",
+        "message": "{{ alert.text }}",
+        "content": "{{ alert.text }}",
+        "body": "{{ alert.text }}",
+        "json": {name: f"{{{{ alert.{name} }}}}" for name in FIELDS},
+        "data": "{{ alert.text }}",
+    },
+)
+
+
+class NotifierError(ValueError):
+    """The notifier of an alert cannot be made; the message says why and what to do."""
+
+
+def find_notifier(path: str) -> type[BaseNotifier]:
+    """
+    Import a notifier's class.
+
+    :param path: its dotted path.
+    :raises NotifierError: if there is no such class, or it is no notifier.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NotifierError(
+            f"The notifier {path} cannot be imported ({error}). Install its provider where Airflow's tasks, "
+            "DAG processor and triggerer run, or correct the path."
+        ) from None
+    if not (inspect.isclass(found) and issubclass(found, BaseNotifier)):
+        raise NotifierError(f"{path} is no Airflow notifier: it must be a class derived from BaseNotifier.")
+    return found
+
+
+def make_notifier(alert: Alert) -> BaseNotifier:
+    """
+    Make the notifier of an alert, with the usual arguments where none are given.
+
+    :param alert: the alert.
+    :raises NotifierError: if it cannot be imported, or does not take the arguments.
+    """
+    kind = find_notifier(alert.notifier)
+    arguments = {**_usual(kind, alert.arguments), **alert.arguments}
+    try:
+        return kind(**arguments)
+    except Exception as error:
+        raise NotifierError(f"The notifier {alert.notifier} does not take its arguments: {error}") from None
+
+
+def _usual(kind: type[BaseNotifier], given: Mapping[str, Any]) -> dict[str, Any]:
+    accepted = inspect.signature(kind).parameters
+    usual = {}
+    for names in _USUAL:
+        if not any(name in given for name in names):
+            usual.update(next(({name: value} for name, value in names.items() if name in accepted), {}))
+    return usual
+
+
+def send(alerts: Iterable[Alert], message: Message, context: Mapping[str, Any]) -> bool:
+    """
+    Send a message to everybody whom it concerns; one that fails does not stop the others.
+
+    :param alerts: the sync's alerts.
+    :param message: what to tell.
+    :param context: the context of the task, for templates.
+    :return: whether all that had to be sent was sent, as far as the notifiers tell.
+    """
+    fine = True
+    for alert in alerts:
+        if alert.concerns(message.events):
+            try:
+                notifier = make_notifier(alert)
+                _render(notifier, message, context)
+                notifier.notify(_whole(context, message))
+            except Exception as error:
+                fine = False
+                _complain(alert, message, error)
+            else:
+                log.info("Told %s of: %s", alert.notifier, message.event)
+    return fine
+
+
+async def send_async(alerts: Iterable[Alert], message: Message, context: Mapping[str, Any]) -> None:
+    """
+    Send a message from the triggerer, without blocking its loop.
+
+    :param alerts: the sync's alerts.
+    :param message: what to tell.
+    :param context: what Airflow knows there, for templates.
+    """
+    for alert in alerts:
+        if alert.concerns(message.events):
+            try:
+                notifier = make_notifier(alert)
+                _render(notifier, message, context)
+                if type(notifier).async_notify is not BaseNotifier.async_notify:
+                    await notifier.async_notify(_whole(context, message))
+                else:
+                    await asyncio.to_thread(notifier.notify, _whole(context, message))
+            except Exception as error:
+                _complain(alert, message, error)
+            else:
+                log.info("Told %s of: %s", alert.notifier, message.event)
+
+
+def _whole(context: Mapping[str, Any], message: Message) -> Any:
+    return {**context, "alert": message}
+
+
+def _render(notifier: BaseNotifier, message: Message, context: Mapping[str, Any]) -> None:
+    # Called by hand, because BaseNotifier.__call__ logs what goes wrong and says nothing of it.
+    notifier.render_template_fields(_whole(context, message))
+
+
+def _complain(alert: Alert, message: Message, error: Exception) -> None:
+    reason = str(error) if isinstance(error, NotifierError) else f"{type(error).__name__}: {error}"
+    log.error(
+        "The alert '%s' could not be sent by %s (%s). Check the notifier's arguments and its connection.",
+        message.headline,
+        alert.notifier,
+        reason,
+    )

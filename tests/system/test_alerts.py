@@ -1,0 +1,157 @@
+"""Who is told of what in real Airflow: by a real SMTP server and a real receiver of JSON on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from airflow_provider_cio_cohort.sandbox import Sandbox
+from dev.airflow_instance import AirflowInstance
+from tests.system.crashes import Broken, hold, wait_until_held
+from tests.system.helpers import PERSON, fill, run
+from tests.system.receivers import Receivers, receiving, text_of
+
+pytestmark = pytest.mark.system
+
+FRESHNESS = "cohort_freshness__alerted_syncs"
+
+
+@pytest.fixture(scope="module")
+def told(airflow: AirflowInstance) -> Iterator[Receivers]:
+    """Both receivers, with the connections that lead to them."""
+    with receiving() as received:
+        smtp = {"disable_ssl": True, "disable_tls": True, "from_email": "airflow@example.com"}
+        for conn_id, fields in {
+            "smtp_alerts": {"conn_type": "smtp", "port": received.smtp_port, "extra": json.dumps(smtp)},
+            "http_alerts": {"conn_type": "http", "port": received.http_port},
+        }.items():
+            body = {"connection_id": conn_id, "host": "127.0.0.1", **fields}
+            airflow.api("POST", "connections", body)
+        yield received
+
+
+def link(airflow: AirflowInstance, dag_id: str, run_id: str, task_id: str = "sync") -> str:
+    return f"{airflow.url}/dags/{dag_id}/runs/{quote(run_id, safe='')}/tasks/{task_id}"
+
+
+def test_a_failure_is_told_once_after_the_last_try_and_the_recovery_once(
+    airflow: AirflowInstance, vendors: Sandbox, told: Receivers
+) -> None:
+    fill(vendors, "a1ertaa", PERSON, f"{PERSON}-1")
+    vendors.faults.add("status", api="amplitude", path=r"/request/a1ertaa$", status=400, body={})
+    run_id, state = run(airflow, "cohort_sync__alerted")
+    vendors.faults.clear()
+    assert state == "failed"
+    [mail] = airflow.wait_until(lambda: told.mails_about("alerted failed"), "the mail")
+    [post] = airflow.wait_until(lambda: told.posts_about("alerted", "failure"), "the post")
+    assert mail["To"] == "oncall@example.com"
+    assert len(mail["Subject"]) <= 160
+    where = link(airflow, "cohort_sync__alerted", run_id)
+    assert where in text_of(mail)
+    assert (post["link"], post["run_id"]) == (where, run_id)
+    assert "400" in post["details"]
+    for _ in range(2):
+        assert run(airflow, "cohort_sync__alerted")[1] == "success"
+    [mail] = airflow.wait_until(lambda: told.mails_about("alerted is well again"), "the mail")
+    assert "2 added, 0 removed, 2 members now" in mail["Subject"]
+    assert len(told.posts_about("alerted", "recovery")) == 1
+
+
+def test_a_retry_is_not_told(airflow: AirflowInstance, vendors: Sandbox, told: Receivers) -> None:
+    before = len(told.posts)
+    vendors.faults.add("job_failed", api="amplitude", path=r"/request/a1ertaa$")
+    run_id, state = run(airflow, "cohort_sync__alerted")
+    assert state == "success"
+    assert airflow.task("cohort_sync__alerted", run_id)["try_number"] == 2
+    assert len(told.posts) == before
+
+
+def test_a_guard_and_a_low_match_rate_are_told(
+    airflow: AirflowInstance, vendors: Sandbox, told: Receivers
+) -> None:
+    fill(vendors, "a1ertaa", PERSON, *(f"{PERSON}-unknown-{n}" for n in range(9)), known=False)
+    assert run(airflow, "cohort_sync__alerted")[1] == "success"
+    [post] = airflow.wait_until(lambda: told.posts_about("alerted", "low_match"), "the post")
+    assert "matches only 10.0% of its cohort (alert below 80%)" in post["headline"]
+    assert run(airflow, "cohort_sync__alerted")[1] == "success"
+    fill(vendors, "a1ertaa")
+    assert run(airflow, "cohort_sync__alerted")[1] == "failed"
+    [mail] = airflow.wait_until(lambda: told.mails_about("alerted was stopped by a guard"), "the mail")
+    assert "Nothing was written" in text_of(mail)
+    assert len(told.posts_about("alerted", "guard")) == 1
+    assert len(told.posts_about("alerted", "failure")) == 1
+    assert len(told.posts_about("alerted", "low_match")) == 1
+    assert PERSON not in json.dumps(told.posts) + "".join(mail.as_string() for mail in told.mails)
+
+
+def test_an_approval_is_asked_for_by_mail(
+    airflow: AirflowInstance, vendors: Sandbox, told: Receivers
+) -> None:
+    fill(vendors, "a1ertcc", PERSON)
+    assert run(airflow, "cohort_sync__alerted_approval")[1] == "success"
+    fill(vendors, "a1ertcc")
+    run_id = airflow.trigger("cohort_sync__alerted_approval")
+    [mail] = airflow.wait_until(lambda: told.mails_about("waits for an approval"), "the mail")
+    assert link(airflow, "cohort_sync__alerted_approval", run_id, "approve") in text_of(mail)
+    assert "| removed | 1 |" in text_of(mail)
+    airflow.api("PATCH", f"dags/cohort_sync__alerted_approval/dagRuns/{run_id}", {"state": "failed"})
+
+
+def test_a_killed_task_is_told(airflow: AirflowInstance, vendors: Sandbox, told: Receivers) -> None:
+    vendors.configure(export_seconds=0)
+    held = hold(vendors, "writing", times=1, seconds=3)
+    broken = Broken(airflow, vendors, "alerted_killed", "a1ertbb").start()
+    wait_until_held(airflow, held, 1)
+    broken.kill("task")
+    assert airflow.wait_for_run(broken.dag_id, broken.run_id) == "failed"
+    [post] = airflow.wait_until(lambda: told.posts_about("alerted_killed", "failure"), "the post")
+    assert "ended without a word" in post["details"]
+    assert post["link"] == link(airflow, broken.dag_id, broken.run_id)
+    vendors.configure(export_seconds=0.5)
+    assert run(airflow, broken.dag_id)[1] == "success"
+    airflow.wait_until(lambda: told.posts_about("alerted_killed", "recovery"), "the recovery")
+
+
+def test_a_run_that_is_stuck_misses_its_deadline(
+    airflow: AirflowInstance, vendors: Sandbox, told: Receivers
+) -> None:
+    fill(vendors, "a1ertdd", PERSON)
+    vendors.configure(export_seconds=40)
+    airflow.unpause("cohort_sync__alerted_stuck")
+    run_id = airflow.trigger("cohort_sync__alerted_stuck")
+    [mail] = airflow.wait_until(lambda: told.mails_about("alerted_stuck is stuck"), "the mail")
+    assert "has not ended within 0.2m" in mail["Subject"]
+    where = f"{airflow.url}/dags/cohort_sync__alerted_stuck/runs/{quote(run_id, safe='')}"
+    assert where in text_of(mail)
+    [post] = airflow.wait_until(lambda: told.posts_about("alerted_stuck", "stale"), "the post")
+    assert post["run_id"] == run_id
+    vendors.configure(export_seconds=0.5)
+    assert airflow.wait_for_run("cohort_sync__alerted_stuck", run_id) == "success"
+
+
+def test_a_paused_sync_is_noticed_once_and_its_recovery_too(
+    airflow: AirflowInstance, vendors: Sandbox, told: Receivers
+) -> None:
+    dag_id = "cohort_sync__alerted_paused"
+    fill(vendors, "a1ertee", PERSON)
+    assert run(airflow, dag_id)[1] == "success"
+    airflow.api("PATCH", f"dags/{dag_id}", {"is_paused": True})
+
+    def look() -> list[dict]:
+        airflow.wait_for_run(FRESHNESS, airflow.trigger(FRESHNESS))
+        return told.posts_about("alerted_paused", "stale")
+
+    told.posts.clear()  # until the first run, it was told to be stale, too
+    [post] = airflow.wait_until(look, "the freshness DAG to notice", 150)
+    assert "no good run for" in post["headline"]
+    assert "Its DAG is paused" in post["details"]
+    run_id = airflow.trigger(FRESHNESS)
+    assert airflow.wait_for_run(FRESHNESS, run_id) == "failed"
+    assert "alerted_paused has had no good run" in airflow.log(FRESHNESS, run_id, "look")
+    assert len(told.posts_about("alerted_paused", "stale")) == 1
+    assert run(airflow, dag_id)[1] == "success"
+    airflow.wait_until(lambda: told.posts_about("alerted_paused", "recovery"), "the recovery")
+    airflow.api("PATCH", f"dags/{FRESHNESS}", {"is_paused": True})

@@ -1,0 +1,141 @@
+"""``alerts`` and ``max_age`` in the YAML, and what becomes of them in the DAGs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_provider_cio_cohort.dag_generation import build_dags
+from airflow_provider_cio_cohort.dag_generation.keys import age
+
+SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
+FRESHNESS = "cohort_freshness__team_syncs"
+
+
+def build(tmp_path: Path, alerts: str, more: str = "") -> dict[str, DAG]:
+    path = tmp_path / "team syncs.yaml"
+    path.write_text(
+        f"syncs:\n- name: one\n  cohort_id: a1b2c3d\n  segment_name: One\n{more}  alerts: {alerts}\n",
+        encoding="utf-8",
+    )
+    return build_dags(path)
+
+
+def problem(dags: dict[str, DAG]) -> str:
+    task: Any = dags["cohort_sync__one"].get_task("sync")
+    return str(task.reason)
+
+
+@pytest.mark.parametrize(
+    ("alerts", "words"),
+    [
+        ("[{on: [failure]}]", "key alerts (item 1): notifier: it is missing."),
+        (f"[{{notifier: {SMTP}}}, {{notifier: SmtpNotifier}}]", "key alerts (item 2): notifier: "),
+        ("[{notifier: airflow.providers.nowhere.N}]", 'there is no module "airflow.providers.nowhere"'),
+        (f"[{{notifier: {SMTP}, on: [falure]}}]", "failure"),
+        (f"[{{notifier: {SMTP}, on: []}}]", "key alerts (item 1): on: "),
+        (f"[{{notifier: {SMTP}, argments: {{}}}}]", 'there is no key "argments". Did you mean arguments?'),
+        (f"[{{notifier: {SMTP}, on: [low_match]}}]", "key alerts (item 1): match_rate_below: it is missing"),
+        (f"[{{notifier: {SMTP}, on: [stale], match_rate_below: 0.5}}]", "low_match is not in the list on"),
+        (f"[{{notifier: {SMTP}, match_rate_below: 80}}]", "it must be 1 or less"),
+        (f"[{{notifier: {SMTP}, arguments: {{a: 2026-01-01}}}}]", "Put it in quotes"),
+        (f"[{{notifier: {SMTP}, arguments: {{a: 1, a: 2}}}}]", "is there twice"),
+        (f"[{{notifier: {SMTP}, arguments: &a {{b: *a}}}}]", "it leads back to itself"),
+        (f"[{{notifier: {SMTP}, arguments: 7}}]", "it must be a mapping"),
+        ("[mail me]", "it must be a mapping"),
+        ("mail me", "it must be a list"),
+    ],
+)
+def test_a_wrong_alert_names_its_place(tmp_path: Path, alerts: str, words: str) -> None:
+    reason = problem(build(tmp_path, alerts))
+    assert words in reason
+    assert "team syncs.yaml, line 5, sync one, key alerts" in reason
+
+
+@pytest.mark.parametrize("text", ["26", "26 hours", "0h", "-1h", "999999d", "1.5.2h", '""'])
+def test_what_is_no_age(tmp_path: Path, text: str) -> None:
+    assert "key max_age" in problem(build(tmp_path, "[]", f"  max_age: {text}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90m", timedelta(minutes=90)),
+        ("1.5 h", timedelta(minutes=90)),
+        ("2d", timedelta(days=2)),
+        ("366d", timedelta(days=366)),
+    ],
+)
+def test_ages(text: str, expected: timedelta) -> None:
+    assert age(text) == expected
+
+
+def test_a_sync_without_alerts_has_no_callbacks_and_no_deadline(tmp_path: Path) -> None:
+    dags = build(tmp_path, "[]")
+    assert set(dags) == {"cohort_sync__one"}
+    dag = dags["cohort_sync__one"]
+    assert not dag.deadline
+    assert not dag.on_failure_callback
+    assert not dag.get_task("sync").on_failure_callback
+
+
+def test_a_sync_with_alerts_and_an_age(tmp_path: Path) -> None:
+    dags = build(tmp_path, f"[{{notifier: {SMTP}, arguments: {{to: [a@example.com]}}}}]", "  max_age: 26h\n")
+    assert set(dags) == {"cohort_sync__one", FRESHNESS}
+    dag = dags["cohort_sync__one"]
+    [deadline] = dag.deadline
+    assert deadline.interval == timedelta(hours=26)
+    assert deadline.callback.kwargs["alerts"][0]["arguments"] == {"to": ["a@example.com"]}
+    task = dag.get_task("sync")
+    assert task.on_failure_callback
+    assert task.on_success_callback
+    assert not task.on_retry_callback
+    look: Any = dags[FRESHNESS].get_task("look")
+    assert [(each.sync, each.max_age, each.asset) for each in look.segments] == [
+        ("one", timedelta(hours=26), task.outlets[0])
+    ]
+
+
+def test_an_age_alone_is_watched(tmp_path: Path) -> None:
+    dags = build(tmp_path, "[]", "  max_age: 26h\n")
+    assert FRESHNESS in dags
+    assert not dags["cohort_sync__one"].deadline
+
+
+def test_each_target_is_watched_and_a_disabled_sync_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "defaults: {max_age: 2d}\nsyncs:\n"
+        "- {name: off, cohort_id: a, segment_name: Off, enabled: false}\n"
+        "- name: both\n  cohort_id: b\n  targets:\n"
+        "  - {name: eu, segment_name: EU}\n  - {name: us, segment_name: US}\n",
+        encoding="utf-8",
+    )
+    look: Any = build_dags(path)["cohort_freshness__a"].get_task("look")
+    assert [(each.sync, each.dag_id) for each in look.segments] == [
+        ("both, target eu", "cohort_sync__both"),
+        ("both, target us", "cohort_sync__both"),
+    ]
+
+
+def test_an_approval_is_told(tmp_path: Path) -> None:
+    dags = build(tmp_path, f"[{{notifier: {SMTP}, arguments: {{to: a}}}}]", "  on_guard: approve\n")
+    approve: Any = dags["cohort_sync__one"].get_task("approve")
+    assert len(approve.notifiers) == 1
+
+
+def test_the_same_alerts_make_the_same_dags(tmp_path: Path) -> None:
+    alerts = f"[{{notifier: {SMTP}, match_rate_below: 0.5, arguments: {{to: a}}}}]"
+    first, second = (
+        {
+            dag_id: DagSerialization.to_dict(dag)
+            for dag_id, dag in build(tmp_path, alerts, "  max_age: 1d\n").items()
+        }
+        for _ in range(2)
+    )
+    assert first == second
