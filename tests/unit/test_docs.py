@@ -10,6 +10,8 @@ import pytest
 from airflow.cli.cli_parser import get_parser
 from airflow.dag_processing.dagbag import DagBag
 
+from airflow_provider_cio_cohort.dag_generation import build_dags
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -50,6 +52,18 @@ def test_every_dag_of_a_page_can_be_imported(tmp_path: Path, page: str, text: st
     bag = DagBag(tmp_path)
     assert bag.import_errors == {}
     assert len(bag.dags) == 1, page
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [(page, text) for page, text in blocks("yaml") if re.search("^syncs:", text, re.MULTILINE)],
+)
+def test_every_file_of_syncs_makes_sound_dags(tmp_path: Path, page: str, text: str) -> None:
+    path = tmp_path / "cohort_syncs.yaml"
+    path.write_text(text, encoding="utf-8")
+    dags = build_dags(path)
+    assert dags, page
+    assert not any("config-error" in dag.tags for dag in dags.values())
 
 
 def headings(path: Path) -> set[str]:
