@@ -48,6 +48,7 @@ class Report:
     :param run_id: of the run that made it.
     :param size: members of the segment after the run.
     :param unchanged: whether the run ended early, because nothing had changed.
+    :param snapshot_at: the moment to which the run put the segment back, if it did.
     :param exports_used: exports of the month that Amplitude had counted, this run's included.
     """
 
@@ -66,6 +67,7 @@ class Report:
     match_rate: float | None = None
     duration: float | None = None
     unchanged: bool = False
+    snapshot_at: str | None = None
     exports_used: int | None = None
     exports_limit: int | None = None
     exports_reset: str | None = None

@@ -39,6 +39,7 @@ def read_report(at: datetime, run_id: str | None, extra: Any) -> Report:
         match_rate=rate if rate is not None and rate <= 1 else None,
         duration=_number(said.get("duration")),
         unchanged=said.get("unchanged") is True,
+        snapshot_at=_text(said.get("snapshot_at")),
         exports_used=_count(said.get("exports_used")),
         exports_limit=_count(said.get("exports_limit")),
         exports_reset=_text(said.get("exports_reset")),

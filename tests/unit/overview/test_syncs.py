@@ -205,6 +205,7 @@ def test_only_the_recent_past_is_read(session: Session, airflow: Airflow) -> Non
         {"segment_after": "many", "match_rate": "high", "added": True, "removed": -1, "duration": [1]},
         {"segment_after": 10**30, "match_rate": 7.5, "cohort_id": {"a": 1}, "segment_name": 10**4000},
         {"segment_name": "", "cohort_id": "   ", "exports_used": 1.5, "exports_reset": 5, "unchanged": "no"},
+        {"snapshot_at": ["<b>"], "source": 1},
     ],
 )
 def test_events_that_say_nothing_of_use(session: Session, airflow: Airflow, extra: Any) -> None:
@@ -214,6 +215,7 @@ def test_events_that_say_nothing_of_use(session: Session, airflow: Airflow, extr
     sync = only(session)
     (said,) = sync.reports
     assert (said.size, said.match_rate, said.added, said.removed, said.unchanged) == (*[None] * 4, False)
+    assert said.snapshot_at is None
     assert sync.segment_name == "power_users"
     history = load_history(session, *made, now=NOW)
     assert history is not None

@@ -191,6 +191,8 @@ def test_one_sync(client: TestClient, airflow: Airflow, session: Session) -> Non
     airflow.good(made, airflow.ago(days=3), size=9000, added=1234, removed=56)
     airflow.run(made[0], airflow.ago(days=2), "failed")
     airflow.good(made, airflow.ago(days=1), size=9300, unchanged=True)
+    back = {"source": "snapshot", "snapshot_at": "2026-02-02T06:00:00Z"}
+    airflow.good(made, airflow.ago(hours=2), size=9100, **back)
     airflow.run(made[0], airflow.ago(hours=1), "success", run_id="a dry run")
     session.commit()
     html = client.get(history_of(made)).text
@@ -200,6 +202,7 @@ def test_one_sync(client: TestClient, airflow: Airflow, session: Session) -> Non
         "56",
         "9,300",
         "unchanged",
+        "back to 2026-02-02 06:00",
         "no report",
         "Failed",
         "scheduled",
