@@ -14,6 +14,7 @@ from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
 from tests.places import BUCKET, S3
 from tests.system.helpers import PERSON, fill, members, run
+from tests.system.test_privacy import kept as kept_by_airflow
 
 pytestmark = pytest.mark.system
 
@@ -185,3 +186,11 @@ def test_from_a_terminal_while_the_dag_is_paused(airflow: AirflowInstance, vendo
     _, state = run(airflow, "kept_here")
     assert state == "success"
     assert members(vendors, "Kept here") == {"h-3", "h-4"}
+
+
+def test_airflow_keeps_nobody_of_it(airflow: AirflowInstance, three_days: list[str]) -> None:
+    everything = list(kept_by_airflow(airflow.home))
+    assert any(
+        name.endswith(".log") and "Kept a snapshot of 40 identifiers" in text for name, text in everything
+    )
+    assert {name for name, text in everything if PERSON in text} == set()
