@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
-.PHONY: demo up test test-fast test-system screenshots lint bench lock clean
+.PHONY: demo up test test-fast test-system test-editor screenshots lint bench lock clean
 
 demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
 	$(BIN)/python -m dev.demo
@@ -20,6 +21,12 @@ test-fast: $(READY)       ## the tests that need no running Airflow
 
 test-system: $(READY)     ## the tests in a running Airflow
 	$(BIN)/python -m pytest -m system
+
+test-editor: $(READY) $(EDITOR) ## what editors make of the JSON Schema; takes npm, so it is not part of test without it
+	$(BIN)/python -m pytest tests/editor
+
+$(EDITOR):
+	npm install --silent --no-audit --no-fund --prefix .demo/editor yaml-language-server@1.15.0
 
 screenshots: $(READY)     ## the pictures in the docs, which the browser tests take
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/system/browser

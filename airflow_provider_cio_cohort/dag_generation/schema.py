@@ -28,6 +28,7 @@ def json_schema() -> dict[str, Any]:
     alert = sync["$defs"]["AlertKeys"]
     for value in (*properties.values(), *alert["properties"].values(), alert):
         value.pop("title", None)
+        _flatten(value)
     target = {key: properties[key] for key in TARGET_KEYS}
     defaults = {key: value for key, value in properties.items() if key != "name"}
     return {
@@ -63,6 +64,17 @@ def json_schema() -> dict[str, Any]:
         "$defs": sync["$defs"],
         "allOf": [_unless_default("cohort_id"), _unless_default("segment_name", "segment_id", "targets")],
     }
+
+
+def _flatten(value: dict[str, Any]) -> None:
+    """Write "this or null" as one type: editors show no help for a choice between two schemas."""
+    options = value.get("anyOf", [])
+    if len(options) != 2 or options[1] != {"type": "null"} or not isinstance(options[0].get("type"), str):
+        return
+    del value["anyOf"]
+    value.update({**options[0], "type": [options[0]["type"], "null"]})
+    if "enum" in value:
+        value["enum"] = [*value["enum"], None]
 
 
 def _targets(properties: dict[str, Any]) -> dict[str, Any]:

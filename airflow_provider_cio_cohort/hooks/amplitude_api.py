@@ -66,8 +66,8 @@ class AmplitudeApi(Api):
     def refused(self, answer: Answer, detail: str, what: str) -> CohortSyncError | None:
         """Tell wrong keys from a plan without the cohort API."""
         place = f"connection {self.conn_id!r}"
-        if answer.status in (401, 403):
-            if _WORDS_OF_A_PLAN.search(detail):
+        if answer.status in (401, 402, 403):
+            if answer.status == 402 or _WORDS_OF_A_PLAN.search(detail):
                 return PlanError(
                     f"Amplitude's plan does not let {place} use the cohort API.\n"
                     f"{said(detail)}It takes a Growth or Enterprise plan, or the add-on."

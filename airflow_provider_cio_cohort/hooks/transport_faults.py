@@ -13,7 +13,7 @@ from requests.exceptions import (
     ProxyError,
     ReadTimeout,
 )
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from airflow_provider_cio_cohort.exceptions import (
     CohortSyncError,
@@ -45,13 +45,15 @@ def connection_fault(error: Exception, where: str, what: str, address: str) -> C
         problem = "no answer came in time"
     elif isinstance(error, ProxyError):
         problem = "the proxy failed"
+    elif any(isinstance(cause, NameResolutionError) for cause in causes):
+        problem = "no host of that name is known"
     elif unsent:
         problem = "no connection could be made"
     else:
         problem = "the connection broke"
     return VendorUnavailableError(
         f"{where} could not be reached while {what}: {problem}.\n"
-        f"It was called at {address}; a retry may succeed.",
+        f"It was called at {address}: if that is right, a retry may succeed.",
         maybe_applied=not unsent,
     )
 

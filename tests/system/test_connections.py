@@ -61,11 +61,23 @@ def test_the_button_tells_that_a_connection_works(airflow, vendors: Sandbox, con
 @pytest.mark.parametrize(
     ("conn_id", "change", "words"),
     [
+        ("amplitude_default", {"login": "not-the-key"}, "does not accept the API key (field login)"),
+        ("amplitude_default", {"login": "not-the-key"}, "and that the project is in the region us"),
         ("amplitude_default", {"password": "not-the-key"}, "not the secret key (field password)"),
+        ("amplitude_default", {"extra": {"region": "mars"}}, "names the region 'mars', not one of us, eu"),
+        ("amplitude_default", {"host": "https://nowhere.invalid"}, "no host of that name is known"),
         ("amplitude_default", {"host": "http://127.0.0.1:9"}, "no connection could be made"),
         ("customer_io_default", {"login": "not-the-key"}, "Site ID (field login)"),
+        ("customer_io_default", {"password": "not-the-key"}, "Tracking API key (field password)"),
+        ("customer_io_default", {"extra": {"app_api_key": ""}}, "has no App API key (field app_api_key)"),
+        (
+            "customer_io_default",
+            {"extra": {"track_base_url": "http://127.0.0.1:9"}},
+            "Track API could not be",
+        ),
+        ("customer_io_default", {"extra": {"app_base_url": "http://127.0.0.1:9"}}, "App API could not be"),
         ("customer_io_default", {"extra": {"app_api_key": "not-the-key"}}, "App API key (field app_api_key)"),
-        ("customer_io_default", {"extra": {"region": "eu"}}, "set the connection's region to us"),
+        ("customer_io_default", {"extra": {"region": "eu"}}, "Set the connection's region to us"),
     ],
 )
 def test_the_button_tells_what_is_wrong(airflow, vendors: Sandbox, conn_id: str, change, words: str) -> None:
@@ -75,6 +87,40 @@ def test_the_button_tells_what_is_wrong(airflow, vendors: Sandbox, conn_id: str,
     assert not works
     assert words in message
     assert "not-the-key" not in message
+
+
+@pytest.mark.parametrize(
+    ("conn_id", "fault", "words"),
+    [
+        (
+            "amplitude_default",
+            {
+                "api": "amplitude",
+                "status": 403,
+                "body": {"error": {"metadata": {"details": "Upgrade your plan"}}},
+            },
+            "It takes a Growth or Enterprise plan, or the add-on.",
+        ),
+        ("amplitude_default", {"api": "amplitude", "status": 402, "body": {}}, "does not let connection"),
+        ("customer_io_default", {"api": "app", "status": 403, "body": {}}, "from which IP addresses"),
+    ],
+)
+def test_the_button_tells_what_the_account_may_not_do(
+    airflow, vendors: Sandbox, conn_id: str, fault: dict[str, Any], words: str
+) -> None:
+    vendors.faults.add("status", times=0, **fault)
+    works, message = check(airflow, conn_id, vendors.connections()[conn_id])
+    vendors.faults.clear()
+    assert not works
+    assert words in message
+
+
+def test_a_page_instead_of_an_answer_is_called_one(airflow, vendors: Sandbox) -> None:
+    vendors.faults.add("html", api="track", status=200, times=0)
+    works, message = check(airflow, "customer_io_default", vendors.connections()["customer_io_default"])
+    vendors.faults.clear()
+    assert not works
+    assert "an HTML page" in message
 
 
 def test_the_api_shows_no_key_of_a_stored_connection(airflow: AirflowInstance, vendors: Sandbox) -> None:
