@@ -161,10 +161,11 @@ def _segment(context: Mapping[str, Any]) -> Asset | None:
 
 
 def _report(context: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the report of a task that has filled a segment; ``None`` for any other, and for a dry run."""
+    """Return the report of a task that has synced a cohort; ``None`` for a dry run, and for going back."""
     ti = context["ti"]
     report = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
-    return report if isinstance(report, dict) and report.get("dry_run") is False else None
+    synced = isinstance(report, dict) and report.get("dry_run") is False
+    return report if synced and report.get("source") != "snapshot" else None
 
 
 def _failures(context: Mapping[str, Any]) -> int:

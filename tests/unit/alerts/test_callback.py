@@ -1,0 +1,115 @@
+"""When a sync's success is told, and what is remembered of it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_cio_cohort.alerts import callback
+from airflow_provider_cio_cohort.alerts.callback import ALERTS, FRESHNESS, SyncAlerts
+from airflow_provider_cio_cohort.alerts.rules import Alert
+from airflow_provider_cio_cohort.assets import segment_asset
+from airflow_provider_cio_cohort.exceptions import GuardTrippedError
+
+ALERT = Alert("x.Y", ("failure", "guard", "recovery", "low_match"), match_rate_below=0.8)
+REPORT = {"dry_run": False, "source": "cohort", "added": 1, "segment_after": 2, "match_rate": 0.9}
+ASSET = segment_asset("customer_io_default", "One", None)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What would be sent."""
+    sent: list[Any] = []
+    monkeypatch.setattr(callback, "send", lambda alerts, message, context: sent.append(message))
+    return sent
+
+
+@pytest.fixture
+def failures(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What Airflow counts."""
+    counted = SimpleNamespace(count=0)
+    monkeypatch.setattr(
+        callback,
+        "RuntimeTaskInstance",
+        SimpleNamespace(get_ti_count=lambda dag_id, task_ids, states: counted.count),
+    )
+    return counted
+
+
+class Task:
+    """A task of the sync ``one``, whose asset remembers from run to run."""
+
+    def __init__(self, memory: dict[str, Any]) -> None:
+        self.memory = memory
+        self.pushed: dict[str, Any] = {}
+
+    def context(self, report: Any = None, error: Exception | None = None) -> dict[str, Any]:
+        ti = SimpleNamespace(
+            dag_id="cohort_sync__one",
+            run_id="r",
+            task_id="sync__eu",
+            map_index=-1,
+            xcom_pull=lambda task_ids, map_indexes: report,
+            xcom_push=self.pushed.__setitem__,
+        )
+        store = SimpleNamespace(get=self.memory.get, set=self.memory.__setitem__)
+        task = SimpleNamespace(outlets=[ASSET], inlets=[])
+        return {"ti": ti, "task": task, "asset_state_store": {ASSET: store}, "exception": error}
+
+
+def test_a_failure_is_remembered_and_the_next_success_is_a_recovery(told: list[Any], failures: Any) -> None:
+    task, alerts = Task({}), SyncAlerts("one", [ALERT])
+    alerts.failed(task.context(error=GuardTrippedError("It stopped.", ["low_match"])))
+    assert told[0].events == {"failure", "guard", "low_match"}
+    assert told[0].headline == "Cohort sync one, target eu was stopped by a guard: It stopped."
+    assert task.pushed == {callback.TOLD_KEY: True}
+    alerts.succeeded(task.context(REPORT))
+    alerts.succeeded(task.context(REPORT))
+    assert [message.event for message in told[1:]] == ["recovery"]
+
+
+def test_a_failure_that_nobody_could_remember_is_one(told: list[Any], failures: Any) -> None:
+    task, alerts = Task({}), SyncAlerts("one", [ALERT])
+    alerts.succeeded(task.context(REPORT))
+    failures.count = 1
+    alerts.failed(task.context())  # the DAG processor knows no exception, and leaves it to the run
+    assert told == []
+    alerts.succeeded(task.context(REPORT))
+    alerts.succeeded(task.context(REPORT))
+    assert [message.event for message in told] == ["recovery"]
+
+
+@pytest.mark.parametrize("report", [None, "7", {"dry_run": True}, {**REPORT, "source": "snapshot"}])
+def test_what_syncs_no_cohort_is_no_recovery(told: list[Any], failures: Any, report: Any) -> None:
+    memory = {ALERTS: {"failed": True}, FRESHNESS: {"since": "x", "told": "x"}}
+    task = Task(dict(memory))
+    SyncAlerts("one", [ALERT]).succeeded(task.context(report))
+    assert told == []
+    assert task.memory == memory
+
+
+def test_a_stale_segment_recovers(told: list[Any], failures: Any) -> None:
+    task = Task({FRESHNESS: {"since": "x", "told": "x"}})
+    SyncAlerts("one", [ALERT]).succeeded(task.context(REPORT))
+    assert [message.event for message in told] == ["recovery"]
+    assert task.memory[FRESHNESS]["told"] is None
+
+
+def test_a_low_match_rate_is_told_when_it_becomes_low(told: list[Any], failures: Any) -> None:
+    task, alerts = Task({}), SyncAlerts("one", [ALERT])
+    for rate in (0.9, 0.5, 0.4, None, 0.85, 0.79):
+        alerts.succeeded(task.context({**REPORT, "match_rate": rate}))
+    assert [message.headline.split(" matches ")[1] for message in told] == [
+        "only 50.0% of its cohort (alert below 80%).",
+        "only 79.0% of its cohort (alert below 80%).",
+    ]
+
+
+def test_without_a_memory_a_success_is_still_told(told: list[Any], failures: Any) -> None:
+    failures.count = 2
+    context = Task({}).context(REPORT)
+    del context["asset_state_store"]
+    SyncAlerts("one", [ALERT]).succeeded(context)
+    assert [message.event for message in told] == ["recovery"]
