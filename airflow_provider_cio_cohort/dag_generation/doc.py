@@ -75,6 +75,7 @@ def describe(sync: Sync, file: str, targets: Mapping[str, Sync], *, over_grant: 
         *_what(sync, targets),
         *_safety(targets or {"": sync}),
         *_tries(sync),
+        *_alerts(sync),
         *_cost(sync, over_grant=over_grant),
         *_by_hand(),
         *_snapshots(sync),
@@ -197,6 +198,20 @@ def _tries(sync: Sync) -> Iterator[str]:
             "then at growing intervals; a retry continues the same Amplitude export. "
         )
     yield f"{retry}Wrong keys, an unknown cohort or a tripped guard fail at once and say what to do."
+
+
+def _alerts(sync: Sync) -> Iterator[str]:
+    if sync.alerts:
+        rows = "\n".join(
+            f"- {code(each.notifier.rpartition('.')[2])} is told of {', '.join(each.alert.on)}"
+            for each in sync.alerts
+        )
+        yield f"**Alerts**, each sent once:\n\n{rows}"
+    if sync.max_age is not None:
+        yield (
+            f"**Fresh** is a segment whose last good run is at most {sync.max_age} old; the freshness DAG of "
+            "the file fails otherwise."
+        )
 
 
 def _guards(sync: Sync) -> Iterator[str]:

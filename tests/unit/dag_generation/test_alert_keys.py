@@ -91,6 +91,7 @@ def test_a_sync_with_alerts_and_an_age(tmp_path: Path) -> None:
     [deadline] = dag.deadline
     assert deadline.interval == timedelta(hours=26)
     assert deadline.callback.kwargs["alerts"][0]["arguments"] == {"to": ["a@example.com"]}
+    assert "- `SmtpNotifier` is told of failure, guard, recovery, stale" in (dag.doc_md or "")
     task = dag.get_task("sync")
     assert task.on_failure_callback
     assert task.on_success_callback
@@ -104,6 +105,7 @@ def test_a_sync_with_alerts_and_an_age(tmp_path: Path) -> None:
 def test_an_age_alone_is_watched(tmp_path: Path) -> None:
     dags = build(tmp_path, "[]", "  max_age: 26h\n")
     assert FRESHNESS in dags
+    assert "at most 26h old" in (dags["cohort_sync__one"].doc_md or "")
     assert not dags["cohort_sync__one"].deadline
 
 
