@@ -16,6 +16,7 @@ from airflow_provider_cio_cohort.cli.running import FINE, NO, command, say
 from airflow_provider_cio_cohort.dag_generation.budget import AMPLITUDE_GRANTS, exports_a_month
 from airflow_provider_cio_cohort.dag_generation.build import build_dags
 from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError
+from airflow_provider_cio_cohort.dag_generation.freshness import freshness_dag_id
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
 from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
@@ -31,6 +32,7 @@ class _Checked:
     conn_id: str | None = None
     enabled: bool = True
     exports: int | None = None
+    watched_by: str | None = None
 
     @property
     def status(self) -> str:
@@ -57,16 +59,23 @@ class _Names:
     first: dict[str, str] = field(default_factory=dict)
 
     def checked(self, one: _Checked) -> _Checked:
-        if one.sync is None:
-            return one
-        file = self.first.setdefault(one.sync, one.file)
-        if file == one.file:
-            return one
-        problem = (
-            f"{one.file}, sync {one.sync}, key name: {file} has a sync of the same name, and Airflow would "
-            "show only one of the two DAGs. Rename one."
-        )
-        return replace(one, problems=(*one.problems, problem))
+        problems = []
+        if file := self._other(one.file, one.sync):
+            problems.append(
+                f"{one.file}, sync {one.sync}, key name: {file} has a sync of the same name, and Airflow "
+                "would show only one of the two DAGs. Rename one."
+            )
+        if file := self._other(one.file, one.watched_by):
+            problems.append(
+                f"{one.file}, sync {one.sync}, key max_age: the freshness DAG of {file} would have the same "
+                f"id, {one.watched_by}, and Airflow would show only one of the two. Rename one of the files."
+            )
+        return replace(one, problems=(*one.problems, *problems))
+
+    def _other(self, file: str, dag: str | None) -> str | None:
+        """Return the file that has made this DAG before, if it is another one."""
+        first = self.first.setdefault(dag, file) if dag else file
+        return None if first == file else first
 
 
 @command
@@ -108,7 +117,8 @@ def _of(file: str, one: LoadedSync, unbuildable: Mapping[str, str]) -> _Checked:
     problems: tuple[str, ...] = (unbuildable[one.name],) if spec.enabled and one.name in unbuildable else ()
     problems += tuple(f"{Path(file).name}, sync {one.name}, key alerts{flaw}" for flaw in _unsendable(spec))
     exports = exports_a_month(spec.cadence) if spec.enabled else 0
-    return _Checked(file, one.name, problems, spec.amplitude_conn_id, spec.enabled, exports)
+    watched_by = freshness_dag_id(Path(file)) if spec.max_age and spec.enabled else None
+    return _Checked(file, one.name, problems, spec.amplitude_conn_id, spec.enabled, exports, watched_by)
 
 
 def _unsendable(spec: Sync) -> Iterator[str]:

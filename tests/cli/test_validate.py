@@ -108,3 +108,35 @@ def test_a_dag_that_cannot_be_built_is_1(airflow: Run, write: Any, monkeypatch: 
     answer = airflow("validate", write(), "-o", "json")
     assert answer.code == 1
     assert "cohort x is not liked" in answer.row["problems"][0]
+
+
+def test_a_notifier_that_does_not_take_its_arguments_is_found_before_the_night(
+    airflow: Run, write: Any
+) -> None:
+    smtp = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
+    path = write({"alerts": [{"notifier": smtp, "arguments": {"to": "a@example.com", "sender": "b"}}]})
+    answer = airflow("validate", path, "-o", "json")
+    assert answer.code == 1
+    [problem] = answer.row["problems"]
+    assert f"key alerts (item 1): The notifier {smtp} does not take its arguments: " in problem
+    assert "'sender'" in problem
+    right = write({"alerts": [{"notifier": smtp, "arguments": {"to": "a@example.com"}}]})
+    assert airflow("validate", right, "-o", "json").code == 0
+
+
+def test_a_notifier_that_is_not_there_is_found(airflow: Run, write: Any) -> None:
+    path = write({"alerts": [{"notifier": "airflow.providers.smtp.notifications.smtp.Nobody"}]})
+    answer = airflow("validate", path, "-o", "json")
+    assert answer.code == 1
+    assert "cannot be imported" in answer.row["problems"][0]
+
+
+def test_two_files_must_not_share_a_freshness_dag(airflow: Run, write: Any, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    first = write({"name": "one", "max_age": "1d"})
+    second = write({"name": "two", "max_age": "1d", "segment_name": "B"}, name="other/syncs.yaml")
+    answer = airflow("validate", first, second, "-o", "json")
+    assert [row["status"] for row in answer.rows] == ["ok", "wrong"]
+    assert "cohort_freshness__syncs" in answer.rows[1]["problems"][0]
+    unwatched = write({"name": "two", "segment_name": "B"}, name="other/syncs.yaml")
+    assert airflow("validate", first, unwatched).code == 0

@@ -1,0 +1,120 @@
+"""When a segment is stale, and how often that is told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_cio_cohort.alerts import sending
+from airflow_provider_cio_cohort.alerts.callback import FRESHNESS
+from airflow_provider_cio_cohort.alerts.rules import Alert
+from airflow_provider_cio_cohort.assets import segment_asset
+from airflow_provider_cio_cohort.exceptions import StaleSegmentError
+from airflow_provider_cio_cohort.operators.freshness import SegmentFreshnessOperator, WatchedSegment
+
+ASSET = segment_asset("customer_io_default", "One", None)
+SYNC = {"cohort_id": "a", "source": "cohort"}
+
+
+class Events(list[Any]):
+    """The events of a segment's asset, as Airflow hands them out."""
+
+    def ascending(self, ascending: bool) -> Events:
+        return Events(sorted(self, key=lambda event: event.timestamp, reverse=not ascending))
+
+    def limit(self, limit: int) -> Events:
+        return Events(self[:limit])
+
+
+class Look:
+    """Looks again and again at one segment."""
+
+    def __init__(self, sent: list[Any], **watched: Any) -> None:
+        self.sent = sent
+        self.memory: dict[str, Any] = {}
+        self.events = Events()
+        assert ASSET is not None
+        one = WatchedSegment(
+            "one", "cohort_sync__one", ASSET, timedelta(hours=26), "26h", [Alert("x.Y")], **watched
+        )
+        self.task = SegmentFreshnessOperator(task_id="look", segments=[one])
+
+    def filled(self, hours_ago: float, **extra: Any) -> None:
+        timestamp = datetime.now(UTC) - timedelta(hours=hours_ago)
+        self.events.append(SimpleNamespace(timestamp=timestamp, extra=extra))
+
+    def __call__(self) -> str:
+        """Return why it fails, empty if it does not."""
+        store = SimpleNamespace(get=self.memory.get, set=self.memory.__setitem__)
+        context: Any = {"inlet_events": {ASSET: self.events}, "asset_state_store": {ASSET: store}}
+        try:
+            self.task.execute(context)
+        except StaleSegmentError as error:
+            return str(error)
+        return ""
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    messages: list[Any] = []
+    monkeypatch.setattr(sending, "send", lambda alerts, message, context: messages.append(message) or True)
+    monkeypatch.setattr(SegmentFreshnessOperator, "_state", lambda self, dag_id: "Its DAG is paused.")
+    return messages
+
+
+def test_one_that_was_filled_lately_is_fresh(sent: list[Any]) -> None:
+    look = Look(sent)
+    look.filled(50, **SYNC)
+    look.filled(1, **SYNC)
+    assert look() == ""
+    assert sent == []
+
+
+def test_an_old_one_is_told_once_and_again_after_it_was_fresh(sent: list[Any]) -> None:
+    look = Look(sent)
+    look.filled(50, **SYNC)
+    for _ in range(3):
+        assert "one has had no good run for 2.1 days (max_age: 26h). Its DAG is paused." in look()
+    [message] = sent
+    assert message.headline == "Cohort sync one has had no good run for 2.1 days (max_age: 26h)."
+    look.filled(30, **SYNC)
+    assert "30 hours" in look()
+    assert len(sent) == 2
+
+
+@pytest.mark.parametrize("extra", [{}, {"cohort_id": "a", "source": "snapshot"}])
+def test_what_was_no_sync_does_not_make_it_fresh(sent: list[Any], extra: dict[str, Any]) -> None:
+    look = Look(sent)
+    look.filled(50, **SYNC)
+    look.filled(1, **extra)
+    assert look()
+
+
+def test_one_that_was_never_filled_counts_from_the_first_look(sent: list[Any]) -> None:
+    look = Look(sent)
+    assert look() == ""
+    since = datetime.fromisoformat(look.memory[FRESHNESS]["since"]) - timedelta(hours=27)
+    look.memory[FRESHNESS]["since"] = since.isoformat()
+    assert "and has never had one" in look()
+    assert len(sent) == 1
+
+
+def test_what_could_not_be_sent_is_sent_at_the_next_look(
+    sent: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Look(sent)
+    look.filled(50, **SYNC)
+    tried: list[Any] = []
+    monkeypatch.setattr(sending, "send", lambda alerts, message, context: tried.append(message))
+    assert look()
+    assert look()
+    assert len(tried) == 2
+
+
+def test_after_its_end_nobody_expects_a_run(sent: list[Any]) -> None:
+    look = Look(sent, until=datetime.now(UTC) - timedelta(days=1))
+    look.filled(50, **SYNC)
+    assert look() == ""
