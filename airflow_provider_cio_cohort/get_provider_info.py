@@ -40,7 +40,10 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "operators": [
             {"integration-name": "Amplitude", "python-modules": [f"{_PACKAGE}.operators.amplitude"]},
-            {"integration-name": "Customer.io", "python-modules": [f"{_PACKAGE}.operators.approval"]},
+            {
+                "integration-name": "Customer.io",
+                "python-modules": [f"{_PACKAGE}.operators.approval", f"{_PACKAGE}.operators.freshness"],
+            },
         ],
         "triggers": [{"integration-name": "Amplitude", "python-modules": [f"{_PACKAGE}.triggers.amplitude"]}],
         "transfers": [
