@@ -68,11 +68,14 @@ def _type(key: str, facts: dict[str, Any]) -> str:
         # A segment is given or not, and so is a description; null is of use where it turns a guard off.
         return " or ".join(kind for kind in kinds if kind != "null" or "number 0" in kinds[0])
     if "enum" in facts:
-        return ", ".join(facts["enum"])
+        return ", ".join(each for each in facts["enum"] if each is not None)
     if facts.get("type") == "array":
         items = facts["items"]
         return "list of text" if items.get("type") == "string" else "list"
-    return _WORDS[facts["type"]] + _bounds(facts)
+    kind, *others = facts["type"] if isinstance(facts["type"], list) else [facts["type"]]
+    # A segment is given or not, and so is a description; null is of use where it turns a guard off.
+    null = " or null" if others and kind == "number" and facts.get("minimum") == 0 else ""
+    return _WORDS[kind] + _bounds(facts) + null
 
 
 def _bounds(facts: dict[str, Any]) -> str:

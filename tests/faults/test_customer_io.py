@@ -16,6 +16,7 @@ def added(sandbox) -> int:
 
 
 def test_a_dropped_batch_is_found_and_sent_again(task) -> None:
+    task.configure(VERIFY_TIMEOUT="10")  # also where the machine is busy
     task.sandbox.faults.add("drop", path="add_customers")
     report = task.run()
     assert task.errors == []
@@ -35,6 +36,7 @@ def test_batches_that_are_always_dropped_fail_with_how_many(task) -> None:
 
 
 def test_a_removal_that_was_dropped_is_found_and_sent_again(task) -> None:
+    task.configure(VERIFY_TIMEOUT="10")  # also where the machine is busy
     task.sandbox.faults.add("drop", path="remove_customers")
     report = task.run()
     assert task.errors == []
@@ -53,6 +55,7 @@ def test_removals_that_are_always_dropped_fail_with_how_many(task) -> None:
 
 
 def test_a_busy_workspace_that_drops_what_is_too_much_gets_it_again(task) -> None:
+    task.configure(VERIFY_TIMEOUT="10")  # also where the machine is busy
     names = [f"u-{n:04}" for n in range(3000)]
     for name in names:
         task.sandbox.workspace.add_person(id=name)
