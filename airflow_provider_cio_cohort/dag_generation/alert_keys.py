@@ -61,7 +61,7 @@ class AlertKeys(BaseModel):
         examples=[
             "airflow.providers.smtp.notifications.smtp.SmtpNotifier",
             "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier",
-            "airflow.providers.pagerduty.notifications.pagerduty_events.PagerdutyEventsNotifier",
+            "airflow.providers.pagerduty.notifications.pagerduty.PagerdutyNotifier",
             "airflow.providers.http.notifications.HttpNotifier",
         ],
     )
