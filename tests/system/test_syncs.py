@@ -144,7 +144,7 @@ def test_a_retry_continues_the_same_export(airflow: AirflowInstance, vendors: Sa
     segment = vendors.workspace.add_segment(name="Shaky", members=[guest])
     segment.description = "[managed by airflow-provider-cio-cohort: Amplitude cohort shakyaa]"
     airflow.unpause("cohort_sync__shaky")
-    before = vendors.project.used
+    before = vendors.count(api="amplitude", path_regex=r"/request/shakyaa$")
     run_id = airflow.trigger("cohort_sync__shaky")
     airflow.wait_until(
         lambda: airflow.task("cohort_sync__shaky", run_id)["try_number"] == 2, "the second try", 120
@@ -152,7 +152,7 @@ def test_a_retry_continues_the_same_export(airflow: AirflowInstance, vendors: Sa
     vendors.faults.clear()
     assert airflow.wait_for_run("cohort_sync__shaky", run_id) == "success"
     assert members(vendors, "Shaky") == {"x-1", "x-2"}
-    assert vendors.project.used == before + 1
+    assert vendors.count(api="amplitude", path_regex=r"/request/shakyaa$") == before + 1
     assert "1 members could not be removed" in airflow.log("cohort_sync__shaky", run_id, try_number=1)
     assert "Continuing the export" in airflow.log("cohort_sync__shaky", run_id, try_number=2)
 
