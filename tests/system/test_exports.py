@@ -18,7 +18,7 @@ def test_targets_share_an_export_and_one_that_fails_does_not_stop_the_others(
 ) -> None:
     fill(vendors, "sharedaa", "s-1", "s-2")
     vendors.workspace.add_segment(name="Shared first", type="dynamic")
-    before = vendors.project.used
+    before = vendors.count(api="amplitude", path_regex=r"/request/sharedaa$")
     run_id, state = run(airflow, "cohort_sync__shared")
     assert state == "failed"
     states = {
@@ -35,7 +35,7 @@ def test_targets_share_an_export_and_one_that_fails_does_not_stop_the_others(
     airflow.api("POST", "dags/cohort_sync__shared/clearTaskInstances", body)
     assert airflow.wait_for_run("cohort_sync__shared", run_id) == "success"
     assert members(vendors, "Shared first") == {"s-1", "s-2"}
-    assert vendors.project.used == before + 1
+    assert vendors.count(api="amplitude", path_regex=r"/request/sharedaa$") == before + 1
 
 
 def decide(airflow: AirflowInstance, run_id: str, choice: str) -> str:
@@ -68,11 +68,11 @@ def test_an_approval_lets_the_change_through_that_was_shown(
     assert decide(airflow, run_id, "Reject") == "failed"
     assert len(members(vendors, "Asking")) == 40
     assert "Somebody rejected the change" in airflow.log("cohort_sync__asking", run_id, "approve")
-    before = vendors.project.used
+    before = vendors.count(api="amplitude", path_regex=r"/request/askinga$")
     run_id = airflow.trigger("cohort_sync__asking")
     assert decide(airflow, run_id, "Approve") == "success"
     assert members(vendors, "Asking") == {"a-1"}
-    assert vendors.project.used == before + 1
+    assert vendors.count(api="amplitude", path_regex=r"/request/askinga$") == before + 1
     run_id, state = run(airflow, "cohort_sync__asking", {"dry_run": True})
     assert (state, airflow.report("cohort_sync__asking", run_id)["dry_run"]) == ("success", True)
 
@@ -80,10 +80,10 @@ def test_an_approval_lets_the_change_through_that_was_shown(
 def test_an_unchanged_cohort_costs_no_export(airflow: AirflowInstance, vendors: Sandbox) -> None:
     fill(vendors, "sk1ppin", "k-1", "k-2")
     assert run(airflow, "cohort_sync__skipping")[1] == "success"
-    before = vendors.project.used
+    before = vendors.count(api="amplitude", path_regex=r"/request/sk1ppin$")
     run_id, state = run(airflow, "cohort_sync__skipping")
     assert state == "success"
     report = airflow.report("cohort_sync__skipping", run_id)
     assert (report["unchanged"], report["added"], report["segment_after"]) == (True, 0, 2)
-    assert vendors.project.used == before
+    assert vendors.count(api="amplitude", path_regex=r"/request/sk1ppin$") == before
     assert "Unchanged: " in airflow.log("cohort_sync__skipping", run_id)
