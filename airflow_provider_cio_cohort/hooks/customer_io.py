@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from requests.auth import AuthBase, HTTPBasicAuth
@@ -20,8 +21,9 @@ from airflow_provider_cio_cohort.hooks import people
 from airflow_provider_cio_cohort.hooks.api import Api
 from airflow_provider_cio_cohort.hooks.auth import BearerAuth
 from airflow_provider_cio_cohort.hooks.customer_io_api import DEFAULT_CONN_ID, AppApi, TrackApi, pace_of
+from airflow_provider_cio_cohort.hooks.halt import Halt
 from airflow_provider_cio_cohort.hooks.http import VendorHook
-from airflow_provider_cio_cohort.hooks.membership import Membership, SegmentMember
+from airflow_provider_cio_cohort.hooks.membership import MemberPage, Membership, SegmentMember
 from airflow_provider_cio_cohort.hooks.pace import Pacer
 from airflow_provider_cio_cohort.hooks.segments import (
     Account,
@@ -176,7 +178,16 @@ class CustomerIOHook(VendorHook):
 
         :param segment_id: its id.
         """
-        return Membership(self, segment_id).stream()
+        return chain.from_iterable(page.members() for page in self.stream_member_pages(segment_id))
+
+    def stream_member_pages(self, segment_id: int, halt: Halt | None = None) -> Iterator[MemberPage]:
+        """
+        Yield everybody in a segment, up to 30,000 at once; one page is in memory at a time.
+
+        :param segment_id: its id.
+        :param halt: when set, no further page is asked for; the hook's own by default.
+        """
+        return Membership(self, segment_id).pages(halt)
 
     def add_members(
         self, segment_id: int, values: Iterable[str], id_type: str = "id", total: int | None = None
