@@ -70,7 +70,7 @@ class CustomerIOHook(VendorHook):
     @cached_property
     def track_pacer(self) -> Pacer:
         """The pace of the Track API, from the connection."""
-        return Pacer(pace_of(self.connection, self.connection.extra_dejson), sleep=self.stopped.wait)
+        return Pacer.within(pace_of(self.connection, self.connection.extra_dejson), self.stopped.wait)
 
     @cached_property
     def app_pacer(self) -> Pacer:

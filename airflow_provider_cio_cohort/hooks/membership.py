@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -106,7 +107,7 @@ class Membership:
 
         halt = Halt(hook.stopped)
 
-        def send(batch: list[str]) -> None:
+        def send(body: bytes) -> None:
             missing = False
             try:
                 hook.call(
@@ -116,7 +117,7 @@ class Membership:
                     f"/api/v1/segments/{self.segment_id:d}/{action}",
                     what=f"changing the members of segment {self.segment_id}",
                     params={"id_type": id_type},
-                    json={"ids": batch},
+                    body=body,
                     pacer=hook.track_pacer,
                     paced=True,
                     personal=True,
@@ -131,6 +132,7 @@ class Membership:
 
         words = "Adding to" if action == "add_customers" else "Removing from"
         sender = BatchSender(
+            _body,
             send,
             hook.track_pacer,
             size=IDENTIFIERS_PER_BATCH,
@@ -143,6 +145,10 @@ class Membership:
     def _progress(self, words: str, unit: str, parts: str, total: int | None) -> Progress:
         what = f"{words} segment {self.segment_id}"
         return Progress(what, unit, parts, self.hook.policy.progress_interval, total)
+
+
+def _body(batch: list[str]) -> bytes:
+    return json.dumps({"ids": batch}).encode()
 
 
 def _page(people: list[Any]) -> MemberPage:
