@@ -13,11 +13,9 @@ from airflow_provider_cio_cohort.exceptions import (
     AmbiguousSegmentError,
     CohortSyncError,
     RequestRejectedError,
-    SegmentNotCreatedError,
-    VendorUnavailableError,
     WrongRegionError,
 )
-from airflow_provider_cio_cohort.hooks import people
+from airflow_provider_cio_cohort.hooks import creation, people
 from airflow_provider_cio_cohort.hooks.api import Api
 from airflow_provider_cio_cohort.hooks.auth import BearerAuth
 from airflow_provider_cio_cohort.hooks.customer_io_api import DEFAULT_CONN_ID, AppApi, TrackApi, pace_of
@@ -69,13 +67,14 @@ class CustomerIOHook(VendorHook):
 
     @cached_property
     def track_pacer(self) -> Pacer:
-        """The pace of the Track API, from the connection."""
+        """The pace of the Track API, from the connection, of which each task gets its part."""
         return Pacer.within(pace_of(self.connection, self.connection.extra_dejson), self.stopped.wait)
 
     @cached_property
     def app_pacer(self) -> Pacer:
-        """The pace of the App API."""
-        return Pacer(APP_REQUESTS_PER_SECOND, sleep=self.stopped.wait)
+        """The pace of the App API, of which each task at work on the workspace gets its part."""
+        pace = pace_of(self.connection, self.connection.extra_dejson, APP_REQUESTS_PER_SECOND)
+        return Pacer(pace, sleep=self.stopped.wait)
 
     def route(self, path: str) -> tuple[Api, AuthBase, Pacer | None]:
         """Return the Track API for ``/api/v1/…``, the App API for any other path."""
@@ -129,27 +128,7 @@ class CustomerIOHook(VendorHook):
         :param description: what Customer.io's users read about it.
         :raises SegmentNotCreatedError: if no answer came, and it does not show in the list.
         """
-        body = {"segment": {"name": name, "description": description}}
-        try:
-            answer = self.call(
-                self.app,
-                self.app_auth,
-                "POST",
-                "/v1/segments",
-                what="creating a segment",
-                json=body,
-                pacer=self.app_pacer,
-                idempotent=False,
-            )
-        except VendorUnavailableError as error:
-            if found := self.find_segment(name):
-                return found
-            raise SegmentNotCreatedError(
-                f"It is not known whether the segment was created: {name!r}.\n{error.headline} A retry looks "
-                "for it before it creates one."
-            ) from None
-        payload = answer.payload if isinstance(answer.payload, dict) else {}
-        return parse_segment(payload.get("segment"))
+        return creation.create_segment(self, name, description)
 
     def delete_segment(self, segment_id: int) -> None:
         """
