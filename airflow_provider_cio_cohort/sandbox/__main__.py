@@ -21,6 +21,12 @@ def main() -> int:
         "--port", type=int, default=9700, help="the first of eight ports; 0 for any free ones"
     )
     parser.add_argument("--people", type=int, default=12_000, help="made-up people (default: %(default)s)")
+    parser.add_argument(
+        "--crowd",
+        type=int,
+        default=0,
+        help="more people, of whom only numbers are kept: millions",
+    )
     parser.add_argument("--seed", type=int, default=7, help="the same people for the same seed")
     parser.add_argument(
         "--export-seconds", type=float, default=2, help="how long Amplitude computes an export"

@@ -6,10 +6,11 @@ import itertools
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from airflow_provider_cio_cohort.sandbox.crowd import CrowdRows
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 Row = Mapping[str, str]
@@ -34,7 +35,7 @@ class Cohort:
 
     id: str
     name: str
-    rows: list[Row]
+    rows: Sequence[Row]
     archived: bool = False
     group: str = "User"
     listed: bool = True
@@ -44,7 +45,7 @@ class Cohort:
 
     def set_rows(self, rows: Iterable[Row]) -> None:
         """Change the members, as Amplitude does when it computes the cohort anew."""
-        self.rows = list(rows)
+        self.rows = _kept(rows)
         self.last_computed = int(time.time())
 
     @property
@@ -71,7 +72,7 @@ class Job:
     id: str
     cohort_id: str
     properties: list[str]
-    rows: list[Row]
+    rows: Sequence[Row]
     requested_at: float
     ready_at: float
     failed: bool = False
@@ -134,7 +135,7 @@ class Project:
         :param rows: its members.
         :param more: see :class:`Cohort`.
         """
-        cohort = Cohort(id=id, name=name, rows=list(rows), **more)  # type: ignore[arg-type]
+        cohort = Cohort(id=id, name=name, rows=_kept(rows), **more)  # type: ignore[arg-type]
         self.cohorts[id] = cohort
         return cohort
 
@@ -178,7 +179,7 @@ class Project:
             id=str(next(self._numbers)),
             cohort_id=cohort_id,
             properties=_all_properties(cohort.rows) if properties is None else properties,
-            rows=list(cohort.rows),
+            rows=_kept(cohort.rows),
             requested_at=now,
             ready_at=now + self.settings.export_seconds,
         )
@@ -222,6 +223,12 @@ class Project:
         return signature
 
 
-def _all_properties(rows: Iterable[Row]) -> list[str]:
+def _kept(rows: Iterable[Row]) -> Sequence[Row]:
+    return rows if isinstance(rows, CrowdRows) else list(rows)
+
+
+def _all_properties(rows: Sequence[Row]) -> list[str]:
+    if isinstance(rows, CrowdRows):
+        return []
     names = {name: None for row in rows for name in row}  # a dict keeps the order
     return [name for name in names if name not in ("amplitude_id", "user_id")]

@@ -9,14 +9,15 @@ looked up as "List customers, attributes, and devices" in the reference of the A
 from __future__ import annotations
 
 import base64
-import itertools
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import web
 
-from airflow_provider_cio_cohort.sandbox.customer_io import Person, Segment, Workspace
+from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
 from airflow_provider_cio_cohort.sandbox.identifiers import ID_TYPES, read_ids
+from airflow_provider_cio_cohort.sandbox.segments import Person, Segment
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 Handler = Callable[[web.Request, Workspace], Awaitable[web.Response]]
@@ -142,15 +143,19 @@ class AppApi:
         if not 1 <= limit <= MAX_PAGE:
             return app_error(400, f"limit must be between 1 and {MAX_PAGE}")
         shown = segment.shown
-        people = list(itertools.islice(shown.values(), start, start + limit))
-        more = start + limit < len(shown)
+        people, numbers = shown.page(start, limit)
         body = {
             "identifiers": self._or_null([self._identifiers(person) for person in people]),
             "ids": self._or_null([person.id or "" for person in people]),
-            "next": _cursor(start + limit) if more else "",
+            "next": _cursor(start + limit) if start + limit < len(shown) else "",
             "segment_id": segment.id,
         }
-        return web.json_response(body)
+        if not numbers:
+            return web.json_response(body)
+        crowded = workspace.crowd.as_json(numbers, self.settings.email_identifies)
+        lists = zip(("identifiers", "ids"), crowded, strict=True)
+        text = ", ".join(f'"{name}": {_joined(body.pop(name), items)}' for name, items in lists)
+        return web.Response(text=f"{{{text}, {json.dumps(body)[1:]}", content_type="application/json")
 
     async def customers(self, request: web.Request, workspace: Workspace) -> web.Response:
         """Find people by e-mail address."""
@@ -200,6 +205,12 @@ def app_error(status: int, detail: str) -> web.Response:
 def not_found() -> web.Response:
     """Return the App API's 404."""
     return app_error(404, "not found")
+
+
+def _joined(items: Any, further: str) -> str:
+    """Return a list in JSON, with further items that are JSON already."""
+    before = json.dumps(items)[1:-1] if items else ""
+    return f"[{before}{', ' if before else ''}{further}]"
 
 
 def _cursor(place: int) -> str:

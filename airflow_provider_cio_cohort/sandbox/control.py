@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from airflow_provider_cio_cohort.sandbox.crowd import CrowdRows
 from airflow_provider_cio_cohort.sandbox.page import render
+from airflow_provider_cio_cohort.sandbox.records import Record
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.sandbox.server import Sandbox
@@ -48,6 +50,7 @@ class ControlApi:
         route("POST", "/people", self.add_people)
         route("POST", "/segments", self.add_segment)
         route("GET", "/segments/{id}/members", self.members)
+        route("GET", "/segments/{id}/crowd", self.crowd)
         return app
 
     async def page(self, request: web.Request) -> web.Response:
@@ -60,11 +63,7 @@ class ControlApi:
 
     async def requests(self, request: web.Request) -> web.Response:
         """List the requests that were served; without their headers, which hold keys."""
-        found = [
-            {"api": r.api, "method": r.method, "path": r.path, "status": r.status, "ids": r.ids, "at": r.at}
-            for r in self.sandbox.requests
-        ]
-        return web.json_response(found)
+        return web.json_response([_as_json(record) for record in self.sandbox.requests])
 
     async def forget_requests(self, request: web.Request) -> web.Response:
         """Start to count anew."""
@@ -91,8 +90,11 @@ class ControlApi:
         return web.json_response({})
 
     async def add_cohort(self, request: web.Request) -> web.Response:
-        """Add a cohort, or replace the one of that id."""
-        cohort = self.sandbox.project.add_cohort(**await request.json())
+        """Add a cohort, or replace the one of that id; ``crowd`` stands for rows, as two numbers."""
+        details = await request.json()
+        if crowd := details.pop("crowd", None):
+            details["rows"] = CrowdRows(*crowd)
+        cohort = self.sandbox.project.add_cohort(**details)
         return web.json_response({"id": cohort.id, "size": cohort.size})
 
     async def add_people(self, request: web.Request) -> web.Response:
@@ -109,6 +111,18 @@ class ControlApi:
         """List who is in a segment."""
         segment = self.sandbox.workspace.segments[int(request.match_info["id"])]
         return web.json_response([vars(person) for person in segment.members])
+
+    async def crowd(self, request: web.Request) -> web.Response:
+        """Tell how far a segment holds the crowd from ``start`` up to ``stop``, and nobody else."""
+        start, stop = int(request.query["start"]), int(request.query["stop"])
+        members = self.sandbox.workspace.segments[int(request.match_info["id"])].shown
+        right = members.count_crowd(start, stop)
+        missing = self.sandbox.crowd.known(start, stop) - right
+        return web.json_response({"right": right, "missing": missing, "too_many": len(members) - right})
+
+
+def _as_json(record: Record) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in ("headers", "query")}
 
 
 def state_of(sandbox: Sandbox) -> dict[str, Any]:

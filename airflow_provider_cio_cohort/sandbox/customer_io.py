@@ -1,100 +1,17 @@
-"""What the sandbox's Customer.io knows: workspaces, people, segments, who is in them."""
+"""What the sandbox's Customer.io knows: workspaces, their people and segments."""
 
 from __future__ import annotations
 
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
+from airflow_provider_cio_cohort.sandbox.crowd import Crowd
+from airflow_provider_cio_cohort.sandbox.segments import Person, Segment, person_of
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 MAX_ID_BYTES = 150
-
-
-@dataclass(frozen=True)
-class Person:
-    """
-    A person; only ``cio_id`` is always there.
-
-    :param id: the identifier that the company chose.
-    :param email: the e-mail address.
-    :param cio_id: the identifier that Customer.io chose.
-    """
-
-    id: str | None
-    email: str | None
-    cio_id: str
-
-
-@dataclass
-class Segment:
-    """
-    A segment.
-
-    :param id: its id.
-    :param name: its name.
-    :param description: its description.
-    :param type: ``manual`` or ``dynamic``.
-    :param settings: how the sandbox behaves.
-    """
-
-    id: int
-    name: str
-    description: str
-    type: str
-    settings: Settings
-    created_at: int = field(default_factory=lambda: int(time.time()))
-
-    def __post_init__(self) -> None:
-        self._members: dict[str, Person] = {}
-        self._shown: dict[str, Person] | None = None
-        self._coming: deque[tuple[float, bool, list[Person]]] = deque()
-
-    @property
-    def members(self) -> list[Person]:
-        """Everybody who is in it, shown already or not."""
-        return list(self._members.values())
-
-    @property
-    def shown(self) -> dict[str, Person]:
-        """Everybody whom a read shows by now."""
-        if self._shown is None:
-            return self._members
-        while self._coming and self._coming[0][0] <= time.monotonic():
-            _, joins, people = self._coming.popleft()
-            _apply(self._shown, joins, people)
-        if not self._coming:
-            self._shown = None
-            return self._members
-        return self._shown
-
-    def add(self, people: Iterable[Person]) -> None:
-        """Add people; those who are in it stay."""
-        self._change(True, list(people))
-
-    def remove(self, people: Iterable[Person]) -> None:
-        """Remove people; those who are not in it do not matter."""
-        needs_id = self.settings.removal_needs_id
-        self._change(False, [person for person in people if person.id is not None or not needs_id])
-
-    def _change(self, joins: bool, people: list[Person]) -> None:
-        if self.settings.visible_after:
-            if self._shown is None:
-                self._shown = dict(self._members)
-            self._coming.append((time.monotonic() + self.settings.visible_after, joins, people))
-        elif self._shown is not None:
-            _apply(self._shown, joins, people)
-        _apply(self._members, joins, people)
-
-
-def _apply(members: dict[str, Person], joins: bool, people: list[Person]) -> None:
-    for person in people:
-        if joins:
-            members[person.cio_id] = person
-        else:
-            members.pop(person.cio_id, None)
 
 
 class Workspace:
@@ -106,16 +23,24 @@ class Workspace:
     :param tracking_key: its Tracking API key.
     :param app_key: an App API key.
     :param region: ``us`` or ``eu``.
+    :param crowd: people whom it has beside those who are added.
     """
 
     def __init__(
-        self, settings: Settings, site_id: str, tracking_key: str, app_key: str, region: str = "us"
+        self,
+        settings: Settings,
+        site_id: str,
+        tracking_key: str,
+        app_key: str,
+        region: str = "us",
+        crowd: Crowd | None = None,
     ) -> None:
         self.settings = settings
         self.site_id = site_id
         self.tracking_key = tracking_key
         self.app_key = app_key
         self.region = region
+        self.crowd = crowd or Crowd()
         self.environment_id = 77
         self.segments: dict[int, Segment] = {}
         self.people: dict[str, Person] = {}
@@ -163,9 +88,8 @@ class Workspace:
         :param type: ``manual`` or ``dynamic``.
         :param members: people, or their ids.
         """
-        segment = Segment(next(self._segment_ids), name, description, type, self.settings)
-        people = (self._by_id[member] if isinstance(member, str) else member for member in members)
-        _apply(segment._members, True, list(people))  # they were there all along
+        segment = Segment(next(self._segment_ids), name, description, type, self.settings, self.crowd)
+        segment.begin_with(self._by_id[member] if isinstance(member, str) else member for member in members)
         self.segments[segment.id] = segment
         return segment
 
@@ -173,22 +97,35 @@ class Workspace:
         """Return the first segment of that name."""
         return next((s for s in self.segments.values() if s.name == name), None)
 
-    def look_up(self, values: Iterable[str], id_type: str) -> list[Person]:
+    def look_up(self, values: Sequence[str], id_type: str) -> list[Person]:
         """
         Return the people who have these identifiers; unknown ones are left out without a word.
 
         :param values: identifiers.
         :param id_type: ``id`` (case counts, at most 150 bytes), ``email`` (case does not) or ``cio_id``.
         """
+        people, numbers = self.find(values, id_type)
+        return people + [person_of(self.crowd, number) for number in numbers]
+
+    def find(self, values: Sequence[str], id_type: str) -> tuple[list[Person], list[int]]:
+        """
+        Do the same, with those of the crowd as numbers.
+
+        :param values: identifiers.
+        :param id_type: see :meth:`look_up`.
+        """
+        if id_type == "cio_id":
+            prefix = "cio_" if self.settings.cio_prefix else ""
+            values = [v.removeprefix(prefix) for v in values if v.startswith(prefix)]
+        numbers, values = self.crowd.numbers_of(values, id_type)
         if id_type == "id":
             found = (self._by_id.get(v) for v in values if len(v.encode("utf-8", "replace")) <= MAX_ID_BYTES)
         elif id_type == "email":
             emails = self._by_email if self.settings.email_identifies else {}
             found = (emails.get(value.lower()) for value in values)
         else:
-            prefix = "cio_" if self.settings.cio_prefix else ""
-            found = (self.people.get(v.removeprefix(prefix)) for v in values if v.startswith(prefix))
-        return [person for person in found if person is not None]
+            found = (self.people.get(value) for value in values)
+        return [person for person in found if person is not None], numbers
 
     def with_email(self, email: str) -> list[Person]:
         """

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Iterator
+from dataclasses import astuple
 
 from airflow_provider_cio_cohort.sandbox.amplitude import Job
+from airflow_provider_cio_cohort.sandbox.crowd import CrowdRows
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 ROWS_AT_ONCE = 20_000
@@ -19,6 +21,15 @@ def export_file(job: Job, settings: Settings) -> bytes:
     :param job: the export.
     :param settings: how the sandbox behaves.
     """
+    if not isinstance(job.rows, CrowdRows):
+        return _written(job, settings)
+    held = (*job.properties, *astuple(settings))
+    if held not in job.rows.files:
+        job.rows.files[held] = _written(job, settings)
+    return job.rows.files[held]
+
+
+def _written(job: Job, settings: Settings) -> bytes:
     buffer = io.BytesIO()
     if settings.compressed:
         with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1, mtime=0) as file:
@@ -42,6 +53,10 @@ def _parts(job: Job, settings: Settings) -> Iterator[bytes]:
     ]
     titles = [f"{settings.property_prefix}{c}" if c in properties else c for c in columns]
     yield _line(titles, tab, end).encode()
+    if isinstance(job.rows, CrowdRows):
+        for lines in job.rows.lines(columns, tab, end, ROWS_AT_ONCE):
+            yield lines.encode()
+        return
     for start in range(0, len(job.rows), ROWS_AT_ONCE):
         rows = job.rows[start : start + ROWS_AT_ONCE]
         yield "".join(_line([row.get(c, "") for c in columns], tab, end) for row in rows).encode()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 ID_TYPES = ("id", "email", "cio_id")
+#: How many identifiers a request was found to hold.
+IDS = web.RequestKey("ids", int)
 
 
 async def read_ids(request: web.Request, most: int) -> list[str] | None:
@@ -18,5 +20,7 @@ async def read_ids(request: web.Request, most: int) -> list[str] | None:
         ids = (await request.json())["ids"]
     except (ValueError, KeyError, TypeError):
         return None
+    if isinstance(ids, list):
+        request[IDS] = len(ids)
     usable = isinstance(ids, list) and 1 <= len(ids) <= most and all(isinstance(i, str) for i in ids)
     return ids if usable else None

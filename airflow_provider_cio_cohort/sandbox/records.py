@@ -21,7 +21,11 @@ class Record:
     :param status: what was answered; 0 when the connection was broken instead.
     :param ids: how many identifiers the body held.
     :param headers: the request's headers, keys included: never printed.
-    :param at: when, in seconds of a monotonic clock.
+    :param at: when its answer was ready, in seconds of a monotonic clock.
+    :param began: when it came, likewise.
+    :param client: the port that it came from: one for each connection.
+    :param received: bytes of its body.
+    :param sent: bytes of the answer's body.
     """
 
     api: str
@@ -31,6 +35,10 @@ class Record:
     status: int
     ids: int
     headers: Mapping[str, str] = field(repr=False)
+    began: float
+    client: int
+    received: int
+    sent: int
     at: float = field(default_factory=time.monotonic)
 
 

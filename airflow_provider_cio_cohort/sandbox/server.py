@@ -16,6 +16,7 @@ from airflow_provider_cio_cohort.sandbox.amplitude import Project
 from airflow_provider_cio_cohort.sandbox.amplitude_api import AmplitudeApi, StorageApi
 from airflow_provider_cio_cohort.sandbox.app_api import AppApi
 from airflow_provider_cio_cohort.sandbox.control import ControlApi
+from airflow_provider_cio_cohort.sandbox.crowd import Crowd
 from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
 from airflow_provider_cio_cohort.sandbox.faults import Faults
 from airflow_provider_cio_cohort.sandbox.people import populate
@@ -42,13 +43,21 @@ class Sandbox:
     :param seed: the same people for the same seed.
     :param port: the first of eight ports in a row; 0 for any free ones.
     :param host: a loopback address.
+    :param crowd: how many more people there are, who take no memory: see :mod:`.crowd`.
     :param settings: see :class:`.settings.Settings`.
     :raises ValueError: if ``host`` is not on this machine (the sandbox is no server for others), or
         ``port`` leaves no room for all eight.
     """
 
     def __init__(
-        self, *, people: int = 0, seed: int = 7, port: int = 0, host: str = "127.0.0.1", **settings: Any
+        self,
+        *,
+        people: int = 0,
+        seed: int = 7,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        crowd: int = 0,
+        **settings: Any,
     ) -> None:
         if not ipaddress.ip_address(host).is_loopback:
             raise ValueError(f"The sandbox serves loopback addresses only, not {host}.")
@@ -60,6 +69,7 @@ class Sandbox:
         self.settings.update(**settings)
         self.faults = Faults()
         self.journal = Journal()
+        self.crowd = Crowd(crowd)
         self.urls: dict[str, str] = {}
         self.projects: dict[str, Project] = {}
         self.workspaces: list[Workspace] = []
@@ -89,7 +99,7 @@ class Sandbox:
 
         :param details: see :class:`.customer_io.Workspace`.
         """
-        workspace = Workspace(self.settings, **details)
+        workspace = Workspace(self.settings, crowd=self.crowd, **details)
         self.workspaces.append(workspace)
         return workspace
 

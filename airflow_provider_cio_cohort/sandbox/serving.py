@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from airflow_provider_cio_cohort.sandbox.faults import AFTERWARDS, JOBS, Fault, Faults
+from airflow_provider_cio_cohort.sandbox.identifiers import IDS
 from airflow_provider_cio_cohort.sandbox.records import Journal, Record
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
@@ -39,9 +40,10 @@ def vendor_app(
 
     @web.middleware
     async def remember(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = time.monotonic()
         body = await request.read()
         response = await handler(request)
-        journal.add(_record(api, request, body, response))
+        journal.add(_record(api, request, body, response, began))
         return response
 
     @web.middleware
@@ -229,9 +231,11 @@ def basic_credentials(request: web.Request) -> tuple[str, str]:
     return (key, secret) if kind == "Basic" else ("", "")
 
 
-def _record(api: str, request: web.Request, body: bytes, response: web.StreamResponse) -> Record:
-    ids = 0
-    if body.startswith(b"{"):
+def _record(
+    api: str, request: web.Request, body: bytes, response: web.StreamResponse, began: float
+) -> Record:
+    ids = request.get(IDS, 0)
+    if not ids and body.startswith(b"{"):
         try:
             found = json.loads(body).get("ids")
         except ValueError:
@@ -245,4 +249,18 @@ def _record(api: str, request: web.Request, body: bytes, response: web.StreamRes
         status=0 if request.get(BROKEN) else response.status,
         ids=ids,
         headers=dict(request.headers),
+        began=began,
+        client=_port(request),
+        received=len(body),
+        sent=_length(response),
     )
+
+
+def _port(request: web.Request) -> int:
+    peer = None if request.transport is None else request.transport.get_extra_info("peername")
+    return int(peer[1]) if peer else 0
+
+
+def _length(response: web.StreamResponse) -> int:
+    body = response.body if isinstance(response, web.Response) else None
+    return len(body) if isinstance(body, bytes) else 0

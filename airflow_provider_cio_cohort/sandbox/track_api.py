@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from airflow_provider_cio_cohort.sandbox.customer_io import Person, Segment, Workspace
+from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
 from airflow_provider_cio_cohort.sandbox.identifiers import ID_TYPES, read_ids
+from airflow_provider_cio_cohort.sandbox.segments import Person, Segment
 from airflow_provider_cio_cohort.sandbox.serving import basic_credentials
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
@@ -63,7 +64,7 @@ class TrackApi:
         return await self._change(request, Segment.remove)
 
     async def _change(
-        self, request: web.Request, change: Callable[[Segment, list[Person]], None]
+        self, request: web.Request, change: Callable[[Segment, list[Person], list[int]], None]
     ) -> web.Response:
         workspace = self._workspace(request)
         if workspace is None or workspace.region != self.region:
@@ -86,7 +87,7 @@ class TrackApi:
             return web.json_response(
                 {"meta": {"errors": [f"ids must be 1 to {MAX_IDS} strings"]}}, status=400
             )
-        change(segment, workspace.look_up(ids, id_type))
+        change(segment, *workspace.find(ids, id_type))
         return web.json_response({})
 
     def _workspace(self, request: web.Request) -> Workspace | None:

@@ -1,0 +1,95 @@
+"""
+Plots for the page, as SVG that reads on light and dark paper.
+
+A section only says what is to be drawn: its text needs no matplotlib.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.benchmarks.record import RECORDS
+
+Series = dict[str, list[tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class _Plot:
+    name: str
+    title: str
+    x_label: str
+    y_label: str
+    series: Series
+    log: bool
+
+
+_wanted: list[_Plot] = []
+_GREY = "#808080"
+_COLOURS = ("#3b82d6", "#e07b39", "#3fa66b", "#c05299", "#9a7fd1", "#b59b2a", "#5bb5c5", "#d05a5a")
+_STYLE: dict[str, Any] = {
+    "svg.hashsalt": "performance",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "text.color": _GREY,
+    "axes.labelcolor": _GREY,
+    "axes.edgecolor": _GREY,
+    "axes.titlesize": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _GREY,
+    "ytick.color": _GREY,
+    "grid.color": _GREY,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "lines.markersize": 5,
+}
+
+
+def lines(name: str, title: str, x_label: str, y_label: str, series: Series, log: bool = True) -> str:
+    """
+    Have a plot drawn as ``docs/performance/<name>.svg``, and return the Markdown that shows it.
+
+    :param name: the file's name.
+    :param title: what it shows.
+    :param x_label: what runs to the right, with its unit.
+    :param y_label: what runs up, with its unit.
+    :param series: the lines by their names in the legend, each a list of points.
+    :param log: whether both axes are logarithmic.
+    """
+    drawn = {label: points for label, points in series.items() if points}
+    _wanted.append(_Plot(name, title, x_label, y_label, drawn, log))
+    return f"![{title}: {y_label} by {x_label}](performance/{name}.svg)"
+
+
+def draw() -> None:
+    """Draw all that was asked for since the last time."""
+    for plot in _wanted:
+        _draw(plot, RECORDS / f"{plot.name}.svg")
+    _wanted.clear()
+
+
+def _draw(plot: _Plot, path: Any) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.ticker import EngFormatter
+
+    with mpl.rc_context(_STYLE):
+        figure, axes = pyplot.subplots(figsize=(8, 4.2), layout="constrained")
+        for colour, (label, points) in zip(_COLOURS * 2, plot.series.items(), strict=False):
+            dashed = "--" if "floor" in label or "goal" in label else "-"
+            axes.plot(*zip(*points, strict=True), dashed, marker="o", color=colour, label=label)
+        if plot.log:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+        axes.yaxis.set_major_formatter(EngFormatter(sep=" "))
+        axes.set(title=plot.title, xlabel=plot.x_label, ylabel=plot.y_label)
+        axes.grid(visible=True)
+        axes.legend()
+        figure.savefig(path, transparent=True, metadata={"Date": None} if path.suffix == ".svg" else None)
+        pyplot.close(figure)

@@ -1,0 +1,151 @@
+"""Both vendors in a process of their own, with a crowd of any size: so nothing of theirs is measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import requests
+
+COHORT = "b3nch00"
+SEGMENT = "Bench"
+#: What Customer.io's App API takes in a second, and the hook's pace below it.
+APP_PACE = 9.5
+
+
+@dataclass(frozen=True)
+class Served:
+    """A request that the vendors have answered, as the sandbox records it."""
+
+    api: str
+    method: str
+    path: str
+    status: int
+    ids: int
+    began: float
+    at: float
+    client: int
+    received: int
+    sent: int
+
+
+class Vendors:
+    """
+    The sandbox as a process, as a context manager.
+
+    :param people: how many people there are in Amplitude; one in ten is nobody in Customer.io.
+    :param latency_ms: added to every answer.
+    :param pace: requests a second that the Track API takes, and that the connection sets.
+    """
+
+    def __init__(self, people: int, latency_ms: float, pace: int = 100) -> None:
+        self.people = people
+        self.pace = pace
+        self.settings = {
+            "latency_ms": float(latency_ms),
+            "track_per_second": pace,
+            "export_seconds": 0,
+            "export_members": max(people, 2_000_000),
+            "exports_a_month": 100_000,
+        }
+
+    def __enter__(self) -> Vendors:
+        command = "-m airflow_provider_cio_cohort.sandbox --port 0 --people 0 --crowd"
+        self.process = subprocess.Popen(
+            [sys.executable, *command.split(), str(self.people)], stdout=subprocess.PIPE, text=True
+        )
+        said = []
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            said.append(line)
+            if "AIRFLOW_CONN_CUSTOMER_IO_DEFAULT" in line:
+                break
+        exports = dict(shlex.split(line)[1].split("=", 1) for line in said if line.startswith("export "))
+        self.connections = {name: json.loads(text) for name, text in exports.items()}
+        self.connections["AIRFLOW_CONN_CUSTOMER_IO_DEFAULT"]["extra"]["requests_per_second"] = self.pace
+        self.url = re.search(r"control +(\S+)", "".join(said))[1]  # type: ignore[index]
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.set(**self.settings)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.session.close()
+        self.process.terminate()
+        self.process.wait(10)
+
+    def control(self, path: str, method: str = "GET", **more: Any) -> Any:
+        """Call the sandbox's own API."""
+        answer = self.session.request(method, f"{self.url}{path}", timeout=600, **more)
+        answer.raise_for_status()
+        return answer.json()
+
+    def set(self, **settings: Any) -> None:
+        """Change how the vendors behave."""
+        self.control("/settings", "PUT", json=settings)
+
+    def set_cohort(self, start: int, stop: int) -> None:
+        """
+        Let the cohort be the people from one number up to another, with its export written ahead.
+
+        :param start: the first.
+        :param stop: the one behind the last.
+        """
+        self.control("/cohorts", "POST", json={"id": COHORT, "name": SEGMENT, "crowd": [start, stop]})
+        self.set(latency_ms=0)
+        amplitude = self.connections["AIRFLOW_CONN_AMPLITUDE_DEFAULT"]
+        auth = (amplitude["login"], amplitude["password"])
+        base = f"{amplitude['host']}/api/5/cohorts/request"
+        job = self.session.get(f"{base}/{COHORT}", auth=auth, timeout=60).json()["request_id"]
+        with self.session.get(f"{base}/{job}/file", auth=auth, timeout=600, stream=True) as answer:
+            answer.raise_for_status()
+        self.set(latency_ms=self.settings["latency_ms"])
+
+    def segment(self) -> int | None:
+        """Return the id of the segment, if there is one."""
+        (workspace,) = self.control("/state")["workspaces"]
+        return next((s["id"] for s in workspace["segments"] if s["name"] == SEGMENT), None)
+
+    def held(self, start: int, stop: int) -> dict[str, int]:
+        """Return how many people are right, missing and too many in the segment, between two numbers."""
+        held: dict[str, int] = self.control(f"/segments/{self.segment()}/crowd?start={start}&stop={stop}")
+        return held
+
+    def served(self) -> list[Served]:
+        """Return the requests since they were forgotten."""
+        return [Served(**record) for record in self.control("/requests")]
+
+    def forget(self) -> None:
+        """Forget the requests so far, and let no limit remember them either."""
+        time.sleep(1.1)
+        self.control("/requests", "DELETE")
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU that the vendors have taken."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> float:
+        """Return the most memory that the vendors have taken, in MiB."""
+        return peak_mib(self.process.pid)
+
+
+def peak_mib(pid: int | str = "self") -> float:
+    """
+    Return the largest resident size of a process, in MiB.
+
+    Not ``ru_maxrss``: that one starts with the size of the process that it was forked from.
+    """
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
