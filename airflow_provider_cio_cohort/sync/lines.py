@@ -20,7 +20,7 @@ from airflow_provider_cio_cohort.sync.merging import merge
 Block = list[str]
 
 #: Memory that the lines of a chunk may take while they are sorted.
-CHUNK_BYTES = 5 * 2**20
+CHUNK_BYTES = 4 * 2**20
 #: What a short string takes beside its characters, with its place in a list.
 _BYTES_A_LINE = 57
 #: Characters that are read from a file at once, and from all the chunks of a file together.

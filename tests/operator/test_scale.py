@@ -78,3 +78,22 @@ def test_the_garbage_collector_is_left_as_it_was(sandbox, cohort, sync) -> None:
     assert gc.get_freeze_count() == 0
     sync()
     assert gc.get_freeze_count() == 0
+
+
+def test_an_unchanged_segment_is_read_once_and_nothing_is_sent(sandbox, cohort, sync) -> None:
+    cohort("a", "b")
+    sync()
+    sandbox.reset_requests()
+    assert sync()["segment_after"] == 2
+    assert sandbox.count(api="app", path_regex="/membership$") == 1
+    assert sandbox.count(api="track", path_regex="_customers$") == 0
+
+
+def test_what_was_written_is_read_back(sandbox, cohort, sync) -> None:
+    cohort("a", "b")
+    sync()
+    cohort("a", "b", "c")
+    sandbox.reset_requests()
+    sync()
+    assert sandbox.count(api="app", path_regex="/membership$") == 2
+    assert sandbox.count(api="track", path_regex="_customers$") == 1
