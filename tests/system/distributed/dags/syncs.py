@@ -1,0 +1,7 @@
+"""Syncs that run on several workers, some of which die."""
+
+from pathlib import Path
+
+from airflow_provider_cio_cohort.dag_generation import build_dags
+
+globals().update(build_dags(Path(__file__).with_name("syncs.yaml")))
