@@ -67,13 +67,14 @@ class CustomerIOHook(VendorHook):
 
     @cached_property
     def track_pacer(self) -> Pacer:
-        """The pace of the Track API, from the connection."""
+        """The pace of the Track API, from the connection, of which each task gets its part."""
         return Pacer(pace_of(self.connection, self.connection.extra_dejson), sleep=self.stopped.wait)
 
     @cached_property
     def app_pacer(self) -> Pacer:
-        """The pace of the App API."""
-        return Pacer(APP_REQUESTS_PER_SECOND, sleep=self.stopped.wait)
+        """The pace of the App API, of which each task at work on the workspace gets its part."""
+        pace = pace_of(self.connection, self.connection.extra_dejson, APP_REQUESTS_PER_SECOND)
+        return Pacer(pace, sleep=self.stopped.wait)
 
     def route(self, path: str) -> tuple[Api, AuthBase, Pacer | None]:
         """Return the Track API for ``/api/v1/…``, the App API for any other path."""

@@ -162,6 +162,22 @@ def test_a_batch_that_the_vendor_refuses_names_nobody(hook: CustomerIOHook, sand
     assert "person-4711" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("given", "tasks"), [(None, 1), ("", 1), (1, 1), (4, 4), ("4", 4)])
+def test_tasks_at_once_share_the_pace_of_both_apis(sandbox, connect, given: object, tasks: int) -> None:
+    extra = {"requests_per_second": 50, "tasks_at_once": given}
+    hook = CustomerIOHook(connect("customer_io_default", extra=extra))
+    assert hook.track_pacer.gap == pytest.approx(tasks / 50)
+    assert hook.app_pacer.gap == pytest.approx(tasks / 9.5)
+
+
+@pytest.mark.parametrize("given", [0, -1, 1.5, "many", True, [2], "1e3"])
+def test_tasks_at_once_must_be_a_whole_number(sandbox, connect, given: object) -> None:
+    hook = CustomerIOHook(connect("customer_io_default", extra={"tasks_at_once": given}))
+    with pytest.raises(exceptions.ConfigurationError, match="tasks_at_once of connection 'other'"):
+        hook.list_segments()
+    assert sandbox.requests == []
+
+
 def test_the_pace_must_be_a_number(sandbox, connect) -> None:
     hook = CustomerIOHook(connect("customer_io_default", extra={"requests_per_second": "fast"}))
     with pytest.raises(exceptions.ConfigurationError, match="requests_per_second of connection 'other'"):
