@@ -1,17 +1,51 @@
-"""A machine dies, Redis and PostgreSQL go away: every sync ends right, and no export is spent twice."""
+"""
+Syncs on several workers: at once within the vendors' limits, and through outages.
+
+A machine dies, Redis and PostgreSQL go away: every sync ends right, and no export is spent twice.
+"""
 
 from __future__ import annotations
 
 import pytest
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
+from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
 from dev.distributed import DistributedAirflow
 from tests.summary import count_fault
 from tests.system.crashes import Broken, hold, wait_until_held
+from tests.system.helpers import fill
 
 pytestmark = pytest.mark.system
 #: How long Redis and PostgreSQL are away, in seconds.
 AWAY = 10
+
+
+def test_six_syncs_at_once_keep_the_limits(
+    airflow: DistributedAirflow, vendors: Sandbox, other_workspace: Workspace
+) -> None:
+    numbers = range(1, 7)
+    for n in numbers:
+        other_workspace.add_person(id=f"pooled-{n}")
+        fill(vendors, f"pooled0{n}", f"pooled-{n}")
+    vendors.configure(limits=True)
+    vendors.reset_requests()
+    dag_ids = {n: f"cohort_sync__pooled_{n}" for n in numbers}
+    for dag_id in dag_ids.values():
+        airflow.unpause(dag_id)
+    runs = {n: airflow.trigger(dag_id) for n, dag_id in dag_ids.items()}
+    # No sync has a retry, so a success is one at the first try.
+    assert {airflow.wait_for_run(dag_ids[n], run_id) for n, run_id in runs.items()} == {"success"}
+    vendors.configure(limits=False)
+    for n in numbers:
+        workspace = vendors.workspace if n < 4 else other_workspace
+        segment = workspace.find_segment(f"Pooled {n}")
+        assert segment is not None
+        assert [person.id for person in segment.members] == [f"pooled-{n}"]
+    assert vendors.project.used == 6
+    assert vendors.count("amplitude", status=429) == 0
+    assert (vendors.count("track", status=429), vendors.count("app", status=429)) == (0, 0)
+    syncs = [airflow.task(dag_ids[n], run_id) for n, run_id in runs.items()]
+    assert {task["hostname"] for task in syncs} == {"worker-1", "worker-2"}
 
 
 def test_a_third_worker_joins_and_one_dies_in_mid_write(
@@ -73,3 +107,5 @@ def test_postgresql_goes_away(airflow: DistributedAirflow, vendors: Sandbox, exp
         finish_exports(vendors)
     for sync in (*exporting, queued):
         sync.assert_right()
+    # These do not wait for their database; whoever started them must start them again.
+    assert set(airflow.restarts) <= {"scheduler", "dag-processor", "triggerer"}
