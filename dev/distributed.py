@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import Counter
@@ -26,12 +25,7 @@ MACHINE = "COHORT_SYNC_MACHINE"
 #: What many machines need to be set otherwise than Airflow's defaults; docs/scale.md says why.
 SETTINGS = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-    "AIRFLOW__CELERY__OPERATION_TIMEOUT": "2",
     "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": "60",
-    "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps(
-        {"task_publish_retry_policy": {"max_retries": 100, "interval_start": 0.1, "interval_max": 0.5}}
-    ),
-    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "21600",
 }
 #: A component that ends more often than this is broken, not unlucky.
 MOST_RESTARTS = 10
