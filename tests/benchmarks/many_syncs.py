@@ -200,12 +200,13 @@ def section(record: dict[str, Any]) -> list[str]:
             f"{row['peak_mib']:,}",
         )
         lines.append(f"| {' | '.join(map(str, cells))} |")
+    troubles = sum(row["tries_beyond_the_first"] + sum(row["too_many"].values()) for row in rows)
     return [
         *lines,
         "",
-        "No sync needed a second try, and no vendor had to refuse a request, where those columns are 0. "
-        "Memory is the resident memory of every process of Airflow, PostgreSQL and Redis added up, which "
-        "counts what they share more than once; CPU is theirs alone, without the sandbox's.",
+        *([] if troubles else ["No task needed a second try, and no vendor had to refuse a request."]),
+        "Memory is that of every process of Airflow, PostgreSQL and Redis added up, which counts what they "
+        "share more than once; CPU is theirs as well, without the sandbox's.",
     ]
 
 

@@ -44,8 +44,10 @@ def test_six_syncs_at_once_keep_the_limits(
     assert vendors.project.used == 6
     assert vendors.count("amplitude", status=429) == 0
     assert (vendors.count("track", status=429), vendors.count("app", status=429)) == (0, 0)
-    syncs = [airflow.task(dag_ids[n], run_id) for n, run_id in runs.items()]
-    assert {task["hostname"] for task in syncs} == {"worker-1", "worker-2"}
+    tasks = [
+        airflow.task(dag_ids[n], run_id, name) for n, run_id in runs.items() for name in ("export", "sync")
+    ]
+    assert {task["hostname"] for task in tasks} == {"worker-1", "worker-2"}
 
 
 def test_a_third_worker_joins_and_one_dies_in_mid_write(
