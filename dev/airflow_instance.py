@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import requests
+
+from dev.processes import Processes
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 FINAL_STATES = ("success", "failed")
@@ -56,7 +57,8 @@ class AirflowInstance:
         free = free_ports(3)
         self.port = port or free[0]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.components: Sequence[str] = COMPONENTS
+        self.processes = Processes(home)
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
             **self._settings(dags, log_ports=free[1:]),
@@ -103,7 +105,7 @@ class AirflowInstance:
         self.home.mkdir(parents=True, exist_ok=True)
         self.command("db", "migrate")
         try:
-            for component in COMPONENTS:
+            for component in self.components:
                 self.start_component(component)
             self.wait_until(self.is_healthy, "every component to be healthy", 120)
         except BaseException:
@@ -112,24 +114,20 @@ class AirflowInstance:
 
     def stop(self) -> None:
         """End every component and what it started."""
-        for process in self.processes.values():  # all at once, so that their patience does not add up
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-        for component in list(self.processes):
-            self.stop_component(component)
+        self.processes.stop_all()
+
+    def command_of(self, component: str) -> Sequence[str]:
+        """Return the arguments of ``airflow`` that start a component."""
+        return (component,)
+
+    def env_of(self, component: str) -> Mapping[str, str]:
+        """Return a component's environment."""
+        return self.env
 
     def start_component(self, component: str) -> None:
         """Start one component; what it prints goes to a file in the home."""
-        with (self.home / f"{component}.out").open("ab") as out:
-            self.processes[component] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", component],
-                env=self.env,
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that its children can be ended with it
-            )
+        command = [sys.executable, "-m", "airflow", *self.command_of(component)]
+        self.processes.start(component, command, self.env_of(component))
 
     def stop_component(self, component: str, kill: bool = False) -> None:
         """
@@ -138,17 +136,18 @@ class AirflowInstance:
         :param component: which.
         :param kill: with SIGKILL, as a crash would, instead of asking first.
         """
-        process = self.processes.pop(component)
-        first = signal.SIGKILL if kill else signal.SIGTERM
-        for number, patience in ((first, 10), (signal.SIGKILL, 10)):
-            try:
-                os.killpg(process.pid, number)
-                process.wait(patience)
-            except ProcessLookupError:
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        process.wait()
+        self.processes.stop(component, signal.SIGKILL if kill else signal.SIGTERM)
+
+    def look_after(self, waiting_for: str) -> None:
+        """
+        See whether all components are still running.
+
+        :param waiting_for: what somebody is waiting for, for the message.
+        :raises RuntimeError: if one has ended.
+        """
+        for component in self.processes.ended():
+            tail = self.processes.tail(component)
+            raise RuntimeError(f"{component} ended while waiting for {waiting_for}:\n{tail}")
 
     def command(self, *arguments: str) -> str:
         """Run an ``airflow`` command and return what it printed."""
@@ -214,10 +213,7 @@ class AirflowInstance:
         """
         deadline = time.monotonic() + seconds
         while not (result := condition()):
-            dead = [name for name, process in self.processes.items() if process.poll() is not None]
-            if dead:
-                tail = (self.home / f"{dead[0]}.out").read_text()[-4000:]
-                raise RuntimeError(f"{dead[0]} ended while waiting for {what}:\n{tail}")
+            self.look_after(what)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"waited {seconds:g} s in vain for {what}")
             time.sleep(0.5)

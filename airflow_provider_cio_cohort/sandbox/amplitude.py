@@ -16,6 +16,9 @@ from airflow_provider_cio_cohort.sandbox.settings import Settings
 Row = Mapping[str, str]
 #: Requests of one project that are served at once.
 CONCURRENT = 5
+#: Exports of one project that may be requested in ten minutes, and that may be under way in a minute.
+IN_TEN_MINUTES = 60
+PARALLEL = 4
 
 
 @dataclass
@@ -196,17 +199,18 @@ class Project:
         if len(cohort.rows) > self.settings.export_members:
             raise RefusedError(400, f"Cohort exceeds {self.settings.export_members} members")
         now = time.monotonic()
-        while self._requested and now - self._requested[0] > 600:
+        minute = 60 * self.settings.limit_scale
+        while self._requested and now - self._requested[0] > 10 * minute:
             self._requested.popleft()
         under_way = [j for j in self.jobs.values() if not j.finished and not j.failed]
         if self.used >= self.settings.exports_a_month:
             raise RefusedError(429, "Too Many Requests: Exceeded the monthly limit of cohort downloads")
-        if len(self._requested) >= 60:
-            raise RefusedError(429, "Too Many Requests: Exceeded 60 requests in 10 minutes")
+        if len(self._requested) >= IN_TEN_MINUTES:
+            raise RefusedError(429, f"Too Many Requests: Exceeded {IN_TEN_MINUTES} requests in 10 minutes")
         if any(job.cohort_id == cohort.id for job in under_way):
             raise RefusedError(429, "Too Many Requests: Exceeded concurrent access to one cohort")
-        if sum(1 for job in under_way if now - job.requested_at < 60) >= 4:
-            raise RefusedError(429, "Too Many Requests: Exceeded 4 parallel requests a minute")
+        if sum(1 for job in under_way if now - job.requested_at < minute) >= PARALLEL:
+            raise RefusedError(429, f"Too Many Requests: Exceeded {PARALLEL} parallel requests a minute")
 
     def file_of(self, job_id: str) -> Job | None:
         """Return the job whose file can be downloaded; its link lives seven days."""

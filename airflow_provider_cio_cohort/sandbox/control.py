@@ -162,4 +162,5 @@ def state_of(sandbox: Sandbox) -> dict[str, Any]:
             for workspace in sandbox.workspaces
         ],
         "requests": Counter(record.api for record in sandbox.requests),
+        "too_many": Counter(record.api for record in sandbox.requests if record.status == 429),
     }

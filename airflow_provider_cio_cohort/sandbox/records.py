@@ -64,12 +64,17 @@ class Journal:
         with self._lock:
             self._records.clear()
 
-    def count(self, api: str | None = None, path_regex: str = "") -> int:
+    def count(self, api: str | None = None, path_regex: str = "", status: int | None = None) -> int:
         """
         Return how many requests there were.
 
         :param api: of this API alone.
         :param path_regex: whose path matches somewhere.
+        :param status: answered with this status alone.
         """
         pattern = re.compile(path_regex)
-        return sum(1 for r in self.all() if api in (None, r.api) and pattern.search(r.path))
+        return sum(
+            1
+            for r in self.all()
+            if api in (None, r.api) and status in (None, r.status) and pattern.search(r.path)
+        )

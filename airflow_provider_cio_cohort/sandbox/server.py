@@ -120,36 +120,46 @@ class Sandbox:
         """Forget the requests so far."""
         self.journal.clear()
 
-    def count(self, api: str | None = None, path_regex: str = "") -> int:
+    def count(self, api: str | None = None, path_regex: str = "", status: int | None = None) -> int:
         """
         Return how many requests there were.
 
         :param api: ``amplitude``, ``storage``, ``track`` or ``app``; ``None`` for all.
         :param path_regex: whose path matches somewhere.
+        :param status: answered with this status; 429 for those that were too many.
         """
-        return self.journal.count(api, path_regex)
+        return self.journal.count(api, path_regex, status)
 
     def connections(self) -> dict[str, dict[str, Any]]:
         """Return the Airflow connections to the default project and workspace, by their default ids."""
-        project, workspace = self.project, self.workspace
         return {
-            "amplitude_default": {
+            "amplitude_default": self.connection_to(self.project),
+            "customer_io_default": self.connection_to(self.workspace),
+        }
+
+    def connection_to(self, account: Project | Workspace) -> dict[str, Any]:
+        """
+        Return an Airflow connection.
+
+        :param account: the project or the workspace that it is to reach.
+        """
+        if isinstance(account, Project):
+            return {
                 "conn_type": "amplitude",
-                "login": project.api_key,
-                "password": project.secret_key,
-                "host": self.urls[f"amplitude_{project.region}"],
-                "extra": {"region": project.region},
-            },
-            "customer_io_default": {
-                "conn_type": "customer_io",
-                "login": workspace.site_id,
-                "password": workspace.tracking_key,
-                "extra": {
-                    "app_api_key": workspace.app_key,
-                    "region": workspace.region,
-                    "track_base_url": self.urls[f"track_{workspace.region}"],
-                    "app_base_url": self.urls[f"app_{workspace.region}"],
-                },
+                "login": account.api_key,
+                "password": account.secret_key,
+                "host": self.urls[f"amplitude_{account.region}"],
+                "extra": {"region": account.region},
+            }
+        return {
+            "conn_type": "customer_io",
+            "login": account.site_id,
+            "password": account.tracking_key,
+            "extra": {
+                "app_api_key": account.app_key,
+                "region": account.region,
+                "track_base_url": self.urls[f"track_{account.region}"],
+                "app_base_url": self.urls[f"app_{account.region}"],
             },
         }
 

@@ -27,6 +27,8 @@ class Settings:
     :param missing_columns: leave out the columns of the properties that were asked for.
     :param completed_text: how a finished export is called; ``JOB_COMPLETED`` has been seen as well.
     :param limits: whether Amplitude's limits are enforced.
+    :param limit_scale: how long the minute and the ten minutes of Amplitude's limits last: 1 for as long as
+        they do, 0.1 for a tenth of it.
     :param exports_a_month: Amplitude's quota.
     :param export_members: members that a cohort may have to be exported.
     :param archived_can_export: what becomes of an archived cohort is not documented; here it is a 404.
@@ -59,6 +61,7 @@ class Settings:
     missing_columns: bool = False
     completed_text: str = "JOB COMPLETED"
     limits: bool = True
+    limit_scale: float = 1
     exports_a_month: int = 500
     export_members: int = 2_000_000
     archived_can_export: bool = False

@@ -49,6 +49,50 @@ def test_sixty_exports_in_ten_minutes(amplitude, cohort, request_export) -> None
     assert refuses(amplitude(f"{REQUEST}/{cohort.id}"), "60 requests in 10 minutes")
 
 
+def test_the_ten_minutes_can_be_shorter(sandbox, amplitude, cohort, request_export) -> None:
+    for _ in range(60):
+        request_export()
+    assert refuses(amplitude(f"{REQUEST}/{cohort.id}"), "60 requests in 10 minutes")
+    sandbox.configure(limit_scale=1e-6)
+    assert amplitude(f"{REQUEST}/{cohort.id}").status_code == 202
+    assert sandbox.project.used == 61
+
+
+def test_the_minute_can_be_shorter(sandbox, amplitude) -> None:
+    sandbox.configure(export_seconds=600)
+    for n in range(5):
+        sandbox.project.add_cohort(id=f"cohort{n}", name=f"cohort{n}", rows=[])
+    assert [amplitude(f"{REQUEST}/cohort{n}").status_code for n in range(4)] == [202] * 4
+    assert refuses(amplitude(f"{REQUEST}/cohort4"), "4 parallel requests a minute")
+    sandbox.configure(limit_scale=1e-6)
+    assert amplitude(f"{REQUEST}/cohort4").status_code == 202
+    assert refuses(amplitude(f"{REQUEST}/cohort0"), "concurrent access to one cohort")
+
+
+def test_what_was_too_much_is_counted(sandbox, amplitude, cohort, request_export, http) -> None:
+    sandbox.configure(exports_a_month=1)
+    request_export()
+    for _ in range(2):
+        assert amplitude(f"{REQUEST}/{cohort.id}").status_code == 429
+    assert sandbox.count("amplitude", status=429) == 2
+    assert sandbox.count("amplitude", status=202) == 1
+    assert http.get(f"{sandbox.urls['control']}/state").json()["too_many"] == {"amplitude": 2}
+
+
+def test_each_project_has_limits_and_a_connection_of_its_own(sandbox, http, cohort, request_export) -> None:
+    sandbox.configure(exports_a_month=1)
+    request_export()
+    other = sandbox.add_project(api_key="other-key", secret_key="other-secret", region="eu")
+    other.add_cohort(id=cohort.id, name="The same", rows=[])
+    connection = sandbox.connection_to(other)
+    assert connection["extra"] == {"region": "eu"}
+    answer = http.get(
+        f"{connection['host']}{REQUEST}/{cohort.id}", auth=(connection["login"], connection["password"])
+    )
+    assert answer.status_code == 202
+    assert (sandbox.project.used, other.used) == (1, 1)
+
+
 def test_one_cohort_at_a_time_and_four_in_parallel(sandbox, amplitude) -> None:
     sandbox.configure(export_seconds=600)
     ids = [f"cohort{n}" for n in range(5)]

@@ -58,6 +58,7 @@ def test_the_state_is_counts(sandbox, control, cohort, segment, ann, change, req
     assert workspace["people"] == 1
     assert [(s["id"], s["members"]) for s in workspace["segments"]] == [(segment.id, 1)]
     assert state["requests"] == {"amplitude": 1, "track": 1}
+    assert state["too_many"] == {}
 
 
 @pytest.mark.parametrize(
