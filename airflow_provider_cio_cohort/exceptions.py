@@ -44,7 +44,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow_provider_cio_cohort.compatibility import AirflowException, AirflowFailException
 
 
 class CohortSyncError(AirflowException):

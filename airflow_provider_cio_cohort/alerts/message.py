@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from html import escape
 from urllib.parse import quote
 
-from airflow.sdk import conf
-from airflow.sdk.exceptions import AirflowException
-
 from airflow_provider_cio_cohort.alerts.rules import EVENTS
+from airflow_provider_cio_cohort.compatibility import AirflowException, conf
 
 #: What a receiver of JSON gets.
 FIELDS = ("event", "sync", "headline", "details", "link", "dag_id", "run_id")

@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import DAG
 
 from airflow_provider_cio_cohort.cli.running import WRONG_USAGE, CommandError
+from airflow_provider_cio_cohort.compatibility import dag_bag
 from airflow_provider_cio_cohort.dag_generation.build import build_dags
 from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError, did_you_mean, show
 from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
@@ -132,7 +133,6 @@ def find(what: str, only: str | None) -> list[Found]:
 def _all_dags() -> tuple[dict[str, DAG], list[str]]:
     """Read all bundles as ``airflow tasks test`` does, but without writing them to Airflow's database."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import BundleDagBag
 
     dags: dict[str, DAG] = {}
     broken: list[str] = []
@@ -145,7 +145,7 @@ def _all_dags() -> tuple[dict[str, DAG], list[str]]:
                 f"The DAG bundle {bundle.name} cannot be read ({type(error).__name__}): see what "
                 "`airflow dags list` says."
             ) from None
-        bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+        bag = dag_bag(bundle)
         dags = {**bag.dags, **dags}
         broken += sorted(bag.import_errors)
     return dags, broken

@@ -11,10 +11,10 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import NoReturn, TextIO
 
-from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.utils.cli import suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 
+from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
 from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from functools import cache, cached_property, partial
 from typing import Any, TypeVar
 
-from airflow.sdk.exceptions import AirflowNotFoundException
-
 from airflow_provider_cio_cohort.cli.running import CommandError
+from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook, Cohort, Usage
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook

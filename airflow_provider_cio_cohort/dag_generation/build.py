@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.sdk import DAG, get_parsing_context
 
+from airflow_provider_cio_cohort.compatibility import DOUBLED, HAS_STATE_STORES
 from airflow_provider_cio_cohort.dag_generation.cadence import schedule
 from airflow_provider_cio_cohort.dag_generation.doc import (
     describe,
@@ -23,6 +24,7 @@ from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
 from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID, add_tasks, sync_alerts
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ def _dag(dag_id: str, loaded: LoadedSync, file: str) -> DAG:
 
 
 def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
+    _check_airflow(loaded, sync)
     alerts = sync_alerts(sync)
     dag = DAG(
         dag_id,
@@ -87,6 +90,15 @@ def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
     )
     add_tasks(dag, sync, loaded.targets)
     return dag
+
+
+def _check_airflow(loaded: LoadedSync, sync: Sync) -> None:
+    """Refuse what takes more memory from run to run than Airflow has before 3.3."""
+    asking = any(each.on_guard == "approve" for each in (sync, *(loaded.targets or {}).values()))
+    used = {"max_age": sync.max_age is not None, "on_guard: approve": asking}
+    keys = " and ".join(key for key, is_used in used.items() if is_used)
+    if keys and not HAS_STATE_STORES:
+        raise ConfigurationError(f"{keys}: this takes Airflow 3.3 or newer.")
 
 
 def _disabled(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
@@ -130,7 +142,7 @@ def _default_args(sync: Sync) -> dict[str, Any]:
     return {
         "retries": sync.retries,
         "retry_delay": delay,
-        "retry_exponential_backoff": 2.0,
+        "retry_exponential_backoff": DOUBLED,
         "max_retry_delay": max(delay, _LONGEST_RETRY_DELAY),
         **({"owner": sync.owner} if sync.owner else {}),
         **({"pool": sync.pool} if sync.pool else {}),

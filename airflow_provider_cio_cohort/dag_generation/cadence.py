@@ -16,9 +16,9 @@ from datetime import date, datetime, timedelta
 from typing import Literal, get_args
 
 import pendulum
-from airflow.sdk import CronTriggerTimetable
 from croniter import CroniterBadDateError, croniter
 
+from airflow_provider_cio_cohort.compatibility import CronTriggerTimetable
 from airflow_provider_cio_cohort.dag_generation.errors import did_you_mean, show
 
 NamedCadence = Literal["manual", "once", "realtime", "hourly", "daily", "weekly", "monthly"]

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pendulum
-from airflow.sdk import DAG, CronTriggerTimetable
-from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk import DAG
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from airflow_provider_cio_cohort.assets import segment_asset
+from airflow_provider_cio_cohort.compatibility import HAS_STATE_STORES, CronTriggerTimetable
 from airflow_provider_cio_cohort.dag_generation.keys import age
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync
 from airflow_provider_cio_cohort.dag_generation.markdown import code
@@ -31,6 +31,8 @@ def deadline(sync: Sync) -> DeadlineAlert | None:
     """
     if sync.max_age is None or not sync.alerts:
         return None
+    from airflow.sdk.definitions.callback import AsyncCallback  # of Airflow 3.2; max_age takes 3.3
+
     alerts = [each.alert.to_dict() for each in sync.alerts]
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
@@ -80,7 +82,7 @@ def freshness_dag(path: Path, syncs: Sequence[LoadedSync]) -> DAG | None:
 
 def _watched(loaded: LoadedSync) -> Iterator[WatchedSegment]:
     sync = loaded.spec
-    if sync is None or not sync.enabled or sync.max_age is None:
+    if sync is None or not sync.enabled or sync.max_age is None or not HAS_STATE_STORES:
         return
     for target, spec in (loaded.targets or {"": sync}).items():
         asset = segment_asset(spec.customer_io_conn_id, spec.segment_name, spec.segment_id)

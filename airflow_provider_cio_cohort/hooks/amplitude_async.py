@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.sdk.log import amask_secret
 from requests.utils import get_environ_proxies, select_proxy
 
+from airflow_provider_cio_cohort.compatibility import amask_secret
 from airflow_provider_cio_cohort.exceptions import VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
 from airflow_provider_cio_cohort.hooks.api import Answer

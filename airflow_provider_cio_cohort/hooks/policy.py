@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow.sdk import conf
 from tenacity import RetryCallState, stop_before_delay, wait_random_exponential
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
+
+from airflow_provider_cio_cohort.compatibility import conf
 
 SECTION = "cio_cohort"
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import NEVER_EXPIRE, literal  # type: ignore[attr-defined]  # the stub lacks the first
+from airflow.sdk import literal
 
+from airflow_provider_cio_cohort.compatibility import NEVER_EXPIRE
 from airflow_provider_cio_cohort.exceptions import ConfigurationError, GuardTrippedError
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import PLAN_KEY
 
@@ -60,7 +61,13 @@ class ApproveChangeOperator(ApprovalOperator):
         if context["params"].get("dry_run"):
             self.log.info("Nothing is to be written in this dry run, so nobody is asked.")
             return
-        store = context["task_state_store"]
+        store = context.get("task_state_store")
+        if store is None:
+            raise ConfigurationError(
+                "A guard has tripped, and nobody can be asked: that takes Airflow 3.3 or newer.\n"
+                f"Nothing was written. Tripped: {', '.join(plan['guards'])}. Trigger a run "
+                "that allows it by name, or upgrade Airflow."
+            )
         asked: Any = store.get(ASKED_KEY)
         if asked is None:
             store.set(ASKED_KEY, plan, retention=NEVER_EXPIRE)

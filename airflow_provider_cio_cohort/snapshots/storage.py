@@ -9,8 +9,7 @@ from functools import cached_property
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from airflow.sdk.exceptions import AirflowNotFoundException
-
+from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError, SnapshotStorageError
 
 #: As much of a file is held in memory at once; the smallest part that S3 takes of a large one.

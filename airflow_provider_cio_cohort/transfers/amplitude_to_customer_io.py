@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperatorLink, conf
+from airflow.sdk import BaseOperatorLink
 
 from airflow_provider_cio_cohort.assets import segment_asset
+from airflow_provider_cio_cohort.compatibility import conf
 from airflow_provider_cio_cohort.links import AmplitudeCohortLink, CustomerIOSegmentLink
 from airflow_provider_cio_cohort.transfers import parameters
 from airflow_provider_cio_cohort.transfers.export_state import Export, GivenExport

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, conf
+from airflow.sdk import BaseOperator, BaseOperatorLink
 
 from airflow_provider_cio_cohort.assets import cohort_asset
+from airflow_provider_cio_cohort.compatibility import conf
 from airflow_provider_cio_cohort.links import AmplitudeCohortLink
 from airflow_provider_cio_cohort.transfers import parameters
 from airflow_provider_cio_cohort.transfers.export_state import Export, ExportState

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset
-from airflow.sdk.observability import stats
+
+from airflow_provider_cio_cohort.compatibility import stats
 
 log = logging.getLogger(__name__)
 

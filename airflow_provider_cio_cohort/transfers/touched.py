@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowTaskTimeout
-
+from airflow_provider_cio_cohort.compatibility import AirflowTaskTimeout
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,85 @@
+"""
+What has another name, or is not there, in Airflow 3.1 and 3.2.
+
+The rest of the package imports these names from here and knows one Airflow, the newest. What the older ones
+cannot do at all is said where it is missed, and in ``docs/versions.md``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowTaskTimeout,
+    conf,
+)
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.bundles.base import BaseDagBundle
+    from airflow.dag_processing.dagbag import DagBag
+    from pydantic import JsonValue
+
+try:  # 3.2
+    from airflow.sdk import CronTriggerTimetable
+
+    #: ``retry_exponential_backoff`` of tasks whose every wait is twice the one before.
+    DOUBLED: float = 2.0
+except ImportError:  # 3.1
+    from airflow.timetables.trigger import CronTriggerTimetable  # type: ignore[assignment]
+
+    DOUBLED = True
+
+try:  # 3.3
+    from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # the stub lacks it
+    from airflow.sdk.log import amask_secret
+    from airflow.sdk.observability import stats
+
+    #: Whether tasks and assets can keep something from try to try and from run to run.
+    HAS_STATE_STORES = True
+except ImportError:
+    from airflow.providers.common.compat.sdk import Stats, mask_secret
+    from asgiref.sync import sync_to_async
+
+    stats = Stats  # type: ignore[assignment]
+    NEVER_EXPIRE = None
+    HAS_STATE_STORES = False
+
+    async def amask_secret(secret: JsonValue, name: str | None = None) -> None:
+        """Mask a secret from within the event loop."""
+        # In a thread, since in the loop itself it would not be passed on; and in one that asgiref knows, or
+        # the triggerer of 3.1 reads the answer in a second loop and dies of it.
+        await sync_to_async(mask_secret)(secret, name)
+
+
+def dag_bag(bundle: BaseDagBundle) -> DagBag:
+    """
+    Read the DAG files of a bundle.
+
+    :param bundle: the bundle, initialised.
+    """
+    try:
+        from airflow.dag_processing.dagbag import BundleDagBag
+    except ImportError:  # 3.1
+        from airflow.models.dagbag import BundleDagBag  # type: ignore[no-redef]
+
+        return BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path)
+    return BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+
+
+__all__ = [
+    "DOUBLED",
+    "HAS_STATE_STORES",
+    "NEVER_EXPIRE",
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowTaskTimeout",
+    "CronTriggerTimetable",
+    "amask_secret",
+    "conf",
+    "dag_bag",
+    "stats",
+]
