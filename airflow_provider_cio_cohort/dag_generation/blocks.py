@@ -233,6 +233,8 @@ def _whole(node: yaml.Node, above: frozenset[int], count: Iterator[int]) -> Any:
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:
+    if node.tag == f"{_TAG}str":  # most are, and a constructor for each of thousands takes its time
+        return node.value
     try:
         return SafeConstructor().construct_document(node)
     # PyYAML raises whatever the text makes Python raise: ValueError for 2026-13-45, AttributeError for

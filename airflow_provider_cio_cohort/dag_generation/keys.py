@@ -23,6 +23,8 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
     # A control character can be stored by no database; it comes from a paste or an escape by mistake.
     bad = [c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
     if bad:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,13 +65,15 @@ def _conflict_of(one: Draft, conflicts: Mapping[tuple[str, str], str]) -> tuple[
 
 def _names(syncs: tuple[Block, ...]) -> list[str]:
     own = [usable_name(block.entries["name"].value) if "name" in block.entries else None for block in syncs]
-    names = []
-    for position, name in enumerate(own, start=1):
-        substitute = f"sync_{position}"
-        while substitute in own:
-            substitute += "_"
-        names.append(name or substitute)
-    return names
+    taken = set(own)
+    return [name or _substitute(position, taken) for position, name in enumerate(own, start=1)]
+
+
+def _substitute(position: int, taken: Set[str | None]) -> str:
+    name = f"sync_{position}"
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _loaded(document: Document, group: list[Draft], conflict: tuple[str, str] | None) -> LoadedSync:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from requests.utils import get_environ_proxies, select_proxy
 
 from airflow_provider_cio_cohort.compatibility import amask_secret
-from airflow_provider_cio_cohort.exceptions import VendorUnavailableError
+from airflow_provider_cio_cohort.exceptions import PermanentError, VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
 from airflow_provider_cio_cohort.hooks.api import Answer
 from airflow_provider_cio_cohort.hooks.connection import basic_header, secrets_of
 from airflow_provider_cio_cohort.hooks.options import http_options
 from airflow_provider_cio_cohort.hooks.policy import Policy
+
+#: Amplitude takes five requests of a project at once; one is left to the tasks.
+POLLS_AT_ONCE = 4
 
 
 class StatusClient:
@@ -58,24 +62,74 @@ class StatusClient:
         return self.api.read_status(answer)
 
 
+class _Shared:
+    """A client with those who use it at the moment; the first one opens it, the last one closes it."""
+
+    def __init__(self, conn_id: str) -> None:
+        self.users = 0
+        self._conn_id = conn_id
+        self._opening = asyncio.Lock()
+        self._opened = AsyncExitStack()
+        self._client: StatusClient | None = None
+
+    async def client(self) -> StatusClient:
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._opened.enter_async_context(_open(self._conn_id))
+        return self._client
+
+    async def close(self) -> None:
+        await self._opened.aclose()
+
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
+
+
 @asynccontextmanager
 async def open_status_client(conn_id: str) -> AsyncIterator[StatusClient]:
     """
-    Open a client; it reads the connection without blocking the loop, and masks its keys.
+    Open a client, or share the one that other waiting tasks of the connection have open.
+
+    A thousand of them would be a thousand look-ups of the connection, TLS handshakes and sockets. The
+    connection is read without blocking the loop, and its keys are masked.
 
     :param conn_id: the Airflow connection.
     """
+    clients = _shared.setdefault(asyncio.get_running_loop(), {})
+    shared = clients.setdefault(conn_id, _Shared(conn_id))
+    shared.users += 1
+    try:
+        yield await shared.client()
+    except PermanentError:
+        _forget(clients, conn_id, shared)  # whoever comes next reads the connection anew: it may be mended
+        raise
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            _forget(clients, conn_id, shared)
+            await shared.close()
+
+
+def _forget(clients: dict[str, _Shared], conn_id: str, shared: _Shared) -> None:
+    if clients.get(conn_id) is shared:
+        del clients[conn_id]
+
+
+@asynccontextmanager
+async def _open(conn_id: str) -> AsyncIterator[StatusClient]:
     connection = await get_async_connection(conn_id)
     extra = await get_async_extra_dejson(connection)
     for secret in secrets_of(connection, extra):
         await amask_secret(secret)
     api = AmplitudeApi(connection, extra)
-    policy = Policy.from_config()
-    options = await asyncio.to_thread(_options, api.base_url, http_options(connection, extra))
-    limit = http_options(connection, extra).get("timeout", policy.read_timeout)
+    policy, given = Policy.from_config(), http_options(connection, extra)
+    options = await asyncio.to_thread(_options, api.base_url, given)
     async with aiohttp.ClientSession(
         headers={"Authorization": basic_header(api.api_key, api.secret_key)},
-        timeout=aiohttp.ClientTimeout(sock_connect=policy.connect_timeout, total=limit),
+        connector=aiohttp.TCPConnector(limit=POLLS_AT_ONCE),
+        timeout=aiohttp.ClientTimeout(
+            sock_connect=policy.connect_timeout, total=given.get("timeout", policy.read_timeout)
+        ),
         # Not the environment: aiohttp would take a netrc entry for this host, and refuse to send two keys.
         trust_env=False,
     ) as session:

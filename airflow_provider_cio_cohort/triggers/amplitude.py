@@ -6,11 +6,14 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
+from importlib import import_module
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_cio_cohort.exceptions import ExportFailedError, PermanentError, RetryableError
+
+_POLLING = "airflow_provider_cio_cohort.hooks.amplitude_async"
 
 
 class AmplitudeExportTrigger(BaseTrigger):
@@ -73,11 +76,11 @@ class AmplitudeExportTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> tuple[str, str]:
-        from airflow_provider_cio_cohort.hooks.amplitude_async import open_status_client
-
         problem = ""
         await asyncio.sleep(self.first_wait)
-        async with open_status_client(self.amplitude_conn_id) as client:
+        # In a thread, for the first import takes longer than the loop may stand still.
+        polling = await asyncio.to_thread(import_module, _POLLING)
+        async with polling.open_status_client(self.amplitude_conn_id) as client:
             while True:
                 try:
                     if await client.export_finished(self.request_id):

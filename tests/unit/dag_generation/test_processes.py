@@ -17,11 +17,31 @@ REPOSITORY = Path(__file__).parents[3]
 EXAMPLE = REPOSITORY / "dags" / "cohort_syncs.yaml"
 SERIALIZE = """
 import json, sys
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow_provider_cio_cohort.dag_generation import build_dags
 for path in sys.argv[1:]:
     for dag in build_dags(path).values():
-        print(json.dumps(DagSerialization.to_dict(dag), sort_keys=True))  # as Airflow hashes it
+        data = DagSerialization.to_dict(dag)
+        version = SerializedDagModel.hash(data)  # by which Airflow knows a new version of a DAG
+        print(json.dumps({"version": version, "data": data}, sort_keys=True))
+"""
+#: Whatever makes a DAG more than one task.
+ALL_LAYOUTS = """
+defaults: {cadence: hourly, use_pools: true, snapshot_path: "file:///srv/cohorts"}
+syncs:
+- name: pools
+  cohort_id: a
+  segment_id: 1
+- name: asks
+  cohort_id: a
+  segment_id: 2
+  on_guard: approve
+- name: targets
+  cohort_id: a
+  max_age: 26h
+  alerts: [{notifier: airflow.providers.smtp.notifications.smtp.SmtpNotifier, on: [failure]}]
+  targets: [{name: eu, segment_id: 3, id_type: email, user_id_property: email}, {name: us, segment_id: 4}]
 """
 
 
@@ -50,13 +70,17 @@ def test_the_same_yaml_gives_the_same_dags_to_the_byte(tmp_path: Path) -> None:
         "defaults: {tags: [c, b, a], nope: 1}\n"
         "syncs:\n- {name: a, cohort_id: 5, zz: 1, yy: 2}\n- {name: b, cohort_id: x, segment_id: 1}\n"
     )
+    layouts = tmp_path / "layouts.yaml"
+    layouts.write_text(ALL_LAYOUTS)
     outputs = set()
     for seed in ("1", "2", "3"):
-        done = run(sys.executable, "-c", SERIALIZE, str(EXAMPLE), str(wrong), PYTHONHASHSEED=seed)
+        done = run(
+            sys.executable, "-c", SERIALIZE, str(EXAMPLE), str(wrong), str(layouts), PYTHONHASHSEED=seed
+        )
         # Without what is logged about the wrong sync, which has a time.
-        outputs.add(tuple(line for line in done.stdout.splitlines() if line.startswith('{"__version"')))
+        outputs.add(tuple(line for line in done.stdout.splitlines() if line.startswith('{"data"')))
     assert len(outputs) == 1
-    assert len(outputs.pop()) == 6
+    assert len(outputs.pop()) == 6 + 4
 
 
 def test_a_dag_file_loads_no_http_library() -> None:
