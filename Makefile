@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH := $(VENV)/.bench
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
-.PHONY: demo up test test-fast test-system test-editor screenshots lint bench lock clean
+.PHONY: demo up test test-fast test-system test-editor screenshots lint bench lock compose-env clean
 
 demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
 	$(BIN)/python -m dev.demo
@@ -50,6 +50,11 @@ lock: $(READY)            ## resolve the dependencies anew
 		--group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--group dev --group bench -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+		--group stack -c requirements/dev.txt pyproject.toml -o requirements/stack.txt
+
+compose-env:              ## .env for docker-compose.yaml, with new secrets; takes nothing but Python
+	@$(PYTHON) -m dev.compose_env
 
 clean:
 	rm -rf $(VENV) .demo
