@@ -61,15 +61,26 @@ class AirflowApi:
         :param body: the JSON body.
         :param params: the query.
         """
-        for _ in range(20):
-            answer = self.request(method, f"/api/v2/{path}", body, **params)
-            # SQLite has one writer: who meets another one is told to come again, and nothing was changed.
-            if answer.status_code not in (500, 503) or "Database" not in answer.text:
-                break
-            time.sleep(0.5)
+        answer = self._patiently(method, f"/api/v2/{path}", body, params)
         if answer.status_code >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
         return answer.json() if answer.content else None
+
+    def _patiently(self, method: str, path: str, body: Any, params: Mapping[str, Any]) -> requests.Response:
+        """Ask, and ask again where nothing can have been changed."""
+        for _ in range(20):
+            try:
+                answer = self.request(method, path, body, **params)
+            except (requests.ConnectionError, requests.Timeout):
+                if method != "GET":
+                    raise
+            else:
+                # SQLite has one writer: who meets another one is told to come again.
+                busy = answer.status_code in (500, 503) and "Database" in answer.text
+                if not busy and (method != "GET" or answer.status_code < 500):
+                    return answer
+            time.sleep(0.5)
+        return self.request(method, path, body, **params)
 
     def request(self, method: str, path: str, body: Any = None, **params: Any) -> requests.Response:
         """Call any path of the API server and return the answer as it is."""

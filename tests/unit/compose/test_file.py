@@ -6,28 +6,17 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from dev import compose_env
+from tests.compose.file import DOCKERFILE, OURS, PATH, PYTHON_IMAGE, ROOT, SERVICES
 
-ROOT = Path(__file__).parents[3]
-PATH = ROOT / "docker-compose.yaml"
-STACK = yaml.safe_load(PATH.read_text(encoding="utf-8"))
-SERVICES: dict[str, dict[str, Any]] = STACK["services"]
 ONE_SHOTS = {"init", "demo"}
 PINNED = re.compile(r"[a-z-]+:\d+\.\d+(\.\d+)?(-[a-z-]+)?(@sha256:[0-9a-f]{64})?")
 COMMANDS = [
     command for command in (["docker-compose"], ["docker", "compose"]) if shutil.which(command[0]) is not None
 ]
-
-
-def base_of_our_image() -> str:
-    """Return the image that ours is built from."""
-    (base,) = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
-    return str(base)
 
 
 def test_all_that_airflow_needs_is_there() -> None:
@@ -64,18 +53,16 @@ def test_its_image_is_pinned(name: str) -> None:
 
 
 def test_the_base_of_our_image_is_pinned_and_it_is_not_run_by_root() -> None:
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    assert PINNED.fullmatch(base_of_our_image())
-    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
-    assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == [SERVICES["worker"]["user"]]
-    assert "--require-hashes -r requirements/stack.txt" in text
+    assert PINNED.fullmatch(PYTHON_IMAGE)
+    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+    assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == [SERVICES["worker"]["user"]]
+    assert "--require-hashes -r requirements/stack.txt" in DOCKERFILE
 
 
 def test_our_image_has_the_version_of_the_package() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (version,) = re.findall(r'^version = "(.*)"$', project, re.MULTILINE)
-    ours = {service["image"] for service in SERVICES.values() if "build" in service}
-    assert ours == {f"airflow-cio-cohort:{version}"}
+    assert {SERVICES[name]["image"] for name in OURS} == {f"airflow-cio-cohort:{version}"}
 
 
 def test_every_secret_must_be_given() -> None:
