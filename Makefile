@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH := $(VENV)/.bench
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
-.PHONY: demo up test test-fast test-system test-editor screenshots lint bench lock clean
+.PHONY: demo up test test-fast test-system test-compose test-editor screenshots lint bench lock compose-env clean
 
 demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
 	$(BIN)/python -m dev.demo
@@ -18,10 +18,13 @@ test: lint                ## static checks, then all tests, those in real Airflo
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system test-fast
 
 test-fast: $(READY)       ## the tests that need no running Airflow
-	$(BIN)/python -m pytest -m "not system"
+	$(BIN)/python -m pytest -m "not system and not compose"
 
 test-system: $(READY)     ## the tests in a running Airflow
 	$(BIN)/python -m pytest -m system
+
+test-compose: $(READY)    ## docker-compose.yaml for real, in containers; not part of test, for it takes Docker, or root
+	$(BIN)/python -m pytest -m compose
 
 test-editor: $(READY) $(EDITOR) ## what editors make of the JSON Schema; takes npm, so it is not part of test without it
 	$(BIN)/python -m pytest tests/editor
@@ -50,6 +53,11 @@ lock: $(READY)            ## resolve the dependencies anew
 		--group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--group dev --group bench -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+		--group stack -c requirements/dev.txt pyproject.toml -o requirements/stack.txt
+
+compose-env:              ## .env for docker-compose.yaml, with new secrets; takes nothing but Python
+	@$(PYTHON) -m dev.compose_env
 
 clean:
 	rm -rf $(VENV) .demo

@@ -8,19 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
-import requests
-
+from dev.airflow_api import AirflowApi
 from dev.processes import Processes
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-FINAL_STATES = ("success", "failed")
-Result = TypeVar("Result")
 
 
 def free_ports(count: int) -> list[int]:
@@ -34,7 +30,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-class AirflowInstance:
+class AirflowInstance(AirflowApi):
     """
     Scheduler, dag processor, triggerer and API server, each a process of its own.
 
@@ -56,7 +52,7 @@ class AirflowInstance:
         self.home = home
         free = free_ports(3)
         self.port = port or free[0]
-        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(f"http://127.0.0.1:{self.port}")
         self.components: Sequence[str] = COMPONENTS
         self.processes = Processes(home)
         self.env = {
@@ -65,7 +61,6 @@ class AirflowInstance:
             **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()},
             **(env or {}),
         }
-        self._token = ""
 
     def _settings(self, dags: Path, log_ports: list[int]) -> dict[str, str]:
         return {
@@ -163,105 +158,3 @@ class AirflowInstance:
         if done.returncode:
             raise RuntimeError(f"airflow {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
         return done.stdout
-
-    def is_healthy(self) -> bool:
-        """Say whether all four components are well."""
-        try:
-            health = requests.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
-        except (requests.RequestException, ValueError):
-            return False
-        parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
-        return all(health.get(part, {}).get("status") == "healthy" for part in parts)
-
-    # ---- its REST API
-
-    def api(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
-        """
-        Call the REST API and return the answer's JSON.
-
-        :param method: the HTTP method.
-        :param path: below ``/api/v2/``.
-        :param body: the JSON body.
-        :param params: the query.
-        """
-        for _ in range(20):
-            answer = self.request(method, f"/api/v2/{path}", body, **params)
-            # SQLite has one writer: who meets another one is told to come again, and nothing was changed.
-            if answer.status_code not in (500, 503) or "Database" not in answer.text:
-                break
-            time.sleep(0.5)
-        if answer.status_code >= 400:
-            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
-        return answer.json() if answer.content else None
-
-    def request(self, method: str, path: str, body: Any = None, **params: Any) -> requests.Response:
-        """Call any path of the API server and return the answer as it is."""
-        if not self._token:
-            self._token = requests.get(f"{self.url}/auth/token", timeout=30).json()["access_token"]
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        return requests.request(
-            method, f"{self.url}{path}", json=body, params=params, headers=headers, timeout=30
-        )
-
-    def wait_until(self, condition: Callable[[], Result], what: str, seconds: float = 90) -> Result:
-        """
-        Wait until ``condition`` returns something true, and return it.
-
-        :param condition: asked twice a second.
-        :param what: what is waited for, for the message.
-        :param seconds: the patience.
-        """
-        deadline = time.monotonic() + seconds
-        while not (result := condition()):
-            self.look_after(what)
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {seconds:g} s in vain for {what}")
-            time.sleep(0.5)
-        return result
-
-    def dag_ids(self) -> set[str]:
-        """Return the ids of the DAGs that Airflow has found."""
-        return {dag["dag_id"] for dag in self.api("GET", "dags", limit=500)["dags"]}
-
-    def unpause(self, dag_id: str) -> None:
-        """Let a DAG run."""
-        self.api("PATCH", f"dags/{dag_id}", {"is_paused": False})
-
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
-        """Start a run by hand, as the trigger form does, and return its id."""
-        body = {"logical_date": None, "conf": dict(conf or {})}
-        run_id: str = self.api("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"]
-        return run_id
-
-    def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """Return the runs of a DAG, oldest first."""
-        answer = self.api("GET", f"dags/{dag_id}/dagRuns", order_by="run_after", limit=100)
-        runs: list[dict[str, Any]] = answer["dag_runs"]
-        return runs
-
-    def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 180) -> str:
-        """Wait until a run has ended and return its state."""
-
-        def state() -> str | None:
-            found: str = self.api("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"]
-            return found if found in FINAL_STATES else None
-
-        return self.wait_until(state, f"run {run_id} of {dag_id} to end", seconds) or ""
-
-    def task(self, dag_id: str, run_id: str, task_id: str = "sync") -> dict[str, Any]:
-        """Return a task instance."""
-        found: dict[str, Any] = self.api("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
-        return found
-
-    def report(self, dag_id: str, run_id: str, task_id: str = "sync") -> dict[str, Any]:
-        """Return the report of a sync: its XCom."""
-        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
-        value = self.api("GET", path, deserialize=True)["value"]
-        report: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
-        return report
-
-    def log(self, dag_id: str, run_id: str, task_id: str = "sync", try_number: int = 1) -> str:
-        """Return the log of a try, a line an event."""
-        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
-        events = self.api("GET", path, full_content=True)["content"]
-        return "\n".join(json.dumps(event) if isinstance(event, dict) else str(event) for event in events)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from airflow_provider_cio_cohort.sync.report import SyncReport
+from dev.airflow_api import AirflowApi
 from dev.airflow_instance import AirflowInstance
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,9 +41,9 @@ def main() -> int:
     return 0 if ok else 1
 
 
-def sync_all(airflow: AirflowInstance) -> bool:
+def sync_all(airflow: AirflowApi) -> bool:
     """Run every sync of ``dags/cohort_syncs.yaml`` once, and print the reports; say whether all went well."""
-    dags = airflow.wait_until(lambda: sorted(airflow.dag_ids()), "the DAGs of dags/cohort_syncs.yaml")
+    dags = airflow.wait_until(lambda: sorted(airflow.dag_ids()), "the DAGs of dags/cohort_syncs.yaml", 300)
     say(f"{len(dags)} DAGs from dags/cohort_syncs.yaml: {', '.join(dags)}")
     runs = {dag_id: first_run(airflow, dag_id) for dag_id in dags}
     states = {dag_id: airflow.wait_for_run(dag_id, run_id, 300) for dag_id, run_id in runs.items()}
@@ -56,12 +57,12 @@ def sync_all(airflow: AirflowInstance) -> bool:
     return set(states.values()) == {"success"}
 
 
-def first_run(airflow: AirflowInstance, dag_id: str) -> str:
+def first_run(airflow: AirflowApi, dag_id: str) -> str:
     """Let a DAG run; one with a schedule is run by Airflow at once, for the slot that it has just missed."""
     airflow.unpause(dag_id)
     if airflow.api("GET", f"dags/{dag_id}")["timetable_summary"] in (None, "None"):
         return airflow.trigger(dag_id)
-    runs = airflow.wait_until(lambda: airflow.runs(dag_id), f"the scheduler to run {dag_id}")
+    runs = airflow.wait_until(lambda: airflow.runs(dag_id), f"the scheduler to run {dag_id}", 300)
     run_id: str = runs[0]["dag_run_id"]
     return run_id
 

@@ -18,6 +18,11 @@ def main() -> int:
     )
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
     parser.add_argument(
+        "--container-network",
+        action="store_true",
+        help="let --host be a name or private address of this container, for the containers beside it",
+    )
+    parser.add_argument(
         "--port", type=int, default=9700, help="the first of eight ports; 0 for any free ones"
     )
     parser.add_argument("--people", type=int, default=12_000, help="made-up people (default: %(default)s)")

@@ -40,6 +40,7 @@ class ControlApi:
         route = app.router.add_route
         route("GET", "/", self.page)
         route("GET", "/state", self.state)
+        route("GET", "/connections", self.connections)
         route("GET", "/requests", self.requests)
         route("DELETE", "/requests", self.forget_requests)
         route("GET", "/faults", self.faults)
@@ -60,6 +61,10 @@ class ControlApi:
     async def state(self, request: web.Request) -> web.Response:
         """Tell what there is, in counts."""
         return web.json_response(state_of(self.sandbox))
+
+    async def connections(self, request: web.Request) -> web.Response:
+        """Tell the Airflow connections to it, by their ids; their keys are good for nothing else."""
+        return web.json_response(self.sandbox.connections())
 
     async def requests(self, request: web.Request) -> web.Response:
         """List the requests that were served; without their headers, which hold keys."""

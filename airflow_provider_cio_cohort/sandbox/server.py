@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import threading
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from airflow_provider_cio_cohort.sandbox.control import ControlApi
 from airflow_provider_cio_cohort.sandbox.crowd import Crowd
 from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
 from airflow_provider_cio_cohort.sandbox.faults import Faults
+from airflow_provider_cio_cohort.sandbox.listening import address_of
 from airflow_provider_cio_cohort.sandbox.people import populate
 from airflow_provider_cio_cohort.sandbox.records import Journal, Record
 from airflow_provider_cio_cohort.sandbox.serving import vendor_app
@@ -44,6 +44,7 @@ class Sandbox:
     :param port: the first of eight ports in a row; 0 for any free ones.
     :param host: a loopback address.
     :param crowd: how many more people there are, who take no memory: see :mod:`.crowd`.
+    :param container_network: let ``host`` be a name or address in the private network of its container.
     :param settings: see :class:`.settings.Settings`.
     :raises ValueError: if ``host`` is not on this machine (the sandbox is no server for others), or
         ``port`` leaves no room for all eight.
@@ -57,10 +58,10 @@ class Sandbox:
         port: int = 0,
         host: str = "127.0.0.1",
         crowd: int = 0,
+        container_network: bool = False,
         **settings: Any,
     ) -> None:
-        if not ipaddress.ip_address(host).is_loopback:
-            raise ValueError(f"The sandbox serves loopback addresses only, not {host}.")
+        self._address = address_of(host, container_network)
         if not 0 <= port <= MAX_PORT - len(SERVERS):
             raise ValueError(f"There are no {len(SERVERS)} ports from {port} on.")
         self.host = host
@@ -200,8 +201,8 @@ class Sandbox:
     def _listen(self, place: int) -> socket.socket:
         port = self.port + place if self.port else 0
         try:
-            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-            return socket.create_server((self.host, port), family=family, backlog=512)
+            family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+            return socket.create_server((self._address, port), family=family, backlog=512)
         except OSError as error:
             raise OSError(f"The sandbox cannot listen on {self.host}:{port}: {error.strerror}.") from error
 

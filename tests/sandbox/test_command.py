@@ -70,6 +70,8 @@ def test_it_serves_what_it_prints_until_it_is_told_to_stop(served, http, number:
     [
         (["--host", "0.0.0.0"], "loopback addresses only, not 0.0.0.0"),  # noqa: S104
         (["--host", "example"], "'example' does not appear to be an IPv4 or IPv6 address"),
+        (["--container-network", "--host", "8.8.8.8"], "loopback and private addresses only, not 8.8.8.8"),
+        (["--container-network", "--host", "no-such-host.invalid"], "no address of no-such-host.invalid"),
         (["--port", "65535"], "There are no 8 ports from 65535 on."),
     ],
 )

@@ -1,0 +1,155 @@
+"""Airflow's REST API, as the demo and the tests use it; Airflow itself may run anywhere."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import requests
+
+FINAL_STATES = ("success", "failed")
+Result = TypeVar("Result")
+
+
+class AirflowApi:
+    """
+    The REST API of a running Airflow.
+
+    :param url: of the API server.
+    :param user: name and password; ``None`` where everybody is an administrator.
+    """
+
+    def __init__(self, url: str, user: tuple[str, str] | None = None) -> None:
+        self.url = url
+        self._user = user
+        self._token = ""
+
+    def look_after(self, waiting_for: str) -> None:
+        """
+        Raise an error if there is no point in waiting any longer.
+
+        :param waiting_for: what somebody is waiting for, for the message.
+        """
+
+    def _log_in(self) -> str:
+        if self._user is None:
+            answer = requests.get(f"{self.url}/auth/token", timeout=30)
+        else:
+            body = dict(zip(("username", "password"), self._user, strict=True))
+            answer = requests.post(f"{self.url}/auth/token", json=body, timeout=30)
+        answer.raise_for_status()
+        token: str = answer.json()["access_token"]
+        return token
+
+    def is_healthy(self) -> bool:
+        """Say whether all four components are well."""
+        try:
+            health = requests.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+        except (requests.RequestException, ValueError):
+            return False
+        parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        return all(health.get(part, {}).get("status") == "healthy" for part in parts)
+
+    def api(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
+        """
+        Call the REST API and return the answer's JSON.
+
+        :param method: the HTTP method.
+        :param path: below ``/api/v2/``.
+        :param body: the JSON body.
+        :param params: the query.
+        """
+        answer = self._patiently(method, f"/api/v2/{path}", body, params)
+        if answer.status_code >= 400:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
+        return answer.json() if answer.content else None
+
+    def _patiently(self, method: str, path: str, body: Any, params: Mapping[str, Any]) -> requests.Response:
+        """Ask, and ask again where nothing can have been changed."""
+        for _ in range(20):
+            try:
+                answer = self.request(method, path, body, **params)
+            except (requests.ConnectionError, requests.Timeout):
+                if method != "GET":
+                    raise
+            else:
+                # SQLite has one writer: who meets another one is told to come again.
+                busy = answer.status_code in (500, 503) and "Database" in answer.text
+                if not busy and (method != "GET" or answer.status_code < 500):
+                    return answer
+            time.sleep(0.5)
+        return self.request(method, path, body, **params)
+
+    def request(self, method: str, path: str, body: Any = None, **params: Any) -> requests.Response:
+        """Call any path of the API server and return the answer as it is."""
+        if not self._token:
+            self._token = self._log_in()
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        return requests.request(
+            method, f"{self.url}{path}", json=body, params=params, headers=headers, timeout=30
+        )
+
+    def wait_until(self, condition: Callable[[], Result], what: str, seconds: float = 90) -> Result:
+        """
+        Wait until ``condition`` returns something true, and return it.
+
+        :param condition: asked twice a second.
+        :param what: what is waited for, for the message.
+        :param seconds: the patience.
+        """
+        deadline = time.monotonic() + seconds
+        while not (result := condition()):
+            self.look_after(what)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"waited {seconds:g} s in vain for {what}")
+            time.sleep(0.5)
+        return result
+
+    def dag_ids(self) -> set[str]:
+        """Return the ids of the DAGs that Airflow has found."""
+        return {dag["dag_id"] for dag in self.api("GET", "dags", limit=500)["dags"]}
+
+    def unpause(self, dag_id: str) -> None:
+        """Let a DAG run."""
+        self.api("PATCH", f"dags/{dag_id}", {"is_paused": False})
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run by hand, as the trigger form does, and return its id."""
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        run_id: str = self.api("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"]
+        return run_id
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return the runs of a DAG, oldest first."""
+        answer = self.api("GET", f"dags/{dag_id}/dagRuns", order_by="run_after", limit=100)
+        runs: list[dict[str, Any]] = answer["dag_runs"]
+        return runs
+
+    def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 180) -> str:
+        """Wait until a run has ended and return its state."""
+
+        def state() -> str | None:
+            found: str = self.api("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"]
+            return found if found in FINAL_STATES else None
+
+        return self.wait_until(state, f"run {run_id} of {dag_id} to end", seconds) or ""
+
+    def task(self, dag_id: str, run_id: str, task_id: str = "sync") -> dict[str, Any]:
+        """Return a task instance."""
+        found: dict[str, Any] = self.api("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
+        return found
+
+    def report(self, dag_id: str, run_id: str, task_id: str = "sync") -> dict[str, Any]:
+        """Return the report of a sync: its XCom."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        value = self.api("GET", path, deserialize=True)["value"]
+        report: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
+        return report
+
+    def log(self, dag_id: str, run_id: str, task_id: str = "sync", try_number: int = 1) -> str:
+        """Return the log of a try, a line an event."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        events = self.api("GET", path, full_content=True)["content"]
+        return "\n".join(json.dumps(event) if isinstance(event, dict) else str(event) for event in events)
