@@ -64,6 +64,11 @@ def lines(name: str, title: str, x_label: str, y_label: str, series: Series, log
     return f"![{title}: {y_label} by {x_label}](performance/{name}.svg)"
 
 
+def clear() -> None:
+    """Forget what was asked for so far."""
+    _wanted.clear()
+
+
 def draw() -> None:
     """Draw all that was asked for since the last time."""
     for plot in _wanted:

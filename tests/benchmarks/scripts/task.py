@@ -1,4 +1,4 @@
-"""The sync itself, as Airflow would run it: what :mod:`.child` measures."""
+"""The sync itself, as Airflow would run it: what :mod:`..child` measures."""
 
 from __future__ import annotations
 
