@@ -13,6 +13,7 @@ What can go wrong, as one tree: the branch says whether a retry can mend it.
     │   ├── SyncStoppedError              the task was killed while it ran
     │   ├── SegmentNotCreatedError        it is not known whether the segment was made; a retry looks first
     │   ├── SegmentVanishedError          the segment was deleted while the task ran; a retry looks again
+    │   ├── NoRoomError                   the worker's disk is too full for the run's files
     │   ├── SnapshotStorageError          the storage of the snapshots cannot be read or written
     │   └── VerificationError             read back, the segment is not what it should be
     └── PermanentError                    ends the task at once (an AirflowFailException)
@@ -135,6 +136,10 @@ class SegmentNotCreatedError(RetryableError):
 
 class SegmentVanishedError(RetryableError):
     """The segment was deleted while the task ran; a retry looks for it, and creates it where it may."""
+
+
+class NoRoomError(RetryableError):
+    """The disk of the worker has no room for the files of the run; a retry may run where there is some."""
 
 
 class SnapshotStorageError(RetryableError):

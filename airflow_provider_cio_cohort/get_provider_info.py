@@ -131,6 +131,12 @@ def _customer_io() -> dict[str, Any]:
                 "Customer.io drops data of a workspace that goes on too fast.",
                 "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 100},
             },
+            "tasks_at_once": {
+                "label": "Tasks at once",
+                "description": "How many tasks may work on this workspace at the same time. Each gets that "
+                "part of the pace, and with use_pools the workspace's pool has so many slots.",
+                "schema": {"type": ["integer", "null"], "minimum": 1, "default": 1},
+            },
         },
     }
 
@@ -155,6 +161,11 @@ def _options() -> dict[str, Any]:
         "verify_timeout": ("Seconds that writes may take to show when a segment is read back.", 60),
         "verify_settle": ("Seconds for which a segment's count must stand still before it is read.", 5),
         "verify_interval": ("Seconds between two looks at that count.", 1),
+        "export_hold": (
+            "Seconds for which a task that requests an export in a pool (use_pools) keeps its slot at least: "
+            "four slots for 40 s each are the 60 exports in 10 minutes that Amplitude allows.",
+            40,
+        ),
     }
     return {
         name: {

@@ -38,6 +38,7 @@ _OUTPUT = _arg(
     choices=("table", "json", "yaml"),
     default="table",
 )
+_FILES = _arg("files", help="YAML files", nargs="+", metavar="FILE")
 _SEARCH = _arg("--search", help="Only what has this text in its name or id; case does not count")
 
 
@@ -76,7 +77,16 @@ def get_cli_commands() -> list[CLICommand]:
         GroupCommand(
             name="cohort-sync",
             help="Look at, check and set up syncs from Amplitude cohorts to Customer.io segments",
-            subcommands=(_validate(), _plan(), _status(), *_lists(), _snapshot(), _init(), _schema()),
+            subcommands=(
+                _validate(),
+                _plan(),
+                _status(),
+                *_lists(),
+                _pools(),
+                _snapshot(),
+                _init(),
+                _schema(),
+            ),
             epilog=_EXIT_CODES,
         )
     ]
@@ -87,7 +97,7 @@ def _validate() -> ActionCommand:
         "validate",
         "validate",
         "Check YAML files of syncs",
-        _arg("files", help="YAML files", nargs="+", metavar="FILE"),
+        _FILES,
         _OUTPUT,
         description="Check YAML files of syncs, and that a DAG can be made of each sync. It needs neither a "
         "connection nor Airflow's database: run it in every pull request.",
@@ -125,7 +135,26 @@ def _status() -> ActionCommand:
         _arg("names", help="Only these syncs or DAGs", nargs="*", metavar="NAME"),
         _OUTPUT,
         description="Tell how every sync is, from what Airflow has stored; no vendor is asked. The exit code "
-        "is 1 if a sync has failed, is overdue, or is wrong in its file.",
+        "is 1 if a sync has failed, is overdue, waits for a pool that does not exist, or is wrong in its "
+        "file.",
+    )
+
+
+def _pools() -> ActionCommand:
+    return _action(
+        "pools",
+        "pools",
+        "Make the Airflow pools that syncs with use_pools run in",
+        _FILES,
+        _arg(
+            "--dry-run",
+            help="Only show; with exit code 1 if a pool is missing or differs",
+            action="store_true",
+        ),
+        _OUTPUT,
+        description="Make the Airflow pools that syncs with use_pools: true run in, or update them: "
+        "four slots for the exports of each Amplitude connection, and tasks_at_once slots for each "
+        "Customer.io connection. No vendor is asked.",
     )
 
 

@@ -6,15 +6,13 @@ from argparse import Namespace
 from datetime import datetime
 from typing import Any
 
-from airflow.utils.session import create_session
-from sqlalchemy.exc import OperationalError, ProgrammingError
-
+from airflow_provider_cio_cohort.cli.database import database
 from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.running import FINE, NO, WRONG_USAGE, CommandError, command
 from airflow_provider_cio_cohort.overview import Kind, Overview, Sync, load_overview
 
 #: What makes the command's answer a no; the rest is worth a look, but nothing has gone wrong.
-_WRONG = (Kind.CONFIG_ERROR, Kind.FAILED, Kind.OVERDUE)
+_WRONG = (Kind.CONFIG_ERROR, Kind.FAILED, Kind.OVERDUE, Kind.NO_POOL)
 _COLUMNS = ("sync", "state", "last_run", "last_success", "size", "match_rate", "next_run")
 
 
@@ -25,7 +23,8 @@ def status(args: Namespace) -> int:
 
     :param args: the arguments.
     """
-    overview = _overview()
+    with database() as session:
+        overview = load_overview(session)
     wanted = [
         sync for sync in overview.syncs if not args.names or {sync.name, sync.dag.dag_id} & {*args.names}
     ]
@@ -41,17 +40,6 @@ def status(args: Namespace) -> int:
     table = [{name: _short(row[name]) for name in _COLUMNS} for row in rows]
     show(rows, args.output, table, [f"{_subject(one.sync)}{one.text}" for one in concerns])
     return NO if any(one.kind in _WRONG for one in concerns) else FINE
-
-
-def _overview() -> Overview:
-    try:
-        with create_session() as session:
-            return load_overview(session)
-    except (OperationalError, ProgrammingError) as error:
-        raise CommandError(
-            f"Airflow's database cannot be read ({type(error.orig).__name__}). Check [database] "
-            "sql_alchemy_conn; a new one is made by airflow db migrate."
-        ) from None
 
 
 def _row(sync: Sync, overview: Overview) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class _Checked:
     enabled: bool = True
     exports: int | None = None
     watched_by: str | None = None
+    needs_pools: bool = False
 
     @property
     def status(self) -> str:
@@ -92,6 +93,7 @@ def validate(args: Namespace) -> int:
     problems = [problem for one in checked for problem in one.problems]
     show(rows, args.output, [_as_table(row) for row in rows], problems)
     _tell_cost(checked)
+    _tell_pools(checked)
     count = Counter(one.status for one in checked)
     if count["wrong"]:
         say(f"Wrong: {count['wrong']} of {len(checked)}.")
@@ -118,7 +120,16 @@ def _of(file: str, one: LoadedSync, unbuildable: Mapping[str, str]) -> _Checked:
     problems += tuple(f"{Path(file).name}, sync {one.name}, key alerts{flaw}" for flaw in _unsendable(spec))
     exports = exports_a_month(spec.cadence) if spec.enabled else 0
     watched_by = freshness_dag_id(Path(file)) if spec.max_age and spec.enabled else None
-    return _Checked(file, one.name, problems, spec.amplitude_conn_id, spec.enabled, exports, watched_by)
+    return _Checked(
+        file,
+        one.name,
+        problems,
+        spec.amplitude_conn_id,
+        spec.enabled,
+        exports,
+        watched_by,
+        needs_pools=spec.use_pools and spec.enabled,
+    )
 
 
 def _unsendable(spec: Sync) -> Iterator[str]:
@@ -151,6 +162,15 @@ def _tell_cost(checked: list[_Checked]) -> None:
         say(
             f"The syncs of connection {conn_id} cost up to {total:,} of the {AMPLITUDE_GRANTS} exports that "
             f"Amplitude grants a month.{more}"
+        )
+
+
+def _tell_pools(checked: list[_Checked]) -> None:
+    files = dict.fromkeys(one.file for one in checked if one.needs_pools and not one.problems)
+    if files:
+        say(
+            "Some syncs run in pools, which must exist before a task can start. Where Airflow's database is: "
+            f"airflow cohort-sync pools {' '.join(files)}"
         )
 
 

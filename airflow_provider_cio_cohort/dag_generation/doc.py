@@ -6,38 +6,15 @@ It holds no line numbers and no folders, because every change of it makes a new 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from airflow_provider_cio_cohort.dag_generation.budget import AMPLITUDE_GRANTS, exports_a_month
 from airflow_provider_cio_cohort.dag_generation.cadence import in_words
+from airflow_provider_cio_cohort.dag_generation.markdown import code, escape
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
+from airflow_provider_cio_cohort.pools import pools_of
 
-# Names are full of underscores and brackets, so they are escaped only where they would mean something: an
-# underscore at a word's edge, a bracket that a link would follow.
-_MARKDOWN = re.compile(r"([\\`*#|~]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:]))")
-_CODE = re.compile(r"[\w .@/\[\]-]+")
 _PERIODIC_ONLY = ("manual", "once")
-
-
-def escape(text: object) -> str:
-    """
-    Return a value of the YAML file so that Markdown shows it as it is, on one line.
-
-    :param text: any value.
-    """
-    line = " ".join(str(text).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKDOWN.sub(r"\\\1", line)
-
-
-def code(text: object) -> str:
-    """
-    Return a name or an id set as code, or escaped where that would not do.
-
-    :param text: any value.
-    """
-    return f"`{text}`" if _CODE.fullmatch(str(text)) else escape(text)
 
 
 def segment(sync: Sync) -> str:
@@ -77,6 +54,7 @@ def describe(sync: Sync, file: str, targets: Mapping[str, Sync], *, over_grant: 
         *_tries(sync),
         *_alerts(sync),
         *_cost(sync, over_grant=over_grant),
+        *_pools(targets or {"": sync}),
         *_by_hand(),
         *_snapshots(sync),
         *_backfill(sync),
@@ -257,6 +235,21 @@ def _cost(sync: Sync, *, over_grant: bool) -> Iterator[str]:
             f"**Warning:** together, the syncs of connection {code(sync.amplitude_conn_id)} cost more than "
             f"{AMPLITUDE_GRANTS} exports a month, so some runs will fail. Choose rarer cadences, or let "
             "several segments share an export (`targets`)."
+        )
+
+
+def _pools(each: Mapping[str, Sync]) -> Iterator[str]:
+    names = [
+        name
+        for sync in each.values()
+        if sync.use_pools
+        for _, _, name in pools_of(sync.amplitude_conn_id, sync.customer_io_conn_id)
+    ]
+    if names:
+        yield (
+            f"**Its tasks run in the pools** {_names(dict.fromkeys(names))}, which keep the vendors' limits. "
+            "Airflow starts no task whose pool does not exist: a task that stays *scheduled* wants "
+            "`airflow cohort-sync pools` with the YAML file, or *Admin → Pools*."
         )
 
 

@@ -12,9 +12,9 @@ from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from airflow_provider_cio_cohort.assets import segment_asset
-from airflow_provider_cio_cohort.dag_generation.doc import code
 from airflow_provider_cio_cohort.dag_generation.keys import age
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync
+from airflow_provider_cio_cohort.dag_generation.markdown import code
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.operators.freshness import SegmentFreshnessOperator, WatchedSegment
 

@@ -37,6 +37,7 @@ from airflow_provider_cio_cohort.dag_generation.keys import (
     Text,
     Timezone,
 )
+from airflow_provider_cio_cohort.pools import MAX_CONN_ID
 
 SEGMENT_KEYS = ("segment_name", "segment_id")
 #: What a target may say; for anything else it takes what its sync says.
@@ -192,7 +193,11 @@ class Sync(OperatorParameters):
     pool: Annotated[Text, StringConstraints(max_length=256)] | None = Field(
         default=None, description="Airflow pool of the task; it must exist."
     )
-
+    use_pools: bool = Field(
+        default=False,
+        description="Keep the vendors' limits over all workers: exports and syncs run in pools of their "
+        "connections, which `airflow cohort-sync pools` makes. Not together with pool or skip_unchanged.",
+    )
     alerts: list[AlertKeys] = Field(
         default=[], description="Who is told of failures, guards, recoveries and the like.", max_length=20
     )
@@ -229,12 +234,32 @@ class Sync(OperatorParameters):
 
     @model_validator(mode="after")
     def _skips_before_the_export(self) -> Sync:
-        if self.skip_unchanged and self.on_guard == "approve":
+        other = "use_pools: true" if self.use_pools else "on_guard: approve"
+        if self.skip_unchanged and (self.use_pools or self.on_guard == "approve"):
             raise _wrong(
                 "skip_unchanged",
-                "it does not go with on_guard: approve, which exports the cohort before anything else. "
+                f"it does not go with {other}, which exports the cohort before anything else. "
                 "Take one of them out.",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_kind_of_pools(self) -> Sync:
+        if not self.use_pools:
+            return self
+        if self.pool is not None:
+            raise _wrong(
+                "pool",
+                "it does not go with use_pools: true, which puts each task into the pool of its connection. "
+                "Take one of them out.",
+            )
+        for key in ("amplitude_conn_id", "customer_io_conn_id"):
+            if len(getattr(self, key)) > MAX_CONN_ID:
+                raise _wrong(
+                    key,
+                    f"it is longer than {MAX_CONN_ID} characters, too long to name a pool after it. Shorten "
+                    "it, or take use_pools out.",
+                )
         return self
 
     @model_validator(mode="after")

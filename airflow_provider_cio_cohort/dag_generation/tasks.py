@@ -11,6 +11,7 @@ from airflow.sdk import DAG, BaseOperator, literal
 from airflow_provider_cio_cohort.dag_generation.form import FIELDS, SNAPSHOT_FIELDS
 from airflow_provider_cio_cohort.dag_generation.spec import OperatorParameters, Sync
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
+from airflow_provider_cio_cohort.pools import exports_pool, syncs_pool
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
     AmplitudeCohortToCustomerIOOperator,
 )
@@ -37,7 +38,7 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync]) -> None:
     """
     Add the tasks of a sync to its DAG.
 
-    A sync is the task ``sync``. With targets, or with an approval, the task ``export`` comes first, and each
+    A sync is the task ``sync``. With targets, an approval or pools, the task ``export`` comes first, and each
     target has tasks of its own beside those of the others, so that one that fails stops no other.
 
     :param dag: the DAG.
@@ -45,7 +46,7 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync]) -> None:
     :param targets: what it says for each of its targets; empty if it has none.
     """
     for_all = {"dag": dag, **_ONE_AT_A_TIME, **_callbacks(sync)}
-    if not targets and sync.on_guard == "fail":
+    if not targets and sync.on_guard == "fail" and not sync.use_pools:
         AmplitudeCohortToCustomerIOOperator(task_id=TASK_ID, **for_all, **_parameters(sync))
         return
     properties = sorted({each.user_id_property for each in (sync, *targets.values())})
@@ -53,12 +54,14 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync]) -> None:
         task_id=_EXPORT,
         properties=properties,
         source="{{ params.source }}",
+        hold_slot=sync.use_pools,
         **for_all,
+        **_in_pool(sync, exports_pool(sync.amplitude_conn_id)),
         **{key: _verbatim(getattr(sync, key)) for key in _OF_THE_EXPORT},
     )
     each_adopts = all(target.adopt_segment for target in targets.values())
     for name, target in (targets or {"": sync}).items():
-        parameters = _parameters(target)
+        parameters = {**_parameters(target), **_in_pool(target, syncs_pool(target.customer_io_conn_id))}
         if targets and target.adopt_segment and not each_adopts:
             parameters["adopt_segment"] = True  # the form, which is for all targets, starts with false
         export.set_downstream(_first_task(f"__{name}" if name else "", target, {**for_all, **parameters}))
@@ -118,6 +121,10 @@ def _parameters(sync: Sync) -> dict[str, Any]:
         for value in [getattr(sync, key)]
     }
     return {**values, **{key: f"{{{{ params.{key} }}}}" for key in (*FIELDS, *SNAPSHOT_FIELDS)}}
+
+
+def _in_pool(sync: Sync, pool: str) -> dict[str, str]:
+    return {"pool": pool} if sync.use_pools else {}
 
 
 def _verbatim(value: Any) -> Any:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from queue import SimpleQueue
+from typing import Generic, TypeVar
 
 from airflow_provider_cio_cohort.hooks.halt import Halt
 from airflow_provider_cio_cohort.hooks.pace import Pacer
 from airflow_provider_cio_cohort.hooks.progress import Progress
 
+Packed = TypeVar("Packed")
 
-class BatchSender:
+
+class BatchSender(Generic[Packed]):
     """
     Cuts values into batches and sends each at its moment.
 
     A thread, with its connection, is started only when a batch is due and none is idle. So their number
     comes to be pace times latency without being told either.
 
+    :param pack: makes of a batch what is sent; what waits or is on its way should be small.
     :param send: sends one batch, with its own retries.
     :param pacer: the pace to keep.
     :param size: values in a batch.
@@ -28,7 +33,8 @@ class BatchSender:
 
     def __init__(
         self,
-        send: Callable[[list[str]], object],
+        pack: Callable[[list[str]], Packed],
+        send: Callable[[Packed], object],
         pacer: Pacer,
         *,
         size: int,
@@ -36,6 +42,7 @@ class BatchSender:
         halt: Halt,
         progress: Progress | None = None,
     ) -> None:
+        self.pack = pack
         self.send = send
         self.pacer = pacer
         self.size = size
@@ -50,17 +57,22 @@ class BatchSender:
         :param values: any number; only the batches on their way are in memory.
         """
         iterator = iter(values)
-        sent = 0
-        pending: set[Future[int]] = set()
+        sent = under_way = 0
+        arrived: SimpleQueue[Future[int]] = SimpleQueue()
         pool = ThreadPoolExecutor(self.connections, thread_name_prefix="batch")
         try:
             while batch := list(islice(iterator, self.size)):
-                pending = self._settled(pending, at_least_one=len(pending) >= self.connections)
+                while under_way >= self.connections or not arrived.empty():
+                    self._settle(arrived.get())
+                    under_way -= 1
+                packed = self.pack(batch)
                 self.pacer.wait()
-                pending.add(pool.submit(self._arrived, batch))
+                pool.submit(self._arrived, packed, len(batch)).add_done_callback(arrived.put)
+                under_way += 1
                 sent += len(batch)
-            while pending:
-                pending = self._settled(pending, at_least_one=True)
+            while under_way:
+                self._settle(arrived.get())
+                under_way -= 1
         except BaseException:
             self.halt.set()
             raise
@@ -68,15 +80,12 @@ class BatchSender:
             pool.shutdown(wait=True, cancel_futures=True)
         return sent
 
-    def _arrived(self, batch: list[str]) -> int:
-        self.send(batch)
-        return len(batch)
+    def _arrived(self, packed: Packed, count: int) -> int:
+        self.send(packed)
+        return count
 
-    def _settled(self, pending: set[Future[int]], *, at_least_one: bool) -> set[Future[int]]:
-        """Return the batches that are still on their way; raise the error of one that failed."""
-        done, rest = wait(pending, None if at_least_one else 0, return_when=FIRST_COMPLETED)
-        for future in done:
-            count = future.result()
-            if self.progress:
-                self.progress.step(count)
-        return rest
+    def _settle(self, future: Future[int]) -> None:
+        """Take note of a batch that has arrived; raise the error of one that has failed."""
+        count = future.result()
+        if self.progress:
+            self.progress.step(count)

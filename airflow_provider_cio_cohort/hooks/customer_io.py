@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from requests.auth import AuthBase, HTTPBasicAuth
@@ -12,16 +13,15 @@ from airflow_provider_cio_cohort.exceptions import (
     AmbiguousSegmentError,
     CohortSyncError,
     RequestRejectedError,
-    SegmentNotCreatedError,
-    VendorUnavailableError,
     WrongRegionError,
 )
-from airflow_provider_cio_cohort.hooks import people
+from airflow_provider_cio_cohort.hooks import creation, people
 from airflow_provider_cio_cohort.hooks.api import Api
 from airflow_provider_cio_cohort.hooks.auth import BearerAuth
 from airflow_provider_cio_cohort.hooks.customer_io_api import DEFAULT_CONN_ID, AppApi, TrackApi, pace_of
+from airflow_provider_cio_cohort.hooks.halt import Halt
 from airflow_provider_cio_cohort.hooks.http import VendorHook
-from airflow_provider_cio_cohort.hooks.membership import Membership, SegmentMember
+from airflow_provider_cio_cohort.hooks.membership import MemberPage, Membership, SegmentMember
 from airflow_provider_cio_cohort.hooks.pace import Pacer
 from airflow_provider_cio_cohort.hooks.segments import (
     Account,
@@ -67,13 +67,14 @@ class CustomerIOHook(VendorHook):
 
     @cached_property
     def track_pacer(self) -> Pacer:
-        """The pace of the Track API, from the connection."""
-        return Pacer(pace_of(self.connection, self.connection.extra_dejson), sleep=self.stopped.wait)
+        """The pace of the Track API, from the connection, of which each task gets its part."""
+        return Pacer.within(pace_of(self.connection, self.connection.extra_dejson), self.stopped.wait)
 
     @cached_property
     def app_pacer(self) -> Pacer:
-        """The pace of the App API."""
-        return Pacer(APP_REQUESTS_PER_SECOND, sleep=self.stopped.wait)
+        """The pace of the App API, of which each task at work on the workspace gets its part."""
+        pace = pace_of(self.connection, self.connection.extra_dejson, APP_REQUESTS_PER_SECOND)
+        return Pacer(pace, sleep=self.stopped.wait)
 
     def route(self, path: str) -> tuple[Api, AuthBase, Pacer | None]:
         """Return the Track API for ``/api/v1/…``, the App API for any other path."""
@@ -127,27 +128,7 @@ class CustomerIOHook(VendorHook):
         :param description: what Customer.io's users read about it.
         :raises SegmentNotCreatedError: if no answer came, and it does not show in the list.
         """
-        body = {"segment": {"name": name, "description": description}}
-        try:
-            answer = self.call(
-                self.app,
-                self.app_auth,
-                "POST",
-                "/v1/segments",
-                what="creating a segment",
-                json=body,
-                pacer=self.app_pacer,
-                idempotent=False,
-            )
-        except VendorUnavailableError as error:
-            if found := self.find_segment(name):
-                return found
-            raise SegmentNotCreatedError(
-                f"It is not known whether the segment was created: {name!r}.\n{error.headline} A retry looks "
-                "for it before it creates one."
-            ) from None
-        payload = answer.payload if isinstance(answer.payload, dict) else {}
-        return parse_segment(payload.get("segment"))
+        return creation.create_segment(self, name, description)
 
     def delete_segment(self, segment_id: int) -> None:
         """
@@ -176,7 +157,16 @@ class CustomerIOHook(VendorHook):
 
         :param segment_id: its id.
         """
-        return Membership(self, segment_id).stream()
+        return chain.from_iterable(page.members() for page in self.stream_member_pages(segment_id))
+
+    def stream_member_pages(self, segment_id: int, halt: Halt | None = None) -> Iterator[MemberPage]:
+        """
+        Yield everybody in a segment, up to 30,000 at once; one page is in memory at a time.
+
+        :param segment_id: its id.
+        :param halt: when set, no further page is asked for; the hook's own by default.
+        """
+        return Membership(self, segment_id).pages(halt)
 
     def add_members(
         self, segment_id: int, values: Iterable[str], id_type: str = "id", total: int | None = None

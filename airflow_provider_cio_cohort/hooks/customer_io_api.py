@@ -113,14 +113,41 @@ class AppApi(_CustomerIOApi):
         return "; ".join(str(e.get("detail") or e.get("code") or "") for e in errors if isinstance(e, dict))
 
 
-def pace_of(connection: Any, extra: dict[str, Any]) -> float:
+def tasks_at_once(connection: Any, extra: dict[str, Any]) -> int:
     """
-    Return how many requests a second the Track API is to get.
+    Return how many tasks may be at work on the workspace at once; each gets that part of its pace.
 
     :param connection: the Airflow connection.
-    :param extra: its extra: ``requests_per_second``.
-    :raises ConfigurationError: if it is no number above 0.
+    :param extra: its extra: ``tasks_at_once``.
+    :raises ConfigurationError: if it is no whole number above 0.
     """
+    value = extra.get("tasks_at_once")
+    if value in (None, ""):
+        return 1
+    text = "" if isinstance(value, bool) else str(value).strip()
+    tasks = int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
+    if tasks == 0:
+        raise ConfigurationError(
+            f"tasks_at_once of connection {connection.conn_id!r} must be a whole number above 0.\n"
+            "Correct it in the connection, or leave the field empty."
+        )
+    return tasks
+
+
+def pace_of(connection: Any, extra: dict[str, Any], whole: float | None = None) -> float:
+    """
+    Return how many requests a second an API is to get from a task.
+
+    :param connection: the Airflow connection.
+    :param extra: its extra: ``tasks_at_once``, and for the Track API ``requests_per_second``.
+    :param whole: requests a second that the tasks share; ``None`` for those of the Track API.
+    :raises ConfigurationError: if one of the extra's is no number above 0.
+    """
+    whole = _requests_per_second(connection, extra) if whole is None else whole
+    return whole / tasks_at_once(connection, extra)
+
+
+def _requests_per_second(connection: Any, extra: dict[str, Any]) -> float:
     value = extra.get("requests_per_second")
     if value in (None, ""):
         return DEFAULT_REQUESTS_PER_SECOND

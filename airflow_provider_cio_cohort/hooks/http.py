@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import tenacity
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk.log import mask_secret
-from requests import RequestException, Response, Session
+from requests import Request, RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # type: ignore[import-untyped]
@@ -34,7 +34,8 @@ from airflow_provider_cio_cohort.hooks.policy import Policy
 from airflow_provider_cio_cohort.hooks.redaction import queries_hidden
 from airflow_provider_cio_cohort.hooks.transport_faults import connection_fault
 
-MAX_CONNECTIONS = 64
+#: Three hundred are under way at 1,000 requests a second and 300 ms of latency.
+MAX_CONNECTIONS = 512
 USER_AGENT = "airflow-provider-cio-cohort"
 
 #: What a hook tries again by itself; anything else is for the task, or for nobody, to retry.
@@ -63,6 +64,7 @@ class VendorHook(HttpHook):
         )
         self.policy = Policy.from_config()
         self.stopped = Halt()
+        self._environments: dict[tuple[str, str], dict[str, Any]] = {}
 
     def stop(self) -> None:
         """Send nothing more: the task was killed."""
@@ -119,6 +121,7 @@ class VendorHook(HttpHook):
         what: str,
         params: Any = None,
         json: Any = None,
+        body: bytes | None = None,
         pacer: Pacer | None = None,
         paced: bool = False,
         json_expected: bool = True,
@@ -136,6 +139,7 @@ class VendorHook(HttpHook):
         :param what: what is being done, for messages: "listing the cohorts".
         :param params: the query.
         :param json: the body.
+        :param body: the body, where it is JSON already.
         :param pacer: the pace to keep.
         :param paced: whether the caller has waited for the pace of the first try himself.
         :param json_expected: whether a good answer's body must be JSON.
@@ -151,7 +155,7 @@ class VendorHook(HttpHook):
             if pacer and (tries or not paced):
                 pacer.wait()
             tries += 1
-            answer = self._send(api, auth, method, path, what, params=params, json=json)
+            answer = self._send(api, auth, method, path, what, params=params, json=json, data=body)
             error = api.judge(answer, what, json_expected=json_expected, personal=personal)
             if error is None:
                 return answer
@@ -244,7 +248,15 @@ class VendorHook(HttpHook):
         raise fault  # outside the handler: the cause would bring the URL and its query into the traceback
 
     def fetch(
-        self, method: str, url: str, auth: AuthBase, *, stream: bool = False, **kwargs: Any
+        self,
+        method: str,
+        url: str,
+        auth: AuthBase,
+        *,
+        stream: bool = False,
+        params: Any = None,
+        json: Any = None,
+        data: bytes | None = None,
     ) -> Response:
         """
         Send a request once, and return what came: no retry, no redirect, no query in the log.
@@ -253,19 +265,35 @@ class VendorHook(HttpHook):
         :param url: the whole address.
         :param auth: who we are.
         :param stream: whether the body is left to be read.
-        :param kwargs: ``params`` and ``json``.
+        :param params: the query.
+        :param json: the body.
+        :param data: the body, where it is JSON already.
         """
         session = self.session
-        # Left to itself, requests lets the environment's proxies and certificates win over the connection's.
-        settings = session.merge_environment_settings(
-            url, session.proxies, stream, session.verify, session.cert
-        )
+        headers = {"Content-Type": "application/json"} if data is not None else None
+        request = Request(method, url, auth=auth, headers=headers, params=params, json=json, data=data)
         with queries_hidden():
-            return session.request(
-                method,
-                url,
-                auth=auth,
+            return session.send(
+                session.prepare_request(request),
                 timeout=self.policy.timeouts,
                 allow_redirects=False,
-                **{**settings, **kwargs},
+                stream=stream,
+                **self._environment(url),
             )
+
+    def _environment(self, url: str) -> dict[str, Any]:
+        """
+        Return proxies and certificates for an address, of connection and environment.
+
+        Left to itself, requests lets the environment win over the connection; and it looks through the whole
+        of it for each request, which takes as long as all the rest.
+        """
+        parts = urlsplit(url)
+        place = (parts.scheme, parts.netloc)
+        if place not in self._environments:
+            session = self.session
+            merged = session.merge_environment_settings(
+                url, session.proxies, None, session.verify, session.cert
+            )
+            self._environments[place] = {name: merged[name] for name in ("proxies", "verify", "cert")}
+        return self._environments[place]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_cio_cohort.exceptions import RequestRejectedError, VendorUnavailableError
@@ -29,6 +31,25 @@ class SegmentMember(NamedTuple):
     cio_id: str | None
 
 
+@dataclass(frozen=True)
+class MemberPage:
+    """
+    A page of a membership: the members' identifiers, a column each.
+
+    :param ids: identifiers that the company chose; ``None`` for a person who has none.
+    :param emails: e-mail addresses, likewise.
+    :param cio_ids: identifiers that Customer.io chose.
+    """
+
+    ids: list[str | None]
+    emails: list[str | None]
+    cio_ids: list[str | None]
+
+    def members(self) -> Iterator[SegmentMember]:
+        """Yield the members."""
+        return map(SegmentMember, self.ids, self.emails, self.cio_ids)
+
+
 class Membership:
     """
     Who is in a segment.
@@ -41,8 +62,12 @@ class Membership:
         self.hook = hook
         self.segment_id = segment_id
 
-    def stream(self) -> Iterator[SegmentMember]:
-        """Yield everybody; one page is in memory at a time."""
+    def pages(self, halt: Halt | None = None) -> Iterator[MemberPage]:
+        """
+        Yield everybody; one page is in memory at a time.
+
+        :param halt: when set, no further page is asked for; the hook's own by default.
+        """
         what = f"reading the members of segment {self.segment_id}"
         start, seen = "", {""}
         progress = self._progress("Reading", "members", "pages", None)
@@ -50,13 +75,15 @@ class Membership:
             params: dict[str, Any] = {"limit": MEMBERS_PER_PAGE}
             if start:
                 params["start"] = start
-            payload = self.hook.of_segment("GET", self.segment_id, "/membership", what, params=params)
-            page = payload.get("identifiers") or []
-            for person in page:
-                # ``ids`` beside it is of no use: it holds an empty string for a person without an id.
-                yield _member(person)
+            payload = self.hook.of_segment(
+                "GET", self.segment_id, "/membership", what, params=params, halt=halt
+            )
             start = payload.get("next") or ""
-            progress.step(len(page))
+            # ``ids`` beside it is of no use: it holds an empty string for a person without an id.
+            page = _page(payload.get("identifiers") or [])
+            del payload  # several times as large as the page, which whoever gets it works on for a while
+            progress.step(len(page.ids))
+            yield page
             if not start:
                 return
             if progress.total is None:  # asked only where it takes more than one page
@@ -80,7 +107,7 @@ class Membership:
 
         halt = Halt(hook.stopped)
 
-        def send(batch: list[str]) -> None:
+        def send(body: bytes) -> None:
             missing = False
             try:
                 hook.call(
@@ -90,7 +117,7 @@ class Membership:
                     f"/api/v1/segments/{self.segment_id:d}/{action}",
                     what=f"changing the members of segment {self.segment_id}",
                     params={"id_type": id_type},
-                    json={"ids": batch},
+                    body=body,
                     pacer=hook.track_pacer,
                     paced=True,
                     personal=True,
@@ -105,6 +132,7 @@ class Membership:
 
         words = "Adding to" if action == "add_customers" else "Removing from"
         sender = BatchSender(
+            _body,
             send,
             hook.track_pacer,
             size=IDENTIFIERS_PER_BATCH,
@@ -119,10 +147,20 @@ class Membership:
         return Progress(what, unit, parts, self.hook.policy.progress_interval, total)
 
 
-def _member(person: Any) -> SegmentMember:
-    if not isinstance(person, dict):
+def _body(batch: list[str]) -> bytes:
+    return json.dumps({"ids": batch}).encode()
+
+
+def _page(people: list[Any]) -> MemberPage:
+    if not all(isinstance(person, dict) for person in people):
         raise VendorUnavailableError(
             "Customer.io's App API answered with a member that has no identifiers.\nA retry may succeed."
         )
-    values = (person.get(identifier) for identifier in SegmentMember._fields)
-    return SegmentMember(*(None if value is None or value == "" else str(value) for value in values))
+    return MemberPage(*(_column(people, identifier) for identifier in SegmentMember._fields))
+
+
+def _column(people: list[dict[str, Any]], identifier: str) -> list[str | None]:
+    values = [person.get(identifier) for person in people]
+    if set(map(type, values)) == {str} and all(values):
+        return values
+    return [None if value is None or value == "" else str(value) for value in values]

@@ -6,6 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 
+#: Of a limit, the share that is used, and the seconds by which a late request may be made up for. Together
+#: they stay below the limit in every second, with some milliseconds left for jitter on the way.
+SHARE_OF_LIMIT = 0.95
+SLACK = 0.04
+
 
 class Pacer:
     """
@@ -14,6 +19,8 @@ class Pacer:
     :param per_second: requests a second, over all threads that share the pacer.
     :param clock: where the time comes from, in seconds.
     :param sleep: how to wait, in seconds.
+    :param slack: seconds; who is late by no more than this makes up for it, so that a busy processor does not
+        slow the pace down.
     """
 
     def __init__(
@@ -21,18 +28,36 @@ class Pacer:
         per_second: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
+        slack: float = 0,
     ) -> None:
         self.gap = 1 / per_second
+        self._slack = slack
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._next = 0.0
+        self._next = -float("inf")
+
+    @classmethod
+    def within(
+        cls,
+        limit: float,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Pacer:
+        """
+        Return a pacer that stays within a limit as whoever sets it counts: in any second, on arrival.
+
+        :param limit: requests a second.
+        :param sleep: how to wait, in seconds.
+        :param clock: where the time comes from, in seconds.
+        """
+        return cls(limit * SHARE_OF_LIMIT, clock, sleep, SLACK)
 
     def wait(self) -> None:
         """Block until the next request may be sent."""
         with self._lock:
             now = self._clock()
-            moment = max(now, self._next)
+            moment = max(now - self._slack, self._next)
             self._next = moment + self.gap
         if moment > now:
             self._sleep(moment - now)

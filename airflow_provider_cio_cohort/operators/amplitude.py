@@ -30,6 +30,8 @@ class AmplitudeCohortExportOperator(ExportingOperator):
     :param export_timeout: seconds that a try waits for the export.
     :param export_reserve: exports of the month that are left alone: with no more left, the task fails.
     :param deferrable: wait in the triggerer, without holding a worker.
+    :param hold_slot: end no sooner than ``[cio_cohort] export_hold`` after an export was requested, so that a
+        pool of few slots keeps Amplitude's 60 exports in 10 minutes as well.
     :raises PermanentError: if no retry can mend it; ends the task at once.
     :raises RetryableError: if a retry can.
     """
@@ -43,10 +45,12 @@ class AmplitudeCohortExportOperator(ExportingOperator):
         cohort_id: str,
         properties: Sequence[str] = ("user_id",),
         source: str = "cohort",
+        hold_slot: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(cohort_id=cohort_id, **kwargs)
         self.source = source
+        self.hold_slot = hold_slot
         if isinstance(properties, str) or not properties:
             raise ConfigurationError(
                 "properties must be a list of at least one property's name.\n"

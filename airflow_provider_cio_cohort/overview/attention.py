@@ -44,6 +44,8 @@ def of_sync(sync: Sync) -> tuple[Attention, ...]:
 def _of_runs(sync: Sync) -> Iterator[Attention]:
     if sync.failures:
         yield Attention(Kind.FAILED, _failed(sync), sync, since=sync.failing_since)
+    for pool in sync.missing_pools:
+        yield Attention(Kind.NO_POOL, f"A task waits for the pool {pool}, which does not exist.", sync)
     if sync.state is State.WAITING:
         text = "Somebody has to approve or reject its change."
         yield Attention(Kind.WAITING, text, sync, since=sync.waiting_since)

@@ -121,6 +121,7 @@ def _syncs(session: Session, found: _Found, limit: int, now: datetime) -> tuple[
     for run in past.newest_runs(session, dag_ids, limit):
         runs.setdefault((run.dag_id, run.task_id), []).append(run)
     waiting = queries.awaiting_input(session, dag_ids)
+    no_pool = queries.missing_pools(session, dag_ids)
     cohorts = {(one.dag_id, one.task_id): one for one in found.reading}
     by_dag = {one.dag_id: one for one in found.exporting}
     tasks = Counter(one.dag_id for one in found.writing)
@@ -135,8 +136,16 @@ def _syncs(session: Session, found: _Found, limit: int, now: datetime) -> tuple[
             runs=as_runs(runs.get((one.dag_id, one.task_id), ()), limit),
             reports=tuple(reports.get(one, ())),
         )
+        sync = replace(sync, missing_pools=_of_sync(one, found, no_pool))
         syncs.append(_judged(_waiting(sync, waiting), now))
     return tuple(sorted([*syncs, *_idle(found)], key=lambda sync: (sync.name.casefold(), sync.task_id)))
+
+
+def _of_sync(sync: Reference, found: _Found, no_pool: Mapping[tuple[str, str], str]) -> tuple[str, ...]:
+    """Return the missing pools of a sync's own task, and of those that it shares with others."""
+    others = {(one.dag_id, one.task_id) for one in found.writing if one != sync}
+    mine = {pool for task, pool in no_pool.items() if task[0] == sync.dag_id and task not in others}
+    return tuple(sorted(mine))
 
 
 def _reports(events: Iterable[Event]) -> dict[Reference, list[Report]]:

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     CONFIG_ERROR = "config_error"
     FAILED = "failed"
     OVERDUE = "overdue"
+    NO_POOL = "no_pool"
     WAITING = "waiting"
     QUOTA = "quota"
     DROP = "drop"
@@ -117,6 +118,7 @@ class Sync:
 
     :param asset_id: the segment's asset; ``None`` where the sync has none, because it cannot run.
     :param state: of its last run.
+    :param missing_pools: pools that one of its tasks waits for, and that Airflow does not have.
     :param runs: newest first; the last few.
     :param reports: oldest first; the last few.
     :param overdue_since: since when a good sync is missing; ``None`` if all is in time.
@@ -134,6 +136,7 @@ class Sync:
     customer_io_conn_id: str | None = None
     state: State = State.NEVER
     waiting_since: datetime | None = None
+    missing_pools: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
     reports: tuple[Report, ...] = ()
     overdue_since: datetime | None = None

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from airflow.models.asset import AssetModel, TaskInletAssetReference, TaskOutletAssetReference
 from airflow.models.dag import DagModel, DagTag
+from airflow.models.pool import Pool
 from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,7 +19,7 @@ from airflow_provider_cio_cohort.overview.model import Dag
 SEGMENTS = "customerio://"
 COHORTS = "amplitude://"
 OUR_TAGS = ("cohort-sync", "config-error", "disabled")
-AWAITING_INPUT = "awaiting_input"
+AWAITING_INPUT, SCHEDULED = "awaiting_input", "scheduled"
 _NO_SCHEDULE = (None, "", "None")
 Item = TypeVar("Item")
 
@@ -131,6 +132,21 @@ def awaiting_input(session: Session, dag_ids: Sequence[str]) -> list[Waiting]:
         question = select(*columns).where(TaskInstance.state == AWAITING_INPUT, TaskInstance.dag_id.in_(some))
         found += [Waiting(*row) for row in session.execute(question)]
     return found
+
+
+def missing_pools(session: Session, dag_ids: Sequence[str]) -> dict[tuple[str, str], str]:
+    """
+    Return the tasks of DAGs that cannot start because their pool does not exist, with its name.
+
+    :param session: of the metadata database.
+    :param dag_ids: the DAGs.
+    """
+    # Few tasks are scheduled at a time, however many syncs there are, and the state is indexed.
+    question = select(TaskInstance.dag_id, TaskInstance.task_id, TaskInstance.pool).where(
+        TaskInstance.state == SCHEDULED, TaskInstance.pool.not_in(select(Pool.pool))
+    )
+    rows, ours = session.execute(question), {*dag_ids}
+    return {(dag_id, task_id): pool for dag_id, task_id, pool in rows if dag_id in ours}
 
 
 def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

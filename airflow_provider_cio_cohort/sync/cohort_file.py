@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
 from airflow_provider_cio_cohort.exceptions import IncompleteExportError, MissingPropertyError
@@ -12,10 +14,12 @@ from airflow_provider_cio_cohort.exceptions import IncompleteExportError, Missin
 #: How an export names a user property in its header: bare, or marked as a user property.
 USER_PROPERTY_PREFIX = "gp:"
 
+ROWS_AT_ONCE = 1_000
 
-def read_property(path: Path, name: str) -> Iterator[str]:
+
+def read_property(path: Path, name: str) -> Iterator[list[str]]:
     """
-    Yield the value of the property ``name`` for every member of an exported cohort.
+    Yield the values of the property ``name`` of all members of an exported cohort, in blocks.
 
     Every field of an export is quoted, so a file that ends within a row cannot pass for a whole one: the
     parser is strict, and every row must be as wide as the header.
@@ -36,12 +40,15 @@ def read_property(path: Path, name: str) -> Iterator[str]:
                     "Amplitude's export is an empty file: not even a header.\n"
                     "A retry downloads the same export again."
                 )
-            column, width = _column(header, name), len(header)
-            for row in rows:
-                if len(row) != width:
-                    problem = f"the row that ends in line {rows.line_num} has {len(row)} fields, not {width}"
+            column, width = itemgetter(_column(header, name)), len(header)
+            done = 0
+            while block := list(islice(rows, ROWS_AT_ONCE)):
+                if set(map(len, block)) != {width}:
+                    wrong = next(place for place, row in enumerate(block) if len(row) != width)
+                    problem = f"row {done + wrong + 1:,} has {len(block[wrong])} fields, not {width}"
                     break
-                yield row[column]
+                done += len(block)
+                yield list(map(column, block))
         except csv.Error as error:
             problem = f"line {rows.line_num}: {error}"
         except UnicodeDecodeError:

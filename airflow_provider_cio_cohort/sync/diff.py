@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from airflow_provider_cio_cohort.sync.identifiers import IdType, can_exist
-from airflow_provider_cio_cohort.sync.lines import open_text, read_lines, unescape
+from airflow_provider_cio_cohort.sync.lines import Block, open_text, read_blocks, unescape, write_block
 from airflow_provider_cio_cohort.sync.members import key_of
+from airflow_provider_cio_cohort.sync.merging import side_by_side
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,20 @@ class Change:
     impossible: int
 
 
+class Difference(NamedTuple):
+    """
+    One stretch of identifiers, held against the same stretch of members.
+
+    :param absent: identifiers that no member has.
+    :param others: lines of members who have none of the identifiers.
+    :param same: how many identifiers some member has.
+    """
+
+    absent: Block
+    others: Block
+    same: int
+
+
 def compare(
     cohort_path: Path, members_path: Path, directory: Path, *, id_type: IdType, remove: bool
 ) -> Change:
@@ -47,53 +62,39 @@ def compare(
     add_path, remove_path = directory / "add", directory / "remove"
     to_add = to_remove = impossible = 0
     with open_text(add_path, "w") as adds, open_text(remove_path, "w") as removes:
-        for identifier, member in pair_up(read_lines(cohort_path), read_lines(members_path)):
-            if identifier is None:
-                if remove:
-                    removes.write(f"{member}\n")
-                    to_remove += 1
-            elif member is None:
-                if can_exist(unescape(identifier), id_type):
-                    adds.write(f"{identifier}\n")
-                    to_add += 1
-                else:
-                    impossible += 1
+        for absent, others, _ in differences(cohort_path, members_path):
+            possible = [identifier for identifier in absent if can_exist(unescape(identifier), id_type)]
+            to_add += write_block(adds, possible)
+            impossible += len(absent) - len(possible)
+            to_remove += write_block(removes, others) if remove else 0
     return Change(add_path, remove_path, to_add, to_remove, impossible)
 
 
-def common_lines(left: Path, right: Path) -> Iterator[str]:
-    """Yield the lines that two sorted files of distinct lines have in common."""
-    previous = None
-    for line in heapq.merge(read_lines(left), read_lines(right)):
-        if line == previous:
-            yield line
-        previous = line
-
-
-def pair_up(identifiers: Iterator[str], members: Iterator[str]) -> Iterator[tuple[str | None, str | None]]:
+def differences(identifiers_path: Path, members_path: Path) -> Iterator[Difference]:
     """
-    Pair identifiers with the members that have them; what has no partner comes with ``None``.
+    Yield in what identifiers and members differ, stretch by stretch.
 
-    :param identifiers: sorted and distinct.
-    :param members: sorted lines, see :mod:`.members`.
+    :param identifiers_path: sorted and distinct, see :mod:`.identifiers`.
+    :param members_path: sorted, see :mod:`.members`; several may have one key.
     """
-    identifier, member = next(identifiers, None), next(members, None)
-    while identifier is not None and member is not None:
-        key = key_of(member)
-        if key == identifier:
-            while member is not None and key_of(member) == identifier:
-                yield identifier, member
-                member = next(members, None)
-            identifier = next(identifiers, None)
-        elif identifier < key:
-            yield identifier, None
-            identifier = next(identifiers, None)
+    before: set[str] = set()  # the last identifier: members of the next stretch may have it, too
+    for wanted, present in side_by_side(read_blocks(identifiers_path), read_blocks(members_path), key_of):
+        if wanted == present:
+            yield Difference([], [], len(wanted))
         else:
-            yield None, member
-            member = next(members, None)
-    while identifier is not None:
-        yield identifier, None
-        identifier = next(identifiers, None)
-    while member is not None:
-        yield None, member
-        member = next(members, None)
+            keys = list(map(key_of, present))
+            known, have = {*wanted, *before}, set(keys)
+            absent = [identifier for identifier in wanted if identifier not in have]
+            others = [line for line, key in zip(present, keys, strict=True) if key not in known]
+            yield Difference(absent, others, len(wanted) - len(absent))
+        before = set(wanted[-1:]) or before
+
+
+def common_lines(left: Path, right: Path) -> Iterator[Block]:
+    """Yield the lines that two sorted files of distinct lines have in common, in blocks."""
+    for one, other in side_by_side(read_blocks(left), read_blocks(right)):
+        if one == other:
+            yield one
+        else:
+            there = set(other)
+            yield [line for line in one if line in there]

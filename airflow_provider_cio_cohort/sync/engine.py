@@ -15,6 +15,7 @@ from airflow_provider_cio_cohort.sync.diff import Change, compare
 from airflow_provider_cio_cohort.sync.identifiers import CohortIdentifiers, IdType
 from airflow_provider_cio_cohort.sync.lines import read_lines, unescape
 from airflow_provider_cio_cohort.sync.lookup import Lookup, look_up
+from airflow_provider_cio_cohort.sync.reading import MEMBERS_FILE
 from airflow_provider_cio_cohort.sync.report import SyncReport, match_rate
 from airflow_provider_cio_cohort.sync.store import SegmentStore, Target
 from airflow_provider_cio_cohort.sync.verify import Outcome, Patience, Verification
@@ -84,20 +85,19 @@ class SegmentSync:
         self.options = options
         self.directory = directory
 
-    def run(self, cohort: CohortIdentifiers) -> SyncReport:
+    def run(self, cohort: CohortIdentifiers, before: int | None = None) -> SyncReport:
         """
         Sync, and return what was seen and done.
 
         :param cohort: the cohort's identifiers.
+        :param before: the segment's members, if :class:`.SegmentReading` has read them into the directory.
         :raises GuardTrippedError: before the first write, if the change looks dangerous.
         :raises VerificationError: if the segment does not hold afterwards what it should.
         """
         options = self.options
-        members_path = self.directory / "members"
-        present: Iterable[members.Member] = ()
-        if self.target.id is not None:
-            present = self.store.stream_members(self.target.id)
-        before = members.collect(present, options.id_type, members_path)
+        members_path = self.directory / MEMBERS_FILE
+        if before is None:
+            before = self._read_members(members_path)
         change = compare(
             cohort.path,
             members_path,
@@ -105,6 +105,7 @@ class SegmentSync:
             id_type=options.id_type,
             remove=options.mode == "mirror",
         )
+        members_path.unlink()
         log.info(
             "The cohort has %s identifiers, the segment %s members: %s to add, %s to remove.",
             f"{cohort.identifiers:,}",
@@ -117,6 +118,12 @@ class SegmentSync:
         if options.dry_run or self.target.id is None:
             return self._report(cohort, before, change, _expected_of_dry_run(before, change, known))
         return self._report(cohort, before, change, self._apply(self.target.id, cohort, before, change))
+
+    def _read_members(self, path: Path) -> int:
+        present: Iterable[members.MemberPage] = ()
+        if self.target.id is not None:
+            present = self.store.stream_member_pages(self.target.id)
+        return members.collect(present, self.options.id_type, path)
 
     def _who_is_known(self, change: Change) -> Lookup | None:
         """Look up who of the people to add exists, where a guard or somebody who only looks asks for it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from airflow_provider_cio_cohort.sync.lines import escape, sort_distinct
+from airflow_provider_cio_cohort.sync.lines import Block, escape_all, sort_distinct
 
 IdType = Literal["id", "email", "cio_id"]
 ID_TYPES: tuple[IdType, ...] = ("id", "email", "cio_id")
@@ -68,25 +68,24 @@ def can_exist(identifier: str, id_type: IdType) -> bool:
     return len(identifier.encode("utf-8", "surrogatepass")) <= MAX_ID_BYTES
 
 
-def collect(values: Iterable[str], id_type: IdType, path: Path) -> CohortIdentifiers:
+def collect(values: Iterable[Block], id_type: IdType, path: Path) -> CohortIdentifiers:
     """
     Sort the identifiers of a cohort into ``path``.
 
-    :param values: the mapped property of every row; empty where a member has none.
+    :param values: the mapped property of every row, in blocks; empty where a member has none.
     :param id_type: which of Customer.io's identifiers the property is.
     :param path: the file to write.
     """
     rows = missing = 0
     normalise = normaliser(id_type)
 
-    def lines() -> Iterator[str]:
+    def lines() -> Iterator[Block]:
         nonlocal rows, missing
-        for value in values:
-            rows += 1
-            if identifier := normalise(value):
-                yield escape(identifier)
-            else:
-                missing += 1
+        for block in values:
+            present = list(filter(None, map(normalise, block)))
+            rows += len(block)
+            missing += len(block) - len(present)
+            yield escape_all(present)
 
     identifiers = sort_distinct(lines(), path)
     return CohortIdentifiers(path, rows, missing, identifiers)

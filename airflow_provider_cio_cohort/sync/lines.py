@@ -2,19 +2,30 @@
 Files of sorted, distinct lines: how a run holds memberships of millions in flat memory.
 
 A membership never lives in a Python set. It is sorted in chunks on disk and read back as a stream; two
-such streams can be compared in one pass.
+such streams can be compared in one pass. Lines are handled in blocks, so that the work for each line is
+done inside of the interpreter's own list, string and sorting code.
 """
 
 from __future__ import annotations
 
-import heapq
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
+from operator import eq
 from pathlib import Path
 from typing import TextIO
 
-CHUNK_LINES = 100_000  # about 10 MiB of identifiers
+from airflow_provider_cio_cohort.sync.merging import merge
+
+Block = list[str]
+
+#: Memory that the lines of a chunk may take while they are sorted.
+CHUNK_BYTES = 5 * 2**20
+#: What a short string takes beside its characters, with its place in a list.
+_BYTES_A_LINE = 57
+#: Characters that are read from a file at once, and from all the chunks of a file together.
+READ_CHARACTERS = 256 * 2**10
+MERGE_CHARACTERS = 2**20
 
 # Every control character is escaped, so that the tab between two fields sorts before any character of a
 # field: a file sorted by line is then sorted by its first field as well.
@@ -29,6 +40,14 @@ def escape(value: str) -> str:
     return value.translate(_ESCAPES)
 
 
+def escape_all(values: Block) -> Block:
+    """Escape each of ``values``; where none needs it, they are returned as they are."""
+    together = "".join(values)
+    if together.isprintable() and "\\" not in together:
+        return values
+    return [escape(value) for value in values]
+
+
 def unescape(field: str) -> str:
     """Undo :func:`escape`."""
     if "\\" not in field:
@@ -41,52 +60,84 @@ def open_text(path: Path, mode: str = "r") -> TextIO:
     return path.open(mode, encoding="utf-8", errors="surrogatepass", newline="\n")  # type: ignore[return-value]
 
 
+def read_blocks(path: Path, characters: int = READ_CHARACTERS) -> Iterator[Block]:
+    """
+    Yield the lines of ``path`` without their line ends, many at once, never none.
+
+    :param path: a file of lines.
+    :param characters: how many are read at once.
+    """
+    rest = ""
+    with open_text(path) as file:
+        while text := file.read(characters):
+            whole, end, left = text.rpartition("\n")
+            if end:
+                yield (rest + whole).split("\n")
+                rest = left
+            else:
+                rest += text
+
+
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of ``path`` without their line ends."""
-    with open_text(path) as file:
-        for line in file:
-            yield line[:-1]
+    return chain.from_iterable(read_blocks(path))
 
 
-def write_lines(path: Path, lines: Iterable[str]) -> int:
-    """Write ``lines`` to ``path`` and return how many there were."""
-    count = 0
+def write_block(file: TextIO, lines: Block) -> int:
+    """Write ``lines`` to ``file`` and return how many there were."""
+    if lines:
+        file.write("\n".join(lines))
+        file.write("\n")
+    return len(lines)
+
+
+def write_blocks(path: Path, blocks: Iterable[Block]) -> int:
+    """Write all lines of ``blocks`` to ``path`` and return how many there were."""
     with open_text(path, "w") as file:
-        for line in lines:
-            file.write(line)
-            file.write("\n")
-            count += 1
-    return count
+        return sum(write_block(file, lines) for lines in blocks)
 
 
-def sort_distinct(lines: Iterable[str], path: Path, *, chunk_lines: int = CHUNK_LINES) -> int:
+def sort_distinct(blocks: Iterable[Block], path: Path, *, chunk_bytes: int = CHUNK_BYTES) -> int:
     """
-    Write the distinct ``lines`` to ``path`` in sorted order and return how many there are.
+    Write the distinct lines of ``blocks`` to ``path`` in sorted order and return how many there are.
 
-    :param lines: any number of lines without line ends, in any order.
+    :param blocks: any number of lines without line ends, in any order.
     :param path: the file to write; sorted chunks stand beside it meanwhile.
-    :param chunk_lines: how many lines are held in memory at once.
+    :param chunk_bytes: memory that the lines of one chunk may take.
     """
     chunks: list[Path] = []
-    iterator = iter(lines)
-    while chunk := list(islice(iterator, chunk_lines)):
+    count = 0
+    for chunk in _chunks(blocks, chunk_bytes):
         chunk.sort()
         chunks.append(path.with_name(f"{path.name}.{len(chunks)}"))
-        write_lines(chunks[-1], distinct(chunk))
+        count = write_blocks(chunks[-1], [distinct(chunk)])
     if len(chunks) == 1:
         chunks[0].replace(path)
-        with open_text(path) as file:
-            return sum(1 for _ in file)
-    count = write_lines(path, distinct(heapq.merge(*map(read_lines, chunks))))
+        return count
+    characters = max(MERGE_CHARACTERS // (len(chunks) or 1), 2**12)
+    merged = merge([read_blocks(chunk_path, characters) for chunk_path in chunks])
+    count = write_blocks(path, map(distinct, merged))
     for chunk_path in chunks:
         chunk_path.unlink()
     return count
 
 
-def distinct(lines: Iterable[str]) -> Iterator[str]:
+def _chunks(blocks: Iterable[Block], chunk_bytes: int) -> Iterator[Block]:
+    chunk: Block = []
+    size = 0
+    for block in blocks:
+        chunk += block
+        size += sum(map(len, block)) + len(block) * _BYTES_A_LINE
+        if size >= chunk_bytes:
+            yield chunk
+            # Not cleared: whoever got it may hold it still.
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def distinct(lines: Block) -> Block:
     """Drop the repetitions from sorted ``lines``."""
-    previous = None
-    for line in lines:
-        if line != previous:
-            yield line
-            previous = line
+    if any(map(eq, lines, islice(lines, 1, None))):
+        return list(dict.fromkeys(lines))
+    return lines

@@ -8,28 +8,28 @@ the key, so the line of almost every member is as short as the cohort's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from airflow_provider_cio_cohort.sync.identifiers import CIO_PREFIX, IdType, normaliser
-from airflow_provider_cio_cohort.sync.lines import escape, sort_distinct, unescape
+from airflow_provider_cio_cohort.sync.lines import Block, escape_all, sort_distinct, unescape
 
 
-class Member(Protocol):
-    """A person in a segment, as Customer.io identifies him; any of the three may be ``None``."""
-
-    @property
-    def id(self) -> str | None:
-        """The identifier that the company chose."""
+class MemberPage(Protocol):
+    """Some people in a segment, as Customer.io identifies them; any of a person's three may be ``None``."""
 
     @property
-    def email(self) -> str | None:
-        """The e-mail address."""
+    def ids(self) -> Sequence[str | None]:
+        """The identifiers that the company chose."""
 
     @property
-    def cio_id(self) -> str | None:
-        """The identifier that Customer.io chose."""
+    def emails(self) -> Sequence[str | None]:
+        """The e-mail addresses."""
+
+    @property
+    def cio_ids(self) -> Sequence[str | None]:
+        """The identifiers that Customer.io chose."""
 
 
 def key_of(line: str) -> str:
@@ -53,34 +53,46 @@ def _respelt(cio_id: str) -> str:
     return bare if bare != cio_id else f"{CIO_PREFIX}{cio_id}"
 
 
-def to_lines(members: Iterable[Member], id_type: IdType) -> Iterator[str]:
+def to_lines(page: MemberPage, id_type: IdType) -> Block:
     """
-    Yield a line for each member.
+    Return a line for each member.
 
     Customer.io's reference says of ``remove_customers`` that a person needs an ``id`` to be removed,
     although it takes ``id_type``: so the ``id`` comes first wherever there is one.
+
+    :param page: the members.
+    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
     """
-    normalise = normaliser(id_type)
-    for member in members:
-        if id_type == "id" and member.id:
-            # As it is: to Customer.io, an id with white space around it is another person's.
-            yield escape(member.id)
-            continue
-        key = normalise(getattr(member, id_type) or "")
-        fields = [
-            f"{kind}={escape(value)}"
-            for kind, value in (("id", member.id), ("email", member.email), ("cio_id", member.cio_id))
-            if value
-        ]
-        yield "\t".join([escape(key), *fields])
+    ids = [value or "" for value in page.ids]
+    if id_type == "id" and all(ids):
+        # As they are: to Customer.io, an id with white space around it is another person's.
+        return escape_all(ids)
+    emails, cio_ids = ([value or "" for value in column] for column in (page.emails, page.cio_ids))
+    of_type = {"id": ids, "email": emails, "cio_id": cio_ids}[id_type]
+    keys = escape_all(list(map(normaliser(id_type), of_type)))
+    columns = (escape_all(column) for column in (ids, emails, cio_ids))
+    return [_line(id_type, *member) for member in zip(keys, *columns, strict=True)]
 
 
-def collect(members: Iterable[Member], id_type: IdType, path: Path) -> int:
+def _line(id_type: IdType, key: str, id: str, email: str, cio_id: str) -> str:
+    if id_type == "id" and id:
+        return id
+    fields = [key]
+    if id:
+        fields.append(f"id={id}")
+    if email:
+        fields.append(f"email={email}")
+    if cio_id:
+        fields.append(f"cio_id={cio_id}")
+    return "\t".join(fields)
+
+
+def collect(pages: Iterable[MemberPage], id_type: IdType, path: Path) -> int:
     """
     Sort a segment's members into ``path`` and return how many they are.
 
-    :param members: everybody in the segment; a person met twice while paging counts once.
+    :param pages: everybody in the segment; a person met twice while paging counts once.
     :param id_type: which of Customer.io's identifiers the cohort is mapped to.
     :param path: the file to write.
     """
-    return sort_distinct(to_lines(members, id_type), path)
+    return sort_distinct((to_lines(page, id_type) for page in pages), path)

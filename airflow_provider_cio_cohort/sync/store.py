@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from airflow_provider_cio_cohort.sync.identifiers import IdType
-from airflow_provider_cio_cohort.sync.members import Member
+from airflow_provider_cio_cohort.sync.members import MemberPage
 
 
 class SegmentStore(Protocol):
     """Segments and people; :class:`.CustomerIOHook` is one."""
 
-    def stream_members(self, segment_id: int) -> Iterator[Member]:
-        """Yield everybody in the segment."""
+    def stream_member_pages(self, segment_id: int) -> Iterator[MemberPage]:
+        """Yield everybody in the segment, many at once."""
 
     def count_members(self, segment_id: int) -> int:
         """Return how many people are in the segment."""

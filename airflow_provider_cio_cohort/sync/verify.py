@@ -17,7 +17,7 @@ from airflow_provider_cio_cohort.exceptions import VerificationError
 from airflow_provider_cio_cohort.sync import members
 from airflow_provider_cio_cohort.sync.diff import Change, common_lines, compare
 from airflow_provider_cio_cohort.sync.identifiers import CIO_PREFIX, ID_TYPES, IdType
-from airflow_provider_cio_cohort.sync.lines import read_lines, unescape, write_lines
+from airflow_provider_cio_cohort.sync.lines import read_lines, unescape, write_blocks
 from airflow_provider_cio_cohort.sync.lookup import look_up
 from airflow_provider_cio_cohort.sync.store import SegmentStore
 
@@ -184,16 +184,17 @@ class Verification:
 
     def _look(self) -> Comparison:
         path = self.directory / "members_after"
-        after = members.collect(self.store.stream_members(self.segment_id), self.id_type, path)
+        after = members.collect(self.store.stream_member_pages(self.segment_id), self.id_type, path)
         rest = compare(
             self.cohort_path, path, self.directory / "rest", id_type=self.id_type, remove=self.mirror
         )
-        stayed = write_lines(self._stayed_path, common_lines(self.change.remove_path, rest.remove_path))
+        path.unlink()
+        stayed = write_blocks(self._stayed_path, common_lines(self.change.remove_path, rest.remove_path))
         known = look_up(self.store, self._absent_path, rest.to_add, self.id_type)
         return Comparison(
             segment_after=after,
             absent=rest.to_add,
-            missing=sum(1 for _ in common_lines(self.change.add_path, rest.add_path)),
+            missing=sum(map(len, common_lines(self.change.add_path, rest.add_path))),
             dropped=None if known is None else known.people,
             stayed=stayed,
             strangers=rest.to_remove - stayed,

@@ -217,10 +217,11 @@ class AmplitudeCohortToCustomerIOOperator(SegmentFillingOperator):
             download = CohortDownload(
                 self.amplitude, request_id, self.user_id_property, self.id_type, directory
             )
-            people = download.run(cohort.get("size"))
+            with self.segment_read_aside(run, directory, cohort.get("size")) as aside:
+                people = download.run(cohort.get("size"))
             previous = ((last.load() or {}).get("report") or {}).get("identifiers")
             options = self.options(run, announced=cohort.get("size"), previous=previous)
-            report = self.fill(context, run, people, cohort.get("name"), options)
+            report = self.fill(context, run, people, cohort.get("name"), options, aside)
             if snapshots and not run.dry_run:
                 snapshots.keep(people, report, self.carried.get("workspace_id"))
         if not run.dry_run:

@@ -74,15 +74,23 @@ class SegmentChoice:
             return customer_io.get_segment(self.id)
         return customer_io.find_segment(str(self.name))
 
-    def open(self, customer_io: CustomerIOHook, cohort_id: str, *, description: str | None) -> Target:
+    def open(
+        self,
+        customer_io: CustomerIOHook,
+        cohort_id: str,
+        *,
+        description: str | None,
+        found: Segment | None = None,
+    ) -> Target:
         """
         Return the segment to fill, created where there is none.
 
         :param customer_io: the hook.
         :param cohort_id: the cohort that it is for.
         :param description: of a segment that has to be created; ``None`` to create none.
+        :param found: the segment, if this task has found it already.
         """
-        segment = self.find(customer_io)
+        segment = found or self.find(customer_io)
         if segment is None:
             if description is None:
                 return Target(id=None, name=str(self.name), owned=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 SHORTEST_DEFERRAL = 7.0
 #: Seconds past the deadline after which Airflow itself ends the deferral, should the trigger never tell.
 GRACE = 600.0
+#: Seconds for which a task in a pool of four slots keeps its slot at least: four slots for 40 s each are the
+#: 60 exports in 10 minutes that Amplitude allows. Source: "Behavioral Cohorts API", rate limits.
+EXPORT_HOLD = 40.0
 
 
 @dataclass(frozen=True)
@@ -37,26 +41,29 @@ class ExportWait:
     :param cohort_id: the cohort, for messages.
     :param poll_interval: seconds between two looks.
     :param timeout: seconds that a try waits.
+    :param hold: seconds that it takes at least, however soon the export is finished.
     """
 
     cohort_id: str
     poll_interval: float
     timeout: float
+    hold: float = 0
 
     def on_worker(self, amplitude: AmplitudeHook, request_id: str) -> None:
         """
-        Look until the export is finished.
+        Look until the export is finished, and keep the slot for as long as it is to be kept.
 
         :param amplitude: the hook.
         :param request_id: the export.
         :raises ExportNotReadyError: if it takes longer than the timeout.
         """
         log.info("Waiting for Amplitude to compute the export, for at most %g s.", self.timeout)
-        deadline = time.time() + self.timeout
+        deadline, held_until = time.time() + self.timeout, time.time() + self.hold
         while not amplitude.export_finished(request_id):
             if time.time() >= deadline:
                 raise self._not_ready("")
             amplitude.stopped.wait(min(self.poll_interval, max(0.0, deadline - time.time())))
+        amplitude.stopped.wait(max(0.0, held_until - time.time()))
 
     def deferral(self, amplitude_conn_id: str, request_id: str) -> tuple[AmplitudeExportTrigger, timedelta]:
         """
@@ -72,9 +79,19 @@ class ExportWait:
             request_id=request_id,
             poll_interval=self.poll_interval,
             deadline=time.time() + self.timeout,
-            first_wait=max(self.poll_interval, SHORTEST_DEFERRAL),
+            first_wait=self.first_wait(),
         )
         return trigger, timedelta(seconds=self.timeout + GRACE)
+
+    def first_wait(self) -> float:
+        """
+        Return the seconds before the first poll, drawn anew each time.
+
+        Syncs that were due together are deferred together; spread over a whole interval, they do not poll in
+        step, neither now nor after a restart of the triggerer, which begins with this wait again.
+        """
+        spread = random.uniform(0, self.poll_interval)  # noqa: S311
+        return max(self.hold, max(self.poll_interval, SHORTEST_DEFERRAL) + spread)
 
     def read_event(self, event: Any) -> str:
         """

@@ -14,7 +14,7 @@ from airflow_provider_cio_cohort.assets import cohort_asset
 from airflow_provider_cio_cohort.links import AmplitudeCohortLink
 from airflow_provider_cio_cohort.transfers import parameters
 from airflow_provider_cio_cohort.transfers.export_state import Export, ExportState
-from airflow_provider_cio_cohort.transfers.export_wait import ExportWait
+from airflow_provider_cio_cohort.transfers.export_wait import EXPORT_HOLD, ExportWait
 from airflow_provider_cio_cohort.transfers.touched import Touched
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class ExportingOperator(BaseOperator):
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (AmplitudeCohortLink(),)
+    #: Whether the task keeps its slot for a while after it has requested an export.
+    hold_slot = False
 
     def __init__(
         self,
@@ -127,7 +129,9 @@ class ExportingOperator(BaseOperator):
         computed_at = cohort.last_computed if cohort else None
         export = self.export_of(context)
         request_id = export.load(computed_at)
+        wait = self._wait()
         if request_id is None:
+            wait = self._wait(hold=self.hold_slot)
             month = check_quota(self.amplitude, self.export_reserve)
             cohort_id = parameters.as_text(self.cohort_id, "cohort_id")
             request_id = self.amplitude.request_export(cohort_id, *self.wanted_properties)
@@ -135,16 +139,16 @@ class ExportingOperator(BaseOperator):
             self.log.info("Requested an export of cohort %s.", cohort_id)
         facts = asdict(cohort) if cohort else {}
         with export.forgotten_if_failed():
-            if not self.amplitude.export_finished(request_id):
+            if wait.hold or not self.amplitude.export_finished(request_id):
                 if self.deferrable:
-                    trigger, timeout = self._wait().deferral(self.amplitude_conn_id, request_id)
+                    trigger, timeout = wait.deferral(self.amplitude_conn_id, request_id)
                     self.defer(
                         trigger=trigger,
                         timeout=timeout,
                         method_name="execute_complete",
                         kwargs={"cohort": facts, "carried": self.carried},
                     )
-                self._wait().on_worker(self.amplitude, request_id)
+                wait.on_worker(self.amplitude, request_id)
             return self.exported(context, export, request_id, facts)
 
     def execute_complete(
@@ -178,5 +182,8 @@ class ExportingOperator(BaseOperator):
         """Let the hook send nothing more."""
         self.amplitude.stop()
 
-    def _wait(self) -> ExportWait:
-        return ExportWait(self.cohort_id, self.poll_interval, self.export_timeout)
+    def _wait(self, *, hold: bool = False) -> ExportWait:
+        from airflow_provider_cio_cohort.hooks.policy import settings
+
+        seconds = settings({"export_hold": EXPORT_HOLD})["export_hold"] if hold else 0.0
+        return ExportWait(self.cohort_id, self.poll_interval, self.export_timeout, seconds)

@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import Asset
 
 from airflow_provider_cio_cohort.exceptions import SegmentVanishedError, UnknownSegmentError
 from airflow_provider_cio_cohort.sync.engine import Options, SegmentSync
 from airflow_provider_cio_cohort.sync.identifiers import CohortIdentifiers
+from airflow_provider_cio_cohort.sync.reading import SegmentReading
 from airflow_provider_cio_cohort.sync.report import SyncReport
+from airflow_provider_cio_cohort.sync.room import check_room, full_disk_named
 from airflow_provider_cio_cohort.sync.verify import Patience
 from airflow_provider_cio_cohort.transfers.exporting import ExportingOperator
 from airflow_provider_cio_cohort.transfers.last_good import LastGood
@@ -31,6 +33,18 @@ if TYPE_CHECKING:
 
 #: Where a dry run leaves what it would have asked somebody.
 PLAN_KEY = "plan"
+
+
+class ReadAside(NamedTuple):
+    """
+    A segment whose members are read while something else goes on.
+
+    :param segment: the segment.
+    :param members: the reading.
+    """
+
+    segment: Segment
+    members: SegmentReading
 
 
 class SegmentFillingOperator(ExportingOperator):
@@ -67,11 +81,38 @@ class SegmentFillingOperator(ExportingOperator):
     @contextmanager
     def private_directory(self) -> Iterator[Path]:
         """Make a directory for the people of this run, which goes with it however it ends."""
+        from airflow_provider_cio_cohort.transfers.collector import old_objects_set_aside
         from airflow_provider_cio_cohort.transfers.run_directory import run_directory
 
-        with run_directory() as directory:
+        with run_directory() as directory, full_disk_named(directory), old_objects_set_aside():
             self._directory = directory
             yield directory
+
+    @contextmanager
+    def segment_read_aside(
+        self, run: RunParameters, directory: Path, announced: int | None
+    ) -> Iterator[ReadAside | None]:
+        """
+        Make sure that the run's files have room, and read the segment while the block fetches the cohort.
+
+        :param run: the run's parameters.
+        :param directory: the run's private directory.
+        :param announced: members of the cohort, if they are known.
+        :return: ``None`` where there is no segment yet.
+        :raises NoRoomError: if there is too little room.
+        """
+        from airflow_provider_cio_cohort.hooks.halt import Halt
+
+        hook = self.customer_io
+        segment = run.segment.find(hook)
+        check_room(directory, announced, hook.count_members(segment.id) if segment else 0, self.id_type)
+        if segment is None:
+            yield None
+            return
+        halt = Halt(hook.stopped)
+        pages = hook.stream_member_pages(segment.id, halt)
+        with SegmentReading(pages, self.id_type, directory, halt.set) as members:
+            yield ReadAside(segment, members)
 
     def fill(
         self,
@@ -80,6 +121,7 @@ class SegmentFillingOperator(ExportingOperator):
         people: CohortIdentifiers,
         name: str | None,
         options: Options,
+        aside: ReadAside | None = None,
     ) -> SyncReport:
         """
         Compare, guard, write and verify; what a dry run would have asked somebody is left as an XCom.
@@ -89,14 +131,16 @@ class SegmentFillingOperator(ExportingOperator):
         :param people: who is to be in the segment, in the run's private directory.
         :param name: the cohort's, for the description of a segment that has to be created.
         :param options: how it is to be done.
+        :param aside: the segment, if it has been read while the people were fetched.
         """
         description = None if run.dry_run else describe(run.cohort_id, name, self.mode)
-        target = run.segment.open(self.customer_io, run.cohort_id, description=description)
+        found = aside.segment if aside else None
+        target = run.segment.open(self.customer_io, run.cohort_id, description=description, found=found)
         self.link_to(target.id)
         wait = self.customer_io.stopped.wait
         sync = SegmentSync(self.customer_io, target, options, people.path.parent, wait, self.touched.note)
         try:
-            report = sync.run(people)
+            report = sync.run(people, aside.members.count() if aside else None)
         except UnknownSegmentError as error:
             raise SegmentVanishedError(
                 f"{error.headline}\nIt was there when the task began: a retry looks for it again."

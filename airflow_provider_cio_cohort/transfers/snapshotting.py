@@ -174,13 +174,14 @@ def restore(
     last = operator._last_good(context)
     with operator.private_directory() as directory:
         path = directory / "cohort"
-        snapshots.store.fetch(entry, manifest, path)
+        with operator.segment_read_aside(run, directory, manifest.identifiers) as aside:
+            snapshots.store.fetch(entry, manifest, path)
         people = CohortIdentifiers(path, manifest.identifiers, 0, manifest.identifiers)
         # It is known to be whole, so it is never short: what the last sync had may be what is to be undone.
         options = operator.options(
             run, announced=people.cohort_rows, source="snapshot", snapshot_at=manifest.moment
         )
-        report = operator.fill(context, run, people, None, options).to_dict()
+        report = operator.fill(context, run, people, None, options, aside).to_dict()
     if not run.dry_run:
         # The next sync is held against what was restored, and does not take the cohort for unchanged.
         last.save(report, None)

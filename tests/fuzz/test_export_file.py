@@ -54,7 +54,7 @@ def read(content: bytes) -> list[str] | None:
         path = Path(folder) / "export.csv"
         path.write_bytes(content)
         try:
-            return list(read_property(path, "user_id"))
+            return [value for block in read_property(path, "user_id") for value in block]
         except CohortSyncError as error:
             assert "Amplitude's export" in str(error)  # noqa: PT017
             return None

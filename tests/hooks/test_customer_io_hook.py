@@ -5,6 +5,7 @@ import pytest
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.hooks.membership import SegmentMember
+from airflow_provider_cio_cohort.hooks.pace import SHARE_OF_LIMIT
 
 
 @pytest.fixture
@@ -160,6 +161,22 @@ def test_a_batch_that_the_vendor_refuses_names_nobody(hook: CustomerIOHook, sand
     with pytest.raises(exceptions.RequestRejectedError) as caught:
         hook.add_members(segment.id, ["person-4711"], "phone")
     assert "person-4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "tasks"), [(None, 1), ("", 1), (1, 1), (4, 4), ("4", 4)])
+def test_tasks_at_once_share_the_pace_of_both_apis(sandbox, connect, given: object, tasks: int) -> None:
+    extra = {"requests_per_second": 50, "tasks_at_once": given}
+    hook = CustomerIOHook(connect("customer_io_default", extra=extra))
+    assert hook.track_pacer.gap == pytest.approx(tasks / 50 / SHARE_OF_LIMIT)
+    assert hook.app_pacer.gap == pytest.approx(tasks / 9.5)
+
+
+@pytest.mark.parametrize("given", [0, -1, 1.5, "many", True, [2], "1e3"])
+def test_tasks_at_once_must_be_a_whole_number(sandbox, connect, given: object) -> None:
+    hook = CustomerIOHook(connect("customer_io_default", extra={"tasks_at_once": given}))
+    with pytest.raises(exceptions.ConfigurationError, match="tasks_at_once of connection 'other'"):
+        hook.list_segments()
+    assert sandbox.requests == []
 
 
 def test_the_pace_must_be_a_number(sandbox, connect) -> None:

@@ -40,7 +40,14 @@ def test_the_form_of_customer_io(forms: dict[str, dict[str, Any]]) -> None:
     assert shown(form)["login"] == "Site ID"
     assert shown(form)["password"] == "Tracking API key"
     assert not {"host", "port", "url_schema"} & set(shown(form))
-    fields = {"app_api_key", "region", "track_base_url", "app_base_url", "requests_per_second"}
+    fields = {
+        "app_api_key",
+        "region",
+        "track_base_url",
+        "app_base_url",
+        "requests_per_second",
+        "tasks_at_once",
+    }
     assert set(form["extra_fields"]) == fields
     assert form["extra_fields"]["app_api_key"]["schema"]["format"] == "password"
 

@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_cio_cohort.get_provider_info import get_provider_info
 from airflow_provider_cio_cohort.hooks.policy import Policy
 from airflow_provider_cio_cohort.sync.verify import Patience
+from airflow_provider_cio_cohort.transfers.export_wait import EXPORT_HOLD
 
 INFO = get_provider_info()
 SCHEMAS = Path(airflow.__file__).parent
@@ -72,14 +73,22 @@ def test_what_airflow_looks_up_by_its_path_is_there(path: str) -> None:
 def test_the_form_fields_are_those_of_the_readme() -> None:
     amplitude, customer_io = INFO["connection-types"]
     assert set(amplitude["conn-fields"]) == {"region", "organization"}
-    fields = {"app_api_key", "region", "track_base_url", "app_base_url", "requests_per_second"}
+    fields = {
+        "app_api_key",
+        "region",
+        "track_base_url",
+        "app_base_url",
+        "requests_per_second",
+        "tasks_at_once",
+    }
     assert set(customer_io["conn-fields"]) == fields
     assert customer_io["conn-fields"]["app_api_key"]["schema"]["format"] == "password"
 
 
 def test_the_configuration_names_every_setting_with_its_default() -> None:
     options = INFO["config"]["cio_cohort"]["options"]
-    settings = {**vars(Policy()), **{f"verify_{name}": value for name, value in vars(Patience()).items()}}
+    verify = {f"verify_{name}": value for name, value in vars(Patience()).items()}
+    settings = {**vars(Policy()), **verify, "export_hold": EXPORT_HOLD}
     assert {name: float(option["default"]) for name, option in options.items()} == settings
 
 

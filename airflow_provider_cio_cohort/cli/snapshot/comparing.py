@@ -13,8 +13,8 @@ from airflow_provider_cio_cohort.cli.snapshot.finding import Kept, find_one, ref
 from airflow_provider_cio_cohort.cli.snapshot.showing import print_people
 from airflow_provider_cio_cohort.cli.vendors import Vendors
 from airflow_provider_cio_cohort.sync import members
-from airflow_provider_cio_cohort.sync.diff import pair_up
-from airflow_provider_cio_cohort.sync.lines import read_lines, unescape
+from airflow_provider_cio_cohort.sync.diff import differences
+from airflow_provider_cio_cohort.sync.lines import unescape
 from airflow_provider_cio_cohort.transfers.run_directory import run_directory
 
 _SIGNS = {"came": "+", "went": "-"}
@@ -37,7 +37,7 @@ def diff(args: Namespace) -> int:
         if args.identifiers:
             _print_people(before, after, args.output)
             return FINE
-        counts = Counter(what for what, _ in _changes(before, after))
+        counts = _count(before, after)
     row = {**kept.names, "from": since, "to": until}
     row |= {what: counts[what] for what in ("came", "went", "same")}
     below = []
@@ -61,23 +61,31 @@ def _fetch_members(kept: Kept, path: Path) -> None:
         raise CommandError(
             f"Customer.io has no segment {kept.run.segment.name!r}: it was deleted, or renamed."
         )
-    members.collect(customer_io.stream_members(segment.id), kept.task.id_type, path)
+    members.collect(customer_io.stream_member_pages(segment.id), kept.task.id_type, path)
+
+
+def _count(before: Path, after: Path) -> Counter[str]:
+    """Count who came, went and is the same."""
+    counts: Counter[str] = Counter()
+    for absent, others, same in differences(before, after):
+        counts.update(went=len(absent), came=len(others), same=same)
+    return counts
 
 
 def _changes(before: Path, after: Path) -> Iterator[tuple[str, str]]:
     """Yield what has become of each person, and the identifier, or another one where a member has none."""
-    for identifier, member in pair_up(read_lines(before), read_lines(after)):
-        if member is None:
-            yield "went", unescape(str(identifier))
-        elif identifier is not None:
-            yield "same", unescape(identifier)
-        else:
-            key = unescape(members.key_of(member))
-            yield "came", key or next((value for _, value in members.handles(member)), "")
+    for absent, others, _ in differences(before, after):
+        changes = [(identifier, "went", unescape(identifier)) for identifier in absent]
+        for line in others:
+            key = members.key_of(line)
+            who = unescape(key) or next((value for _, value in members.handles(line)), "")
+            changes.append((key, "came", who))
+        for _, what, who in sorted(changes):
+            yield what, who
 
 
 def _print_people(before: Path, after: Path, output: str) -> None:
-    changed = ((what, who) for what, who in _changes(before, after) if what != "same")
+    changed = _changes(before, after)
     if output == "table":
         print_people((f"{_SIGNS[what]} {who}" for what, who in changed), output)
     else:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.hooks.batches import BatchSender
 from airflow_provider_cio_cohort.hooks.halt import Halt
@@ -38,6 +40,32 @@ def test_requests_are_evenly_spaced_and_a_pause_gives_no_burst() -> None:
     assert moments == [100.0, 100.1, 100.2, 105.2, 105.3]
 
 
+def test_who_is_a_little_late_makes_up_for_it_and_nobody_else() -> None:
+    clock = Clock()
+    pace = Pacer(100, clock=lambda: clock.now, sleep=clock.sleep, slack=0.04)
+    moments = []
+    for late in (0, 0.03, 0, 0, 0, 5, 0, 0, 0, 0, 0):
+        clock.now += late
+        pace.wait()
+        moments.append(round(clock.now - 100, 3))
+    # What was late by 30 ms goes out at once; after 5 s, no more than 40 ms are made up for.
+    assert moments == [0, 0.03, 0.03, 0.03, 0.03, 5.03, 5.03, 5.03, 5.03, 5.03, 5.04]
+
+
+@given(st.lists(st.floats(0, 0.2), max_size=400), st.sampled_from([10, 100, 1000]))
+def test_no_second_holds_more_requests_than_the_limit(pauses: list[float], limit: int) -> None:
+    clock = Clock()
+    pace = Pacer.within(limit, clock.sleep, clock=lambda: clock.now)
+    moments: list[float] = []
+    for pause in pauses:
+        clock.now += pause
+        pace.wait()
+        moments.append(clock.now)
+    for start, moment in enumerate(moments):
+        within = [later for later in moments[start:] if later < moment + 1]
+        assert len(within) <= limit
+
+
 def test_a_hold_holds_for_everybody() -> None:
     clock = Clock()
     pace = pacer(10, clock)
@@ -47,7 +75,7 @@ def test_a_hold_holds_for_everybody() -> None:
 
 
 def sender(send, size: int = 2, connections: int = 4) -> BatchSender:
-    return BatchSender(send, pacer(1000, Clock()), size=size, connections=connections, halt=Halt())
+    return BatchSender(list, send, pacer(1000, Clock()), size=size, connections=connections, halt=Halt())
 
 
 def test_everything_is_sent_once_in_batches() -> None:
@@ -89,7 +117,7 @@ def test_an_error_lets_the_batches_on_their_way_give_up() -> None:
         raise LookupError("gone")
 
     with pytest.raises(LookupError, match="gone"):
-        BatchSender(send, pacer(1000, Clock()), size=1, connections=2, halt=halt).run(["0", "1"])
+        BatchSender(list, send, pacer(1000, Clock()), size=1, connections=2, halt=halt).run(["0", "1"])
 
 
 def test_batches_go_out_over_several_connections_but_no_more_than_allowed() -> None:

@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.models.pool import Pool
+from airflow.models.taskinstance import TaskInstance
 from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.overview import Attention, Kind, Sync, load_overview
 from tests.unit.overview.database import NOW
-from tests.unit.overview.rows import Airflow
+from tests.unit.overview.rows import Airflow, task_row
 
 
 def wanting(session: Session) -> list[Attention]:
@@ -87,6 +89,20 @@ def test_hours_of_failures_are_overdue_since_the_first_of_them(session: Session,
         airflow.run(made[0], airflow.ago(hours=hours, minutes=30), "failed")
     assert only(session).overdue_since == airflow.ago(hours=4, minutes=30)
     assert [one.kind for one in wanting(session)] == [Kind.FAILED]  # which says it all
+
+
+def test_a_task_that_waits_for_a_pool_that_is_not_there(session: Session, airflow: Airflow) -> None:
+    made = airflow.sync()
+    run_id = airflow.run(made[0], airflow.ago(minutes=1), "running", {"sync": None})
+    row = task_row(made[0], "export", run_id, "scheduled", pool="cohort_exports__amplitude_default")
+    airflow.put(TaskInstance, **row)
+    (one,) = wanting(session)
+    text = "A task waits for the pool cohort_exports__amplitude_default, which does not exist."
+    assert (one.kind, one.text) == (Kind.NO_POOL, text)
+    Pool.create_or_update_pool(row["pool"], 4, "", include_deferred=True, session=session)
+    session.flush()
+    assert wanting(session) == []
+    Pool.delete_pool(row["pool"], session=session)
 
 
 def test_a_run_that_airflow_made_late_is_not_overdue_at_once(session: Session, airflow: Airflow) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -7,15 +8,23 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_cio_cohort.hooks.membership import MemberPage
 from airflow_provider_cio_cohort.sync import identifiers, members
 from airflow_provider_cio_cohort.sync.diff import common_lines, compare
-from airflow_provider_cio_cohort.sync.lines import read_lines, sort_distinct, unescape
+from airflow_provider_cio_cohort.sync.lines import escape, read_lines, sort_distinct, unescape
 
 
 class Person(NamedTuple):
     id: str | None
     email: str | None
     cio_id: str | None
+
+
+def pages(people: list[Person]) -> Iterator[MemberPage]:
+    """Yield the people as Customer.io does, two on a page."""
+    for start in range(0, len(people), 2):
+        page = people[start : start + 2]
+        yield MemberPage([p.id for p in page], [p.email for p in page], [p.cio_id for p in page])
 
 
 names = st.text("ab\\\n\t\x01 é", min_size=1, max_size=4).filter(str.strip)
@@ -37,8 +46,8 @@ def test_compare_is_what_sets_say(values: list[str], present: list[Person], id_t
     outsiders = {person for person in present if key(person) not in wanted}
     with TemporaryDirectory() as name:
         directory = Path(name)
-        cohort = identifiers.collect(values, id_type, directory / "cohort")
-        members.collect(present, id_type, directory / "members")
+        cohort = identifiers.collect([values], id_type, directory / "cohort")
+        members.collect(pages(present), id_type, directory / "members")
         change = compare(cohort.path, directory / "members", directory / "c", id_type=id_type, remove=True)
         adds = [unescape(line) for line in read_lines(change.add_path)]
         removes = list(read_lines(change.remove_path))
@@ -54,8 +63,8 @@ def test_compare_is_what_sets_say(values: list[str], present: list[Person], id_t
 
 
 def test_add_only_removes_nobody_and_impossible_ids_are_not_sent(tmp_path: Path) -> None:
-    cohort = identifiers.collect(["a", "x" * 151], "id", tmp_path / "cohort")
-    members.collect([Person("b", None, "1")], "id", tmp_path / "members")
+    cohort = identifiers.collect([["a", "x" * 151]], "id", tmp_path / "cohort")
+    members.collect(pages([Person("b", None, "1")]), "id", tmp_path / "members")
     change = compare(cohort.path, tmp_path / "members", tmp_path / "c", id_type="id", remove=False)
     assert (change.to_add, change.to_remove, change.impossible) == (1, 0, 1)
     assert list(read_lines(change.remove_path)) == []
@@ -63,7 +72,7 @@ def test_add_only_removes_nobody_and_impossible_ids_are_not_sent(tmp_path: Path)
 
 def test_a_member_without_the_mapped_identifier_is_removed_by_another(tmp_path: Path) -> None:
     present = [Person(None, "a@x.test", "1"), Person("b", "b@x.test", "2"), Person(None, None, "3")]
-    count = members.collect(present, "id", tmp_path / "members")
+    count = members.collect(pages(present), "id", tmp_path / "members")
     lines = list(read_lines(tmp_path / "members"))
     assert count == 3
     assert sorted(map(tuple, map(members.handles, lines))) == [
@@ -75,14 +84,14 @@ def test_a_member_without_the_mapped_identifier_is_removed_by_another(tmp_path: 
 
 def test_a_person_met_twice_while_paging_counts_once(tmp_path: Path) -> None:
     twice = [Person("a", None, "1"), Person("a", None, "1")]
-    assert members.collect(twice, "id", tmp_path / "members") == 1
+    assert members.collect(pages(twice), "id", tmp_path / "members") == 1
 
 
 @given(st.sets(names), st.sets(names))
 def test_common_lines_are_an_intersection(one: set[str], other: set[str]) -> None:
-    escape = identifiers.escape
     with TemporaryDirectory() as name:
         left, right = Path(name) / "left", Path(name) / "right"
-        sort_distinct(map(escape, one), left)
-        sort_distinct(map(escape, other), right)
-        assert {unescape(line) for line in common_lines(left, right)} == one & other
+        sort_distinct([list(map(escape, one))], left)
+        sort_distinct([list(map(escape, other))], right)
+        common = [unescape(line) for block in common_lines(left, right) for line in block]
+    assert sorted(common) == sorted(one & other)

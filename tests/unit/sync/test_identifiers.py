@@ -13,7 +13,7 @@ def identifiers(path: Path) -> list[str]:
 
 
 def test_rows_become_distinct_identifiers_and_counts(tmp_path: Path) -> None:
-    found = collect(["b", " a ", "", "b", "\t", "a"], "id", tmp_path / "cohort")
+    found = collect([["b", " a ", ""], ["b", "\t", "a"]], "id", tmp_path / "cohort")
     assert identifiers(found.path) == ["a", "b"]
     assert (found.cohort_rows, found.without_identifier, found.duplicates, found.identifiers) == (6, 2, 2, 2)
 
@@ -37,7 +37,7 @@ def test_no_rows_at_all(tmp_path: Path) -> None:
     ],
 )
 def test_how_identifiers_compare(tmp_path: Path, id_type, values, expected) -> None:
-    assert identifiers(collect(values, id_type, tmp_path / "cohort").path) == expected
+    assert identifiers(collect([values], id_type, tmp_path / "cohort").path) == expected
 
 
 @pytest.mark.parametrize(

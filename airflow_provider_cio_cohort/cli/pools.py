@@ -1,0 +1,124 @@
+"""``pools``: makes the Airflow pools in which the syncs of YAML files keep the vendors' limits."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow.models.pool import Pool
+from airflow.sdk.exceptions import AirflowNotFoundException
+from sqlalchemy.orm import Session
+
+from airflow_provider_cio_cohort.cli.database import database
+from airflow_provider_cio_cohort.cli.finding import check_is_there
+from airflow_provider_cio_cohort.cli.output import show
+from airflow_provider_cio_cohort.cli.running import FINE, NO, command, say
+from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
+from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+from airflow_provider_cio_cohort.hooks.customer_io_api import tasks_at_once
+from airflow_provider_cio_cohort.pools import EXPORT_SLOTS, pools_of
+
+_DESCRIPTIONS = {
+    "exports": "Exports of Amplitude cohorts; made by airflow cohort-sync pools",
+    "syncs": "Syncs into Customer.io segments; made by airflow cohort-sync pools",
+}
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """
+    A pool that syncs need.
+
+    :param slots: as many as it is to have; ``None`` if that is not known from here.
+    """
+
+    name: str
+    conn_id: str
+    kind: str
+    slots: int | None
+
+
+@command
+def pools(args: Namespace) -> int:
+    """
+    Make the pools of the syncs of YAML files, or bring them up to date.
+
+    :param args: the arguments.
+    """
+    loaded = [one for file in dict.fromkeys(args.files) for one in _load(file)]
+    wanted = [_wanted(*each) for each in sorted(_needed(loaded))]
+    with database() as session:
+        rows = [_settle(session, one, dry_run=args.dry_run) for one in wanted]
+    if not rows:
+        say("None of these syncs has use_pools: true, so they need no pool.")
+    if rows or args.output != "table":
+        show(rows, args.output)
+    wrong = sum(one.spec is None for one in loaded)
+    if wrong:
+        say(f"Left out: {wrong} of {len(loaded)} syncs, which are wrong. See airflow cohort-sync validate.")
+    missing = args.dry_run and any(row["change"] != "none" for row in rows)
+    return NO if wrong or missing else FINE
+
+
+def _load(file: str) -> list[LoadedSync]:
+    check_is_there(file)
+    return load(Path(file))
+
+
+def _needed(loaded: Iterable[LoadedSync]) -> set[tuple[str, str, str]]:
+    """Return kind, connection and name of each pool."""
+    return {
+        pool
+        for one in loaded
+        if one.spec is not None and one.spec.enabled and one.spec.use_pools
+        for spec in (one.spec, *one.targets.values())
+        for pool in pools_of(spec.amplitude_conn_id, spec.customer_io_conn_id)
+    }
+
+
+def _wanted(kind: str, conn_id: str, name: str) -> _Wanted:
+    if kind == "exports":
+        return _Wanted(name, conn_id, kind, EXPORT_SLOTS)
+    try:
+        connection = CustomerIOHook(conn_id).connection
+    except AirflowNotFoundException:
+        return _Wanted(name, conn_id, kind, None)
+    return _Wanted(name, conn_id, kind, tasks_at_once(connection, connection.extra_dejson))
+
+
+def _settle(session: Session, wanted: _Wanted, *, dry_run: bool) -> dict[str, Any]:
+    """Make a pool what it is to be, unless nothing is to be written, and return what changed."""
+    found = Pool.get_pool(wanted.name, session=session)
+    before = None if found is None else found.slots
+    slots = wanted.slots
+    if slots is None:
+        slots = before or 1
+        say(
+            f"The connection {wanted.conn_id!r} cannot be seen from here, so its tasks_at_once is not known: "
+            f"the pool {wanted.name} {'keeps its' if before else 'gets'} {slots:,} "
+            f"{'slot' if slots == 1 else 'slots'}."
+        )
+    if found is None:
+        change = "created"
+    else:
+        same = (before, found.include_deferred) == (slots, True)
+        change = "none" if same else "updated"
+    if change != "none" and not dry_run:
+        Pool.create_or_update_pool(
+            wanted.name,
+            slots,
+            (found.description if found else None) or _DESCRIPTIONS[wanted.kind],
+            include_deferred=True,
+            team_name=found.team_name if found else None,
+            session=session,
+        )
+    return {
+        "pool": wanted.name,
+        "connection": wanted.conn_id,
+        "slots_before": before,
+        "slots": slots,
+        "change": {"created": "missing", "updated": "differs"}.get(change, change) if dry_run else change,
+    }

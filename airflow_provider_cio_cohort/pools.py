@@ -1,0 +1,46 @@
+"""
+The Airflow pools that keep the vendors' limits over all workers and machines: their names and sizes.
+
+Airflow counts a pool's slots in its database, so that no lock server of our own is needed.
+"""
+
+from __future__ import annotations
+
+#: Airflow stores at most so many characters of a pool's name.
+MAX_NAME = 256
+#: Amplitude computes four exports of a project in parallel. Source: "Behavioral Cohorts API", rate limits.
+EXPORT_SLOTS = 4
+_EXPORTS, _SYNCS = "cohort_exports__", "cohort_syncs__"
+#: The longest id of a connection for which both names fit.
+MAX_CONN_ID = MAX_NAME - max(len(_EXPORTS), len(_SYNCS))
+
+
+def exports_pool(amplitude_conn_id: str) -> str:
+    """
+    Return the pool of the tasks that export cohorts of an Amplitude project.
+
+    :param amplitude_conn_id: the connection to the project.
+    """
+    return f"{_EXPORTS}{amplitude_conn_id}"
+
+
+def syncs_pool(customer_io_conn_id: str) -> str:
+    """
+    Return the pool of the tasks that read and write segments of a Customer.io workspace.
+
+    :param customer_io_conn_id: the connection to the workspace.
+    """
+    return f"{_SYNCS}{customer_io_conn_id}"
+
+
+def pools_of(amplitude_conn_id: str, customer_io_conn_id: str) -> tuple[tuple[str, str, str], ...]:
+    """
+    Return the pools that a sync runs in: of each the kind, the connection and the name.
+
+    :param amplitude_conn_id: the connection to the project.
+    :param customer_io_conn_id: the connection to the workspace.
+    """
+    return (
+        ("exports", amplitude_conn_id, exports_pool(amplitude_conn_id)),
+        ("syncs", customer_io_conn_id, syncs_pool(customer_io_conn_id)),
+    )
