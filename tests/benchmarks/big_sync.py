@@ -37,7 +37,7 @@ def measure(runner: Runner, size: int) -> list[dict[str, Any]]:
             vendors.set_cohort(start, start + size)
             found = runner.run_against(vendors)
             child, served = found.pop("child"), found.pop("served")
-            report = child["result"]
+            report = child["result"]["report"]
             runs.append(
                 {
                     "members": size,

@@ -6,6 +6,7 @@ Writes ``docs/performance.md`` and its plots from the records of the benchmarks.
 
 from __future__ import annotations
 
+import textwrap
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from tests.benchmarks import plots, record
 
 PAGE = record.RECORDS.parent / "performance.md"
+WIDTH = 120
 #: In the order of the page; the module of each has ``section(record)``, which returns lines of Markdown.
 BENCHMARKS = (
     "big_sync",
@@ -49,7 +51,17 @@ def render(records: dict[str, dict[str, Any]]) -> str:
     ]
     for name, each in records.items():
         lines += ["", *import_module(f"tests.benchmarks.{name}").section(each)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(_folded, lines)) + "\n"
+
+
+def _folded(line: str) -> str:
+    """Fold prose as the other pages have it; tables, titles and pictures stay as they are."""
+    if line.startswith(("|", "#", "!")):
+        return line
+    indent = "  " if line.startswith("- ") else ""
+    return textwrap.fill(
+        line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _machines(records: list[dict[str, Any]]) -> list[str]:

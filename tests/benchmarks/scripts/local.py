@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_cio_cohort.hooks.membership import SegmentMember
+from airflow_provider_cio_cohort.hooks.membership import MEMBERS_PER_PAGE, MemberPage
 from airflow_provider_cio_cohort.sync import cohort_file, diff, identifiers, members
 
 
@@ -23,7 +23,7 @@ def work() -> dict[str, Any]:
     values = cohort_file.read_property(place / "export.csv", "user_id")
     cohort = identifiers.collect(values, "id", place / "cohort")
     moments.append(time.perf_counter())
-    before = members.collect(_members(place / "ids"), "id", place / "members")
+    before = members.collect(_pages(place / "ids"), "id", place / "members")
     moments.append(time.perf_counter())
     change = diff.compare(cohort.path, place / "members", place / "change", id_type="id", remove=True)
     moments.append(time.perf_counter())
@@ -36,7 +36,8 @@ def work() -> dict[str, Any]:
     }
 
 
-def _members(path: Path) -> Iterator[SegmentMember]:
+def _pages(path: Path) -> Iterator[MemberPage]:
     with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield SegmentMember(line[:-1], None, None)
+        while lines := list(islice(file, MEMBERS_PER_PAGE)):
+            nobody = [None] * len(lines)
+            yield MemberPage([line[:-1] for line in lines], nobody, nobody)
