@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-BENCH := $(VENV)/.bench
+BENCHABLE := $(VENV)/.bench
+# Which benchmarks: all, or for example BENCH="pace peers"; QUICK=1 for small ones, kept beside the docs.
+BENCH ?=
+QUICK ?=
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
 .PHONY: demo up test test-fast test-system test-compose test-editor screenshots lint bench lock compose-env clean
@@ -40,11 +43,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY) $(BENCH)    ## time, memory and requests, beside peers; writes docs/performance.md
-	$(BIN)/python -m tests.benchmarks
-	$(BIN)/python -m tests.benchmarks.overview
+bench: $(READY) $(BENCHABLE) ## time, memory and requests, beside peers; writes docs/performance.md
+	$(BIN)/python -m tests.benchmarks $(BENCH) $(if $(QUICK),--quick)
 
-$(BENCH): requirements/bench.txt $(READY)
+$(BENCHABLE): requirements/bench.txt $(READY)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/bench.txt
 	@touch $@
 

@@ -35,9 +35,9 @@ def measure(runner: Runner, size: int) -> list[dict[str, Any]]:
     with Vendors(size + churn, LATENCY_MS, PACE) as vendors:
         for kind, start in zip(KINDS, (0, churn, churn), strict=True):
             vendors.set_cohort(start, start + size)
-            found = runner.run(vendors)
+            found = runner.run_against(vendors)
             child, served = found.pop("child"), found.pop("served")
-            report = child["result"]
+            report = child["result"]["report"]
             runs.append(
                 {
                     "members": size,
@@ -60,16 +60,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--quick", action="store_const", const=QUICK, dest="sizes", help="small ones only")
-    parser.add_argument("--dry", action="store_true", help="print, and keep nothing")
     options = parser.parse_args(arguments)
     print("; ".join(_TITLES))
-    with Runner("tests.benchmarks.task") as runner:
-        with Vendors(100, 0) as vendors:
-            vendors.set_cohort(0, 100)
-            runner.warm_up(vendors)
+    with Runner("task") as runner:
+        runner.warm_up_against_vendors()
         runs = [run for size in options.sizes for run in measure(runner, size)]
-    if not options.dry:
-        record.save(NAME, {"latency_ms": LATENCY_MS, "pace": PACE, "runs": runs})
+    record.save(NAME, {"latency_ms": LATENCY_MS, "pace": PACE, "runs": runs})
 
 
 _TITLES = ("people", "run", "wall s", "CPU s", "MiB above an empty task", "Amplitude", "App", "Track",
@@ -108,16 +104,16 @@ def section(found: dict[str, Any]) -> list[str]:
     return [
         "## One big sync",
         "",
-        f"One task, as Airflow runs it, at {figures['latency_ms']} ms latency and "
-        f"{figures['pace']} requests a second of the Track API. One in ten identifiers is nobody's. "
-        f"Memory is the peak above that of an empty task ({idle:,.0f} MiB: Airflow's own imports, and ours). "
-        "The floor of the writing is its number of requests divided by the pace. "
-        f"Over all runs, {wrong:,} people were missing in a segment or too many in it afterwards.",
+        f"One task, as Airflow runs it, at {figures['latency_ms']} ms latency and {figures['pace']} "
+        "requests a second of the Track API. One in ten identifiers is nobody's. Memory is the peak "
+        f"above that of an empty task ({idle:,.0f} MiB: Airflow's own imports, and ours). The floor of "
+        f"the writing is its number of requests divided by the pace. Over all runs, {wrong:,} people "
+        "were missing in a segment or too many in it afterwards.",
         "",
         *table(_TITLES, map(_row, runs)),
         "",
-        "The phases of the same runs, in seconds; what overlaps counts in both. `export` is the wait for "
-        "Amplitude, `verify` holds the wait until the writes show (`verify_settle`).",
+        "The phases of the same runs, in seconds; what overlaps counts in both. `export` is the wait "
+        "for Amplitude, `verify` holds the wait until the writes show (`verify_settle`).",
         "",
         *table(
             ("people", "run", *NAMES),

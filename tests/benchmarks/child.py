@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import logging
 import resource
 import sys
 import time
@@ -17,17 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.vendors import peak_mib
-
-
-class Marks(logging.Handler):
-    """Notes when the package logged what, without the figures."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.seen: list[tuple[float, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.seen.append((time.monotonic(), str(record.msg)))
 
 
 def main(name: str, modules: Path, idle: bool) -> None:
@@ -43,10 +31,6 @@ def main(name: str, modules: Path, idle: bool) -> None:
     known = modules.read_text().split() if modules.exists() else []
     for module in known:
         importlib.import_module(module)
-    marks = Marks()
-    logger = logging.getLogger("airflow_provider_cio_cohort")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(marks)
     before, began = _cpu(), time.monotonic()
     result: Any = None if idle else work()
     ended = time.monotonic()
@@ -56,7 +40,6 @@ def main(name: str, modules: Path, idle: bool) -> None:
         "seconds": ended - began,
         "cpu": _cpu() - before,
         "peak_mib": peak_mib(),
-        "marks": marks.seen,
         "result": result,
     }
     if not known and not idle:

@@ -1,4 +1,4 @@
-"""When a sync did what: from what the vendors saw, and from what it logged."""
+"""When a sync did what: from what the vendors saw, and from two functions that are timed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 from tests.benchmarks.vendors import APP_PACE, Served
 
-_DOWNLOADED = "Downloaded the export"
-_COMPARED = "The cohort has"
 NAMES = ("export", "download", "parse, sort", "membership", "diff", "writing", "verify")
 
 
@@ -21,26 +19,24 @@ def phases(child: dict[str, Any], served: Sequence[Served]) -> dict[str, float |
     """
     Return how long each phase took, in seconds; two that overlap both count what they share.
 
-    :param child: what the process said, see :mod:`.child`.
+    :param child: what the process said, see :mod:`.scripts.task`.
     :param served: the requests that the vendors saw.
     :return: by the names in :data:`NAMES`; ``None`` for what did not happen.
     """
-    marks = {word: _mark(child["marks"], word) for word in (_DOWNLOADED, _COMPARED)}
-    downloaded, compared = marks[_DOWNLOADED], marks[_COMPARED]
+    spans = child["result"]["spans"]
+    parse, diff = spans.get("parse, sort"), spans.get("diff")
     file = _first(each.began for each in served if each.path.endswith(("/file", ".csv")))
     pages = [
-        each for each in served if each.path.endswith("/membership") and each.at <= (compared or each.at)
+        each for each in served if each.path.endswith("/membership") and (not diff or each.began < diff[0])
     ]
     changes = writes(served)
-    first_page, last_page = _first(each.began for each in pages), _last(each.at for each in pages)
-    next_step = _first(each.began for each in served if each.api == "app" and each.began > (downloaded or 0))
     wrote = _last(each.at for each in changes)
     return {
         "export": _between(child["began"], file),
-        "download": _between(file, downloaded),
-        "parse, sort": _between(downloaded, next_step),
-        "membership": _between(first_page, last_page),
-        "diff": _between(last_page, compared),
+        "download": _between(file, parse and parse[0]),
+        "parse, sort": parse and _between(*parse),
+        "membership": _between(_first(each.began for each in pages), _last(each.at for each in pages)),
+        "diff": diff and _between(*diff),
         "writing": _between(_first(each.began for each in changes), wrote),
         "verify": _between(wrote, child["ended"]),
     }
@@ -55,10 +51,6 @@ def floors(served: Sequence[Served], pace: float) -> dict[str, float]:
     """
     reads = sum(each.api == "app" for each in served)
     return {"writing": len(writes(served)) / pace, "reading": reads / APP_PACE}
-
-
-def _mark(marks: Iterable[Sequence[Any]], words: str) -> float | None:
-    return _first(moment for moment, text in marks if text.startswith(words))
 
 
 def _first(moments: Iterable[float]) -> float | None:

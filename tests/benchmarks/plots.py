@@ -7,6 +7,7 @@ A section only says what is to be drawn: its text needs no matplotlib.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.record import RECORDS
@@ -56,12 +57,18 @@ def lines(name: str, title: str, x_label: str, y_label: str, series: Series, log
     :param title: what it shows.
     :param x_label: what runs to the right, with its unit.
     :param y_label: what runs up, with its unit.
-    :param series: the lines by their names in the legend, each a list of points.
+    :param series: the lines by their names in the legend, each a list of points; those whose names begin with
+        ``floor`` or ``goal`` are dashed.
     :param log: whether both axes are logarithmic.
     """
     drawn = {label: points for label, points in series.items() if points}
     _wanted.append(_Plot(name, title, x_label, y_label, drawn, log))
     return f"![{title}: {y_label} by {x_label}](performance/{name}.svg)"
+
+
+def clear() -> None:
+    """Forget what was asked for so far."""
+    _wanted.clear()
 
 
 def draw() -> None:
@@ -71,25 +78,36 @@ def draw() -> None:
     _wanted.clear()
 
 
-def _draw(plot: _Plot, path: Any) -> None:
+def _draw(plot: _Plot, path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     with mpl.rc_context(_STYLE):
         figure, axes = pyplot.subplots(figsize=(8, 4.2), layout="constrained")
         for colour, (label, points) in zip(_COLOURS * 2, plot.series.items(), strict=False):
-            dashed = "--" if "floor" in label or "goal" in label else "-"
-            axes.plot(*zip(*points, strict=True), dashed, marker="o", color=colour, label=label)
+            style = "--" if label.startswith(("floor", "goal")) else "-"
+            axes.plot(*zip(*points, strict=True), style, marker="o", color=colour, label=label)
         if plot.log:
-            axes.set_xscale("log")
-            axes.set_yscale("log")
-        axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-        axes.yaxis.set_major_formatter(EngFormatter(sep=" "))
+            axes.set(xscale="log", yscale="log")
+        for axis in (axes.xaxis, axes.yaxis):
+            if plot.log:
+                low, high = axis.get_view_interval()
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
+                axis.set_minor_locator(NullLocator())
+            axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
         axes.set(title=plot.title, xlabel=plot.x_label, ylabel=plot.y_label)
         axes.grid(visible=True)
         axes.legend()
-        figure.savefig(path, transparent=True, metadata={"Date": None} if path.suffix == ".svg" else None)
+        vector = path.suffix == ".svg"
+        figure.savefig(path, transparent=True, metadata={"Date": None} if vector else None)
         pyplot.close(figure)
+
+
+def _tick(value: float) -> str:
+    for unit, letter in ((1e6, " M"), (1e3, " k")):
+        if value >= unit:
+            return f"{value / unit:g}{letter}"
+    return f"{value:g}"

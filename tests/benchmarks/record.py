@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-RECORDS = Path(__file__).parents[2] / "docs" / "performance"
+ROOT = Path(__file__).parents[2]
+RECORDS = Path(os.environ.get("BENCH_RECORDS", ROOT / "docs" / "performance"))
 _PACKAGES = (
     "apache-airflow",
     "apache-airflow-task-sdk",

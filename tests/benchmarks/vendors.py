@@ -112,6 +112,10 @@ class Vendors:
             answer.raise_for_status()
         self.set(latency_ms=self.settings["latency_ms"])
 
+    def add_segment(self) -> int:
+        """Add the segment, for those who do not do so themselves, and return its id."""
+        return int(self.control("/segments", "POST", json={"name": SEGMENT})["id"])
+
     def segment(self) -> int | None:
         """Return the id of the segment, if there is one."""
         (workspace,) = self.control("/state")["workspaces"]

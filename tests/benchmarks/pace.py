@@ -1,0 +1,149 @@
+"""
+Measures how a first sync writes, at other paces and latencies than the usual ones; and what the vendors bear.
+
+``python -m tests.benchmarks.pace --size 100000``
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tests.benchmarks import plots, record
+from tests.benchmarks.ceiling import ceiling
+from tests.benchmarks.phases import phases, writes
+from tests.benchmarks.running import Runner
+from tests.benchmarks.tables import number, people, seconds, table
+from tests.benchmarks.vendors import Served, Vendors
+
+NAME = "pace"
+#: Pace, latency in ms, and members; few at a low pace, for the ratio does not depend on them.
+CASES = (
+    (100, 5, 500_000),
+    (100, 50, 2_000_000),
+    (100, 300, 500_000),
+    (1000, 5, 2_000_000),
+    (1000, 50, 2_000_000),
+    (1000, 300, 2_000_000),
+)
+QUICK = 20_000
+
+
+def measure(runner: Runner, pace: int, latency_ms: int, size: int) -> dict[str, Any]:
+    """
+    Measure the writing of a first sync.
+
+    :param runner: warmed up.
+    :param pace: requests a second, of the connection and of the Track API.
+    :param latency_ms: added to every answer.
+    :param size: members of the cohort.
+    """
+    with Vendors(size, latency_ms, pace) as vendors:
+        vendors.set_cohort(0, size)
+        found = runner.run_against(vendors)
+        served = writes(found["served"])
+        writing = phases(found["child"], found["served"])["writing"] or 0.0
+        run = {
+            "pace": pace,
+            "latency_ms": latency_ms,
+            "members": size,
+            "writes": len(served),
+            "writing": writing,
+            "floor": len(served) / pace,
+            "refused": found["refused"],
+            "connections": len({each.client for each in served}),
+            "at_once": most_at_once(served),
+            "held": vendors.held(0, size),
+        }
+    print("; ".join(_row(run)), flush=True)
+    return run
+
+
+def most_at_once(served: list[Served]) -> int:
+    """
+    Return how many requests were being answered at once, at most.
+
+    :param served: the requests.
+    """
+    moments = [(each.began, 1) for each in served] + [(each.at, -1) for each in served]
+    now = most = 0
+    for _, step in sorted(moments):
+        now += step
+        most = max(most, now)
+    return most
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, and keep the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, help="members of every case")
+    parser.add_argument("--quick", action="store_const", const=QUICK, dest="size", help="small ones")
+    options = parser.parse_args(arguments)
+    bears = ceiling()
+    print(f"The vendors bear {bears['requests_a_second']:,.0f} requests a second of a thousand people.")
+    print("; ".join(_TITLES))
+    with Runner("task") as runner:
+        runner.warm_up_against_vendors()
+        runs = [measure(runner, pace, latency_ms, options.size or size) for pace, latency_ms, size in CASES]
+    record.save(NAME, {"ceiling": bears, "runs": runs})
+
+
+_TITLES = ("pace", "latency ms", "people", "writes", "writing s", "floor s", "ratio", "writes/s",
+           "people/s", "429s", "connections", "at once", "pace · latency")  # fmt: skip
+
+
+def _row(run: dict[str, Any]) -> tuple[str, ...]:
+    writing = run["writing"] or float("inf")
+    return (
+        number(run["pace"]),
+        number(run["latency_ms"]),
+        people(run["members"]),
+        number(run["writes"]),
+        seconds(run["writing"]),
+        seconds(run["floor"]),
+        number(run["writing"] / run["floor"], 2),
+        number(run["writes"] / writing),
+        number(run["members"] / writing),
+        number(run["refused"]),
+        number(run["connections"]),
+        number(run["at_once"]),
+        number(run["pace"] * run["latency_ms"] / 1000, 1),
+    )
+
+
+def section(found: dict[str, Any]) -> list[str]:
+    """
+    Return the section of the page.
+
+    :param found: the record.
+    """
+    runs, bears = found["figures"]["runs"], found["figures"]["ceiling"]
+    paces = sorted({run["pace"] for run in runs})
+    series = {
+        f"{pace:,} a second": [
+            (run["latency_ms"], run["writes"] / run["writing"]) for run in runs if run["pace"] == pace
+        ]
+        for pace in paces
+    }
+    goals = {
+        f"goal: {pace:,} a second": [(run["latency_ms"], pace) for run in runs if run["pace"] == pace]
+        for pace in paces
+    }
+    return [
+        "## Pace and latency",
+        "",
+        "The writing of a first sync. The connection's `requests_per_second` is the pace, and the Track "
+        "API refuses what goes beyond it. Nobody tells the task how many connections to use; at least "
+        "pace times latency are needed.",
+        "",
+        *table(_TITLES, map(_row, runs)),
+        "",
+        plots.lines("pace", "Writing at a pace", "latency, ms", "requests a second", {**series, **goals}),
+        "",
+        f"The vendors themselves bear {bears['requests_a_second']:,.0f} requests a second of a thousand "
+        f"people, at {bears['cpu_ms']:.2f} ms of CPU each, on the cores that the task uses as well.",
+    ]
+
+
+if __name__ == "__main__":
+    main()

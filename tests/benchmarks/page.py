@@ -1,0 +1,90 @@
+"""
+Writes ``docs/performance.md`` and its plots from the records of the benchmarks.
+
+``python -m tests.benchmarks.page``
+"""
+
+from __future__ import annotations
+
+import textwrap
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from tests.benchmarks import plots, record
+
+PAGE = record.RECORDS.parent / "performance.md"
+WIDTH = 120
+#: In the order of the page; the module of each has ``section(record)``, which returns lines of Markdown.
+BENCHMARKS = (
+    "big_sync",
+    "pace",
+    "local_work",
+    "peers",
+    "parsing",
+    "many_syncs",
+    "triggerer",
+    "overview",
+)
+
+
+def found() -> dict[str, dict[str, Any]]:
+    """Return the records that there are, of the benchmarks that there are."""
+    records = {name: record.load(name) for name in BENCHMARKS if find_spec(f"tests.benchmarks.{name}")}
+    return {name: each for name, each in records.items() if each is not None}
+
+
+def render(records: dict[str, dict[str, Any]]) -> str:
+    """
+    Return the page; what is drawn in it waits for :func:`.plots.draw`.
+
+    :param records: by the benchmarks' names.
+    """
+    lines = [
+        "# Performance",
+        "",
+        "Written by `make bench`, which measures all of this anew; no number here is written by hand. "
+        "Both vendors are the sandbox, on the same machine, in a process of its own: it adds latency to "
+        "every answer, keeps the vendors' limits and refuses with a 429 what goes beyond them.",
+        "",
+        *_machines(list(records.values())),
+    ]
+    for name, each in records.items():
+        lines += ["", *import_module(f"tests.benchmarks.{name}").section(each)]
+    return "\n".join(map(_folded, lines)) + "\n"
+
+
+def _folded(line: str) -> str:
+    """Fold prose as the other pages have it; tables, titles and pictures stay as they are."""
+    if line.startswith(("|", "#", "!")):
+        return line
+    indent = "  " if line.startswith("- ") else ""
+    return textwrap.fill(
+        line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _machines(records: list[dict[str, Any]]) -> list[str]:
+    places = sorted({(each["machine"], each["system"]) for each in records})
+    days = sorted({each["measured"] for each in records})
+    versions: dict[str, set[str]] = {}
+    for each in records:
+        for name, version in each["versions"].items():
+            versions.setdefault(name, set()).add(version)
+    return [
+        *(f"- {machine}; {system}" for machine, system in places),
+        f"- {', '.join(f'{name} {chr(47).join(sorted(found))}' for name, found in sorted(versions.items()))}",
+        f"- measured {' to '.join(dict.fromkeys((days[0], days[-1])))}" if days else "- nothing measured yet",
+    ]
+
+
+def main() -> None:
+    """Write the page, and draw its plots."""
+    plots.clear()
+    PAGE.write_text(render(found()), encoding="utf-8")
+    plots.draw()
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""
+Measures the sync beside scripts that do the same by hand, in the same run against the same vendors.
+
+``python -m tests.benchmarks.peers --size 500000``
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tests.benchmarks import record
+from tests.benchmarks.running import Runner
+from tests.benchmarks.tables import megabytes, number, people, seconds, table
+from tests.benchmarks.vendors import Vendors
+
+NAME = "peers"
+SIZE, QUICK = 500_000, 20_000
+LATENCY_MS = 50
+PACE = 100
+#: What runs, by its script; all but the task are told which segment to fill, for they create none.
+PEERS = {
+    "task": "this provider",
+    "script": "script",
+    "threads": "script, 8 threads",
+    "async_client": "async-customerio",
+}
+KINDS = ("first sync", "5 % churn")
+
+
+def measure(peer: str, size: int) -> list[dict[str, Any]]:
+    """
+    Measure a peer's first sync, and the one after a twentieth of the cohort has changed.
+
+    :param peer: a key of :data:`PEERS`.
+    :param size: members of the cohort.
+    """
+    churn = size // 20
+    runs = []
+    with Runner(peer) as runner, Vendors(size + churn, LATENCY_MS, PACE) as vendors:
+        told = {} if peer == "task" else {"SEGMENT_ID": ""}
+        runner.warm_up_against_vendors(**told)
+        if told:
+            runner.variables["SEGMENT_ID"] = str(vendors.add_segment())
+        for kind, start in zip(KINDS, (0, churn), strict=True):
+            vendors.set_cohort(start, start + size)
+            found = runner.run_against(vendors)
+            del found["child"], found["served"]
+            held = vendors.held(start, start + size)
+            runs.append({"peer": PEERS[peer], "members": size, "kind": kind, **found, "held": held})
+            print("; ".join(_row(runs[-1])), flush=True)
+    return runs
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, and keep the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=SIZE)
+    parser.add_argument("--quick", action="store_const", const=QUICK, dest="size", help="a small one")
+    options = parser.parse_args(arguments)
+    print("; ".join(_TITLES))
+    runs = [run for peer in PEERS for run in measure(peer, options.size)]
+    record.save(NAME, {"latency_ms": LATENCY_MS, "pace": PACE, "runs": runs})
+
+
+_TITLES = ("run", "peer", "wall s", "CPU s", "peak MiB", "above idle", "requests", "429s",
+           "MB sent", "MB received", "right", "missing", "too many")  # fmt: skip
+
+
+def _row(run: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        run["kind"],
+        run["peer"],
+        seconds(run["seconds"]),
+        seconds(run["cpu"]),
+        number(run["peak_mib"]),
+        number(run["above_idle_mib"]),
+        number(sum(run["requests"].values())),
+        number(run["refused"]),
+        megabytes(run["sent_bytes"]),
+        megabytes(run["received_bytes"]),
+        *(number(run["held"][name]) for name in ("right", "missing", "too_many")),
+    )
+
+
+def section(found: dict[str, Any]) -> list[str]:
+    """
+    Return the section of the page.
+
+    :param found: the record.
+    """
+    figures = found["figures"]
+    runs = sorted(figures["runs"], key=lambda run: KINDS.index(run["kind"]))
+    return [
+        "## Beside a script",
+        "",
+        f"{people(runs[0]['members'])} people at {figures['latency_ms']} ms latency; the Track API "
+        f"refuses more than {figures['pace']} requests a second. Each is a process of its own, against "
+        "the same vendors.",
+        "",
+        "- **script**: `requests`; downloads the export, loops over it and POSTs each thousand. It "
+        "compares nothing, removes nobody and reads nothing back.",
+        "- **script, 8 threads**: the same with a pool of threads, and urllib3's `Retry` for what is "
+        "refused: without that it would end at the first 429.",
+        f"- **async-customerio** {found['versions'].get('async-customerio', '')}: its `add_to_segment`, "
+        "eight calls at once, with the retry strategy of its documentation. It knows no plain HTTP, so "
+        "one method is overridden to reach the sandbox; it does not export from Amplitude, so the "
+        "script's download comes first.",
+        "",
+        "Right, missing and too many is what the segment holds afterwards, held against the cohort; one "
+        "in ten identifiers is nobody's and counts as neither. The wall time of this provider has in it "
+        "that it reads the members before, waits until the writes show, and reads them back.",
+        "",
+        *table(_TITLES, map(_row, runs)),
+    ]
+
+
+if __name__ == "__main__":
+    main()
