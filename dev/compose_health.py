@@ -16,12 +16,12 @@ def main(url: str, part: str = "") -> int:
     """
     try:
         with urllib.request.urlopen(url, timeout=8) as answer:
-            told = json.load(answer)
+            told = json.load(answer)[part] if part else {"status": "healthy"}
     except (OSError, ValueError) as error:
         print(f"{url}: {error}")
         return 1
-    if part and told[part]["status"] != "healthy":
-        print(f"{part}: {told[part]}")
+    if told["status"] != "healthy":
+        print(f"{part}: {told}")
         return 1
     return 0
 

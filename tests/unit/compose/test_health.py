@@ -11,8 +11,9 @@ from dev import compose_health
 from dev.airflow_instance import free_ports
 
 
-def test_what_answers_is_well(sandbox) -> None:
-    command = [sys.executable, "-m", "dev.compose_health", f"{sandbox.urls['control']}/state"]
+@pytest.mark.parametrize("path", ["/state", "/"])
+def test_what_answers_is_well(sandbox, path: str) -> None:
+    command = [sys.executable, "-m", "dev.compose_health", f"{sandbox.urls['control']}{path}"]
     assert subprocess.run(command, check=False, timeout=60).returncode == 0
 
 
