@@ -95,7 +95,7 @@ class ControlApi:
         return web.json_response({})
 
     async def add_cohort(self, request: web.Request) -> web.Response:
-        """Add a cohort, or replace the one of that id; ``crowd`` stands for rows, as two numbers."""
+        """Add a cohort, or replace the one of that id; ``crowd`` stands for rows, see :class:`.CrowdRows`."""
         details = await request.json()
         if crowd := details.pop("crowd", None):
             details["rows"] = CrowdRows(*crowd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, overload
 
@@ -91,10 +92,13 @@ class CrowdRows(Sequence[Mapping[str, str]]):
 
     :param start: the first.
     :param stop: the one behind the last.
+    :param known: whether only those are in it who are somebody in Customer.io.
     """
 
-    def __init__(self, start: int, stop: int) -> None:
-        self._numbers = range(start, stop)
+    def __init__(self, start: int, stop: int, known: bool = False) -> None:
+        self._numbers: Sequence[int] = range(start, stop)
+        if known:
+            self._numbers = array("Q", (number for number in self._numbers if number % UNKNOWN_EVERY))
         #: Files of exports that were written already, by what they hold: the rows never change.
         self.files: dict[tuple[object, ...], bytes] = {}
 

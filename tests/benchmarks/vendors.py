@@ -95,14 +95,15 @@ class Vendors:
         """Change how the vendors behave."""
         self.control("/settings", "PUT", json=settings)
 
-    def set_cohort(self, start: int, stop: int) -> None:
+    def set_cohort(self, start: int, stop: int, *, known: bool = False) -> None:
         """
         Let the cohort be the people from one number up to another, with its export written ahead.
 
         :param start: the first.
         :param stop: the one behind the last.
+        :param known: whether those who are nobody in Customer.io are left out.
         """
-        self.control("/cohorts", "POST", json={"id": COHORT, "name": SEGMENT, "crowd": [start, stop]})
+        self.control("/cohorts", "POST", json={"id": COHORT, "name": SEGMENT, "crowd": [start, stop, known]})
         self.set(latency_ms=0)
         amplitude = self.connections["AIRFLOW_CONN_AMPLITUDE_DEFAULT"]
         auth = (amplitude["login"], amplitude["password"])

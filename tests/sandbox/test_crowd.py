@@ -100,3 +100,9 @@ def test_the_control_tells_how_far_a_segment_holds_a_cohort(sandbox, http, segme
     assert (record["ids"], record["sent"]) == (21, 2)
     assert record["received"] > 21 * 14
     assert record["began"] <= record["at"]
+
+
+def test_a_cohort_can_hold_those_alone_who_are_somebody() -> None:
+    everybody, known = list(CrowdRows(5, 45)), list(CrowdRows(5, 45, known=True))
+    assert known == [row for number, row in enumerate(everybody, start=5) if number % 10]
+    assert len(known) == Crowd(100).known(5, 45)
