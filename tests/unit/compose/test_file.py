@@ -59,6 +59,16 @@ def test_the_base_of_our_image_is_pinned_and_it_is_not_run_by_root() -> None:
     assert "--require-hashes -r requirements/stack.txt" in DOCKERFILE
 
 
+def test_our_image_has_what_the_tests_ran_with_and_not_what_they_alone_need() -> None:
+    dev, stack = (
+        dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE))
+        for name in ("dev", "stack")
+    )
+    assert {name: version for name, version in stack.items() if dev.get(name, version) != version} == {}
+    assert stack.keys() >= {"apache-airflow", "celery", "redis", "apache-airflow-providers-git"}
+    assert stack.keys().isdisjoint({"pytest", "moto", "playwright", "mypy", "ruff", "hypothesis"})
+
+
 def test_our_image_has_the_version_of_the_package() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (version,) = re.findall(r'^version = "(.*)"$', project, re.MULTILINE)
