@@ -26,6 +26,7 @@ MACHINE = "COHORT_SYNC_MACHINE"
 SETTINGS = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": "60",
+    "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": '{"task_publish_retry_policy": {"max_retries": 100}}',
 }
 #: A component that ends more often than this is broken, not unlucky.
 MOST_RESTARTS = 10
