@@ -4,9 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := $(VENV)/.bench
+MATRIX := $(basename $(wildcard requirements/matrix/*.in))
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
+CELLS ?=
+CHART ?= apache-airflow/airflow
+HELM ?= helm
+KUBERNETES_VALIDATE := 1.37.0
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
-.PHONY: demo up test test-fast test-system test-editor screenshots lint bench lock clean
+.PHONY: demo up test test-fast test-system test-matrix check-kubernetes test-editor screenshots lint bench lock clean
 
 demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
 	$(BIN)/python -m dev.demo
@@ -23,8 +29,15 @@ test-fast: $(READY)       ## the tests that need no running Airflow
 test-system: $(READY)     ## the tests in a running Airflow
 	$(BIN)/python -m pytest -m system
 
+test-matrix: $(READY)     ## each supported Airflow with each Python; CELLS="3.1/3.11 …" for some; writes docs/versions.md
+	$(BIN)/python -m dev.matrix --pythons $(PYTHONS) --cells $(CELLS)
+
 test-editor: $(READY) $(EDITOR) ## what editors make of the JSON Schema; takes npm, so it is not part of test without it
 	$(BIN)/python -m pytest tests/editor
+
+check-kubernetes: $(READY) ## renders deploy/kubernetes with the official chart: make check-kubernetes CHART=airflow-1.22.0.tgz
+	$(BIN)/python -m uv run --quiet --no-project --python $(BIN)/python --with kubernetes-validate==$(KUBERNETES_VALIDATE) \
+		python -m dev.kubernetes --chart $(CHART) --helm $(HELM)
 
 $(EDITOR):
 	npm install --silent --no-audit --no-fund --prefix .demo/editor yaml-language-server@1.15.0
@@ -50,6 +63,8 @@ lock: $(READY)            ## resolve the dependencies anew
 		--group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--group dev --group bench -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
+	for each in $(MATRIX); do $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-header --group matrix -c $$each.in pyproject.toml -o $$each.txt || exit 1; done
 
 clean:
 	rm -rf $(VENV) .demo
