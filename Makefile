@@ -7,9 +7,17 @@ BENCHABLE := $(VENV)/.bench
 # Which benchmarks: all, or for example BENCH="pace peers"; QUICK=1 for small ones, kept beside the docs.
 BENCH ?=
 QUICK ?=
+# Which Pythons and cells of the matrix; which Helm and chart.
+MATRIX := $(basename $(wildcard requirements/matrix/*.in))
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
+CELLS ?=
+CHART ?= apache-airflow/airflow
+HELM ?= helm
+KUBERNETES_VALIDATE := 1.37.0
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
-.PHONY: demo up test test-fast test-system test-compose test-editor screenshots lint bench lock compose-env clean
+.PHONY: demo up test test-fast test-system test-compose test-matrix check-kubernetes test-editor screenshots lint \
+	bench lock compose-env clean
 
 demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
 	$(BIN)/python -m dev.demo
@@ -29,8 +37,15 @@ test-system: $(READY)     ## the tests in a running Airflow
 test-compose: $(READY)    ## docker-compose.yaml for real, in containers; not part of test, for it takes Docker, or root
 	$(BIN)/python -m pytest -m compose
 
+test-matrix: $(READY)     ## each supported Airflow with each Python; CELLS="3.1/3.11 …" for some; writes docs/versions.md
+	$(BIN)/python -m dev.matrix --pythons $(PYTHONS) --cells $(CELLS)
+
 test-editor: $(READY) $(EDITOR) ## what editors make of the JSON Schema; takes npm, so it is not part of test without it
 	$(BIN)/python -m pytest tests/editor
+
+check-kubernetes: $(READY) ## renders deploy/kubernetes with the official chart: make check-kubernetes CHART=airflow-1.22.0.tgz
+	$(BIN)/python -m uv run --quiet --no-project --python $(BIN)/python --with kubernetes-validate==$(KUBERNETES_VALIDATE) \
+		python -m dev.kubernetes --chart $(CHART) --helm $(HELM)
 
 $(EDITOR):
 	npm install --silent --no-audit --no-fund --prefix .demo/editor yaml-language-server@1.15.0
@@ -57,6 +72,8 @@ lock: $(READY)            ## resolve the dependencies anew
 		--group dev --group bench -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--group stack -c requirements/dev.txt pyproject.toml -o requirements/stack.txt
+	for each in $(MATRIX); do $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-header --group matrix -c $$each.in pyproject.toml -o $$each.txt || exit 1; done
 
 compose-env:              ## .env for docker-compose.yaml, with new secrets; takes nothing but Python
 	@$(PYTHON) -m dev.compose_env

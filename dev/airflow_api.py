@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import requests
 
 FINAL_STATES = ("success", "failed")
 Result = TypeVar("Result")
+_BUSY = re.compile(r"Database|^Internal Server Error$")
 
 
 class AirflowApi:
@@ -75,8 +77,9 @@ class AirflowApi:
                 if method != "GET":
                     raise
             else:
-                # SQLite has one writer: who meets another one is told to come again.
-                busy = answer.status_code in (500, 503) and "Database" in answer.text
+                # SQLite has one writer: who meets another one is told to come again, and nothing was changed.
+                # (Airflow 3.2 says no more than that there was an error.)
+                busy = answer.status_code in (500, 503) and _BUSY.search(answer.text)
                 if not busy and (method != "GET" or answer.status_code < 500):
                     return answer
             time.sleep(0.5)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_cio_cohort.hooks import customer_io
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
@@ -32,6 +32,16 @@ class Store:
         self.kept.pop(key, None)
 
 
+class AssetStores(defaultdict[str, Store]):
+    """The state stores of all assets."""
+
+    def __init__(self) -> None:
+        super().__init__(Store)
+
+    def __getitem__(self, asset: Any) -> Store:
+        return super().__getitem__(asset.uri)  # an asset itself can be no key before Airflow 3.2
+
+
 @dataclass
 class Xcoms:
     """A task instance, as far as the operator needs it."""
@@ -49,9 +59,9 @@ def store() -> Store:
 
 
 @pytest.fixture
-def assets() -> dict[Any, Store]:
+def assets() -> AssetStores:
     """The state stores of all assets, which outlive the runs."""
-    return defaultdict(Store)
+    return AssetStores()
 
 
 @pytest.fixture
@@ -68,7 +78,7 @@ def no_pace(sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sync(
-    sandbox, no_pace: None, store: Store, assets: dict[Any, Store], xcoms: Xcoms
+    sandbox, no_pace: None, store: Store, assets: AssetStores, xcoms: Xcoms
 ) -> Callable[..., dict[str, Any]]:
     """Run a try of a sync from the cohort ``a1b2c3d`` to the segment ``Power users``; return its report."""
 

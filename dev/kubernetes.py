@@ -1,0 +1,120 @@
+"""Renders deploy/kubernetes/values.yaml with the official chart and looks at what comes out; takes Helm."""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+VALUES = Path(__file__).resolve().parent.parent / "deploy" / "kubernetes" / "values.yaml"
+#: What must run for a sync to run, beside the task's own pod.
+COMPONENTS = {"scheduler", "api-server", "dag-processor", "triggerer"}
+
+
+def main() -> int:
+    """Render, check and tell; return 1 if something is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chart", required=True, help="the chart: a folder, a .tgz, or its name")
+    parser.add_argument("--helm", default="helm", help="the helm command")
+    given = parser.parse_args()
+    for arguments in (["lint", given.chart], ["template", "cohorts", given.chart, "--namespace", "cohorts"]):
+        command = [given.helm, *arguments, "--values", str(VALUES)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(done.stdout, done.stderr, sep="\n")
+            return 1
+    manifests = [each for each in yaml.safe_load_all(done.stdout) if each]
+    wrong = [*schema_errors(manifests), *problems(manifests)]
+    print("\n".join(wrong) or f"{len(manifests)} manifests are sound.")
+    return int(bool(wrong))
+
+
+def schema_errors(manifests: list[dict[str, Any]]) -> Iterator[str]:
+    """Hold each manifest against Kubernetes' own schema."""
+    import kubernetes_validate
+
+    for each in [*manifests, pod_template(manifests)]:
+        try:
+            kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+        except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
+            yield f"{name_of(each)}: {str(error).splitlines()[0]}"
+
+
+def problems(manifests: list[dict[str, Any]]) -> Iterator[str]:
+    """Say what our values were meant to do and did not."""
+    values = yaml.safe_load(VALUES.read_text(encoding="utf-8"))
+    wanted = {entry["envName"] for entry in values["secret"]}
+    found = {each["metadata"]["labels"]["component"] for each in manifests if each["kind"] == "Deployment"}
+    if COMPONENTS - found:
+        yield f"There is no {' and no '.join(sorted(COMPONENTS - found))}."
+    yield from (f"{name_of(each)} would be made by the chart." for each in manifests if holds_secret(each))
+    for owner, container in containers(manifests):
+        where = f"{owner}, container {container['name']}"
+        if not container.get("resources", {}).get("requests"):
+            yield f"{where}: nothing is requested."
+        if not container["securityContext"].get("capabilities"):
+            yield f"{where}: it keeps capabilities."
+        if container["name"].endswith(("log-groomer", "cleanup-pods")):
+            continue  # they only tidy up
+        missing = wanted - {each["name"] for each in container["env"]}
+        if missing:
+            yield f"{where}: {', '.join(sorted(missing))} is missing."
+        if owner.startswith("Deployment") and not container.get("livenessProbe"):
+            yield f"{where}: it has no liveness probe."
+    bundles = json.loads(config(manifests)["dag_processor"]["dag_bundle_config_list"])
+    if bundles != values["dagProcessor"]["dagBundleConfigList"]:
+        yield "The configuration has other bundles than the values."
+
+
+def containers(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return every container that runs our image as a service, a job, or a task."""
+    image = yaml.safe_load(VALUES.read_text(encoding="utf-8"))["images"]["airflow"]["repository"]
+    for each in [*manifests, pod_template(manifests)]:
+        spec = each.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)  # of a CronJob
+        spec = spec.get("template", {}).get("spec", spec)
+        for container in spec.get("containers", []):
+            if container.get("image", "").startswith(image):
+                yield name_of(each), container
+
+
+def holds_secret(manifest: dict[str, Any]) -> bool:
+    """Say whether a manifest is a secret; that of Celery's broker is always made, and not used here."""
+    return manifest["kind"] == "Secret" and not manifest["metadata"]["name"].endswith("-broker-url")
+
+
+def pod_template(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the executor makes a task's pod of."""
+    template: dict[str, Any] = yaml.safe_load(files(manifests)["pod_template_file.yaml"])
+    template["metadata"].setdefault("name", "pod-template")
+    return template
+
+
+def config(manifests: list[dict[str, Any]]) -> configparser.ConfigParser:
+    """Return the airflow.cfg of all components."""
+    read = configparser.ConfigParser(interpolation=None)
+    read.read_string(files(manifests)["airflow.cfg"])
+    return read
+
+
+def files(manifests: list[dict[str, Any]]) -> dict[str, str]:
+    """Return all files that the components are given."""
+    return {
+        name: text for each in manifests if each["kind"] == "ConfigMap" for name, text in each["data"].items()
+    }
+
+
+def name_of(manifest: dict[str, Any]) -> str:
+    """Return what a manifest is called."""
+    return f"{manifest['kind']} {manifest['metadata'].get('name', '?')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""Tries the built package with each Airflow and Python; the outcome goes into docs/versions.md."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".demo" / "matrix"
+PAGE = ROOT / "docs" / "versions.md"
+BEGIN, END = "<!-- make test-matrix: begin -->\n", "<!-- make test-matrix: end -->\n"
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+#: Each Airflow with its lock, and the newest Python that its own metadata allows.
+LOCKS = {
+    "3.1": ("requirements/matrix/airflow-3.1.txt", "3.13"),
+    "3.2": ("requirements/matrix/airflow-3.2.txt", "3.14"),
+    "3.3.0": ("requirements/matrix/airflow-3.3.0.txt", "3.14"),
+    "newest": ("requirements/dev.txt", "3.14"),
+}
+#: A real Airflow that is migrated, started and syncs; and the operator and the hooks over HTTP.
+TESTS = ("tests/versions", "tests/hooks", "tests/operator/test_sync.py", "tests/operator/test_export.py")
+PASSED, FAILED, NOT_RUN, NOT_ALLOWED = "passed", "FAILED", "not run", "Airflow: no"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """
+    An Airflow with a Python.
+
+    :param airflow: a key of :data:`LOCKS`.
+    :param python: such as ``3.11``.
+    """
+
+    airflow: str
+    python: str
+
+    def is_allowed(self) -> bool:
+        """Say whether this Airflow says that it runs with this Python."""
+        return PYTHONS.index(self.python) <= PYTHONS.index(LOCKS[self.airflow][1])
+
+
+def main() -> int:
+    """Run the cells that were asked for; return 1 if one of them failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--pythons", nargs="+", required=True, help="interpreters; those that are missing are skipped"
+    )
+    parser.add_argument("--cells", nargs="*", help="such as 3.1/3.11; all if there are none")
+    given = parser.parse_args()
+    found = interpreters(given.pythons)
+    every = [Cell(airflow, python) for airflow in LOCKS for python in PYTHONS]
+    asked = [Cell(*each.split("/")) for each in given.cells] if given.cells else every
+    wheel = build()
+    done: dict[Cell, str] = {}
+    for cell in asked:
+        if cell.is_allowed() and cell.python in found:
+            print(f"Airflow {cell.airflow} with Python {cell.python} …", flush=True)
+            done[cell] = PASSED if passes(cell, found[cell.python], wheel) else FAILED
+            write(done)
+    for cell in asked:
+        missing = "skipped: no such Python here" if cell.is_allowed() else NOT_ALLOWED
+        print(f"{cell.airflow:>8} {cell.python:>6}  {done.get(cell, missing)}")
+    return int(FAILED in done.values())
+
+
+def interpreters(names: Sequence[str]) -> dict[str, str]:
+    """
+    Return the interpreters that can be started, by their version.
+
+    :param names: names or paths.
+    """
+    found = {}
+    for name in names:
+        asking = [name, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        try:
+            said = subprocess.run(asking, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        found[said] = name
+    return found
+
+
+def build() -> Path:
+    """Build the wheel and return its path."""
+    shutil.rmtree(HOME / "dist", ignore_errors=True)
+    uv(
+        "build",
+        "--quiet",
+        "--wheel",
+        "--no-build-isolation",
+        "--python",
+        sys.executable,
+        "--out-dir",
+        HOME / "dist",
+        ROOT,
+    )
+    (wheel,) = (HOME / "dist").glob("*.whl")
+    return wheel
+
+
+def passes(cell: Cell, interpreter: str, wheel: Path) -> bool:
+    """
+    Try a cell in an environment of its own; what it prints is kept beside it.
+
+    :param cell: what is tried.
+    :param interpreter: the Python.
+    :param wheel: the package.
+    """
+    home = HOME / f"{cell.airflow}-{cell.python}"
+    shutil.rmtree(home, ignore_errors=True)
+    python = home / "bin" / "python"
+    try:
+        subprocess.run([interpreter, "-m", "venv", "--without-pip", home], check=True)
+        lock = ROOT / LOCKS[cell.airflow][0]
+        uv("pip", "install", "--quiet", "--python", python, "--no-deps", "--require-hashes", "-r", lock)
+        uv("pip", "install", "--quiet", "--python", python, "--no-deps", wheel)
+    except subprocess.CalledProcessError:
+        return False
+    # The tests and what starts Airflow for them, without the sources of the package, which is the wheel's.
+    for name in ("tests", "dev", "pyproject.toml"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, home / name)
+    with (home / "tests.log").open("wb") as log:
+        # Deprecated imports are judged with the newest Airflow: an old one meets those of its own providers.
+        options = ("-q", "-p", "no:cacheprovider", "-W", "ignore::FutureWarning")
+        tests = [python, "-m", "pytest", *options, *TESTS]
+        return (
+            subprocess.run(tests, cwd=home, stdout=log, stderr=subprocess.STDOUT, check=False).returncode == 0
+        )
+
+
+def uv(*arguments: str | Path) -> None:
+    """Run uv, which this environment has."""
+    subprocess.run([sys.executable, "-m", "uv", *arguments], check=True)
+
+
+def write(done: Mapping[Cell, str]) -> None:
+    """
+    Put what was tried into the page; the other cells keep what they say.
+
+    :param done: the cells that were tried.
+    """
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    table, _, after = rest.partition(END)
+    PAGE.write_text(before + BEGIN + render({**read(table), **done}) + END + after, encoding="utf-8")
+
+
+def read(table: str) -> dict[Cell, str]:
+    """
+    Read the page's table.
+
+    :param table: its lines.
+    """
+    rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines()]
+    return {
+        Cell(row[0], python): said
+        for row in rows
+        if row and row[0] in LOCKS
+        for python, said in zip(PYTHONS, row[2:], strict=True)
+    }
+
+
+def render(said: Mapping[Cell, str]) -> str:
+    """
+    Return the page's table.
+
+    :param said: what is known of each cell.
+    """
+    lines = [f"| Airflow | tested | {' | '.join(f'Python {each}' for each in PYTHONS)} |", "|---" * 6 + "|"]
+    for airflow, (lock, _) in LOCKS.items():
+        cells = [Cell(airflow, python) for python in PYTHONS]
+        words = [said.get(cell, NOT_RUN) if cell.is_allowed() else NOT_ALLOWED for cell in cells]
+        lines.append(f"| {airflow} | {version_in(ROOT / lock)} | {' | '.join(words)} |")
+    return "\n".join(lines) + "\n"
+
+
+def version_in(lock: Path) -> str:
+    """
+    Return the Airflow of a lock.
+
+    :param lock: the file.
+    """
+    found = re.search(r"^apache-airflow==(\S+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else "?"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
