@@ -46,7 +46,7 @@ def sync_all(airflow: AirflowApi) -> bool:
     dags = airflow.wait_until(lambda: sorted(airflow.dag_ids()), "the DAGs of dags/cohort_syncs.yaml", 300)
     say(f"{len(dags)} DAGs from dags/cohort_syncs.yaml: {', '.join(dags)}")
     runs = {dag_id: first_run(airflow, dag_id) for dag_id in dags}
-    states = {dag_id: airflow.wait_for_run(dag_id, run_id, 300) for dag_id, run_id in runs.items()}
+    states = {dag_id: airflow.wait_for_run(dag_id, run_id, 600) for dag_id, run_id in runs.items()}
     for dag_id, run_id in runs.items():
         print(f"\n{dag_id}, run {run_id}: {states[dag_id]}")
         if states[dag_id] != "success":
