@@ -97,6 +97,8 @@ def run(plan: Plan, executor: str, patience: float) -> dict[str, Any]:
                 "AIRFLOW__CORE__PARALLELISM": str(plan.slots),
                 # Nobody changes the files while they run.
                 "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+                # On a machine that others keep busy, a file that is read too slowly costs a try.
+                "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
             },
             executor=executor,
             workers=WORKERS,
