@@ -98,7 +98,9 @@ def _check_airflow(loaded: LoadedSync, sync: Sync) -> None:
     used = {"max_age": sync.max_age is not None, "on_guard: approve": asking}
     keys = " and ".join(key for key, is_used in used.items() if is_used)
     if keys and not HAS_STATE_STORES:
-        raise ConfigurationError(f"{keys}: this takes Airflow 3.3 or newer.")
+        raise ConfigurationError(
+            f"{keys}: this takes Airflow 3.3 or newer.\nUpgrade Airflow, or leave it out of this sync."
+        )
 
 
 def _disabled(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
