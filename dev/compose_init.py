@@ -1,4 +1,4 @@
-"""The service ``init`` of ``docker-compose.yaml``: database, administrator, connections."""
+"""The service ``init`` of ``docker-compose.yaml``: database, administrator, connections, pools."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 PREFIX = "AIRFLOW_CONN_"
@@ -62,14 +63,15 @@ def _from_variable(name: str, value: str) -> Any:
         raise ValueError(f"{name} in .env begins like JSON, but is none.") from None
 
 
-def airflow(*arguments: str, words: str = "") -> None:
+def airflow(*arguments: str, words: str = "", check: bool = True) -> None:
     """
     Run an ``airflow`` command.
 
     :param arguments: its arguments; no secret, for they can be seen from outside the container.
     :param words: what it is told through its standard input.
+    :param check: whether its failure ends the preparation.
     """
-    subprocess.run(["airflow", *arguments], input=words, text=True, check=True)
+    subprocess.run(["airflow", *arguments], input=words, text=True, check=check)
 
 
 def main() -> int:
@@ -91,6 +93,9 @@ def main() -> int:
             json.dump(wanted, file)
             file.flush()
             airflow("connections", "import", "--overwrite", file.name)
+    for file_of_syncs in sorted(Path(os.environ["AIRFLOW_HOME"], "dags").glob("*.yaml")):
+        # A file that is wrong, or no list of syncs, is told of in the UI; it is not to keep the others back.
+        airflow("cohort-sync", "pools", str(file_of_syncs), check=False)
     print(f"Ready: {len(wanted)} connections from .env are in the database.", flush=True)
     return 0
 
