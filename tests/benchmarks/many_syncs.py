@@ -35,6 +35,7 @@ from tests.benchmarks.many_plan import (
     write_files,
 )
 from tests.benchmarks.record import load, save
+from tests.benchmarks.tables import number, table
 
 NAME = "many_syncs"
 EXECUTORS = ("LocalExecutor", CELERY)
@@ -159,6 +160,35 @@ def tasks(airflow: DistributedAirflow) -> Iterator[dict[str, Any]]:
         yield from page["task_instances"]
 
 
+_TITLES = (
+    "executor",
+    "syncs",
+    "s",
+    "floor s",
+    "right",
+    "later tries",
+    "429s",
+    "exports",
+    "CPU s",
+    "peak MiB",
+)
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["executor"],
+        number(row["syncs"]),
+        number(row["seconds"]),
+        number(row["floor"]),
+        number(row["succeeded"]),
+        number(row["tries_beyond_the_first"]),
+        number(sum(row["too_many"].values())),
+        number(row["exports"]),
+        number(row["cpu_seconds"]),
+        number(row["peak_mib"]),
+    )
+
+
 def section(record: dict[str, Any]) -> list[str]:
     """
     Return the part of the performance page about many syncs.
@@ -167,41 +197,16 @@ def section(record: dict[str, Any]) -> list[str]:
     """
     rows = record["figures"]["rows"]
     first = rows[0]
-    head = (
-        "executor",
-        "syncs",
-        "s",
-        "floor s",
-        "right",
-        "later tries",
-        "429",
-        "exports",
-        "CPU s",
-        "peak MiB",
-    )
     lines = [
+        "## Many syncs at once",
+        "",
         f"{first['syncs']} syncs due at one moment, in {first['projects']} Amplitude projects and "
         f"{first['workspaces']} Customer.io workspaces, with `use_pools`, {first['slots']} slots for tasks "
         f"and `tasks_at_once: {first['tasks_at_once']}`. Amplitude's minutes last {first['scale']:g} of a "
         "minute, and so do its exports and `export_hold`; the floor is what its limits leave in that time.",
         "",
-        f"| {' | '.join(head)} |",
-        f"|{'---|' * len(head)}",
+        *table(_TITLES, map(_row, rows)),
     ]
-    for row in rows:
-        cells = (
-            row["executor"],
-            f"{row['syncs']:,}",
-            f"{row['seconds']:,.0f}",
-            f"{row['floor']:,.0f}",
-            f"{row['succeeded']:,}",
-            row["tries_beyond_the_first"],
-            sum(row["too_many"].values()),
-            f"{row['exports']:,}",
-            f"{row['cpu_seconds']:,}",
-            f"{row['peak_mib']:,}",
-        )
-        lines.append(f"| {' | '.join(map(str, cells))} |")
     troubles = sum(row["tries_beyond_the_first"] + sum(row["too_many"].values()) for row in rows)
     return [
         *lines,

@@ -1,5 +1,5 @@
 """
-Writes ``docs/performance.md`` and its plots from the records of the benchmarks.
+Writes ``docs/performance.md`` with its plots, and ``docs/capacity.md``, from the records of the benchmarks.
 
 ``python -m tests.benchmarks.page``
 """
@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from tests.benchmarks import plots, record
+from tests.benchmarks import capacity, plots, record
 
 PAGE = record.RECORDS.parent / "performance.md"
 WIDTH = 120
@@ -81,9 +81,13 @@ def _machines(records: list[dict[str, Any]]) -> list[str]:
 def main() -> None:
     """Write the page, and draw its plots."""
     plots.clear()
-    PAGE.write_text(render(found()), encoding="utf-8")
-    plots.draw()
+    records = found()
+    PAGE.write_text(render(records), encoding="utf-8")
     print(PAGE)
+    if set(capacity.NEEDED) <= set(records):
+        capacity.PAGE.write_text(capacity.render(records), encoding="utf-8")
+        print(capacity.PAGE)
+    plots.draw()
 
 
 if __name__ == "__main__":

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Sequence
 NONE = "—"
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False) -> list[str]:
     """
     Return the lines of a table; the first column is text, the others are numbers.
 
     :param titles: the columns' titles.
     :param rows: the cells.
+    :param words: whether all columns are text.
     """
-    rule = ["---", *["---:"] * (len(titles) - 1)]
+    rule = ["---", *["---" if words else "---:"] * (len(titles) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in (titles, rule, *rows)]
 
 

@@ -15,6 +15,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 DAG_ID, TASK_ID, RUN_ID = "cohort_sync__waiting", "export", "manual__benchmark"
 TICK = 0.01
+#: Tasks that are deferred in a second.
+AT_ONCE = 20
 #: Spelt out, for this module is also run as a program.
 MONITOR = "tests.benchmarks.triggerer_rows.LoopMonitor"
 
@@ -155,7 +157,11 @@ def main() -> None:
     elif step == "defer":
         kind, seconds, file = arguments
         request_ids = json.loads(Path(file).read_text(encoding="utf-8"))
-        defer(triggers_of(kind, request_ids, float(seconds)), 1)
+        until = time.time() + float(seconds)
+        for first in range(0, len(request_ids), AT_ONCE):
+            portion = request_ids[first : first + AT_ONCE]
+            defer(triggers_of(kind, portion, until - time.time()), first + 1)
+            time.sleep(1)  # as workers hand them over: bit by bit
     began = time.time()
     while step == "waiting" and (left := waiting()):
         if time.time() - began > float(arguments[0]):

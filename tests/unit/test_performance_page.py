@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.benchmarks import page
+from tests.benchmarks import capacity, page
 from tests.benchmarks.pace import most_at_once
 from tests.benchmarks.phases import phases
 from tests.benchmarks.vendors import Served
@@ -17,6 +17,11 @@ TEXT = page.PAGE.read_text(encoding="utf-8")
 
 def test_the_page_is_what_the_records_make_of_it() -> None:
     assert page.render(page.found()) == TEXT, "run: python -m tests.benchmarks.page"
+
+
+def test_the_page_of_capacity_is_reckoned_from_the_records() -> None:
+    text = capacity.render(page.found())
+    assert capacity.PAGE.read_text(encoding="utf-8") == text, "run: python -m tests.benchmarks.page"
 
 
 def test_every_record_has_its_section() -> None:
