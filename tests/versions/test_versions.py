@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -82,7 +81,7 @@ def test_the_page(airflow: AirflowInstance) -> None:
 def test_the_command(airflow: AirflowInstance) -> None:
     """Airflow 3.1 knows no commands of providers."""
     if AIRFLOW >= (3, 2):
-        assert json.loads(airflow.command("cohort-sync", "schema"))["properties"]
+        assert "cohort_id" in airflow.command("cohort-sync", "schema")
     else:
         with pytest.raises(RuntimeError, match="invalid choice: 'cohort-sync'"):
             airflow.command("cohort-sync", "schema")
