@@ -87,6 +87,10 @@ class Sync:
     def task(self) -> dict[str, Any]:
         return self.stack.airflow.task(self.dag_id, self.run_id)
 
+    def is_at(self, worker: str) -> bool:
+        """Say whether its task runs, or ran last, in a worker."""
+        return bool(self.task["hostname"] == worker)
+
     def assert_right(self) -> None:
         """Hold the end against that of an untroubled run."""
         assert self.stack.airflow.wait_for_run(self.dag_id, self.run_id, 600) == "success", self.name
