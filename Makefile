@@ -31,8 +31,8 @@ test: lint                ## static checks, then all tests, those in real Airflo
 test-fast: $(READY)       ## the tests that need no running Airflow
 	$(BIN)/python -m pytest -m "not system and not compose"
 
-test-system: $(READY)     ## the tests in a running Airflow
-	$(BIN)/python -m pytest -m system
+test-system: $(READY)     ## the tests in a running Airflow; those of its versions are test-matrix's
+	$(BIN)/python -m pytest -m system --ignore=tests/versions
 
 test-compose: $(READY)    ## docker-compose.yaml for real, in containers; not part of test, for it takes Docker, or root
 	$(BIN)/python -m pytest -m compose

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from airflow.models.pool import Pool
-from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.cli.database import database
 from airflow_provider_cio_cohort.cli.finding import check_is_there
 from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.running import FINE, NO, command, say
+from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.hooks.customer_io_api import tasks_at_once
