@@ -46,7 +46,7 @@ def segment_name(name: str) -> str:
     return f"Segment {name}"
 
 
-@dataclass
+@dataclass(eq=False)
 class Sync:
     """
     A sync of a cohort of its own.
@@ -62,20 +62,27 @@ class Sync:
     people: list[str] = field(default_factory=list)
 
     @property
+    def leaver(self) -> str:
+        return f"{self.name}-leaves"
+
+    @property
     def dag_id(self) -> str:
         return f"cohort_sync__{self.name}"
 
     def fill(self) -> None:
         """Make the cohort, and a segment of it that has somebody to remove."""
         self.people = [f"{self.name}-{number}" for number in range(PEOPLE)]
-        leaver = f"{self.name}-leaves"
         sandbox = self.stack.sandbox
-        sandbox("POST", "/people", [{"id": person} for person in (*self.people, leaver)])
+        sandbox("POST", "/people", [{"id": person} for person in (*self.people, self.leaver)])
         rows = [{"amplitude_id": str(n), "user_id": person} for n, person in enumerate(self.people)]
         cohort = cohort_id(self.name)
         sandbox("POST", "/cohorts", {"id": cohort, "name": self.name, "rows": rows})
         mark = f"[managed by airflow-provider-cio-cohort: Amplitude cohort {cohort}]"
-        segment = {"name": segment_name(self.name), "description": mark, "members": [self.people[0], leaver]}
+        segment = {
+            "name": segment_name(self.name),
+            "description": mark,
+            "members": [self.people[0], self.leaver],
+        }
         self.segment_id = sandbox("POST", "/segments", segment)["id"]
 
     def start(self) -> None:
@@ -87,15 +94,21 @@ class Sync:
     def task(self) -> dict[str, Any]:
         return self.stack.airflow.task(self.dag_id, self.run_id)
 
-    def is_at(self, worker: str) -> bool:
-        """Say whether its task runs, or ran last, in a worker."""
-        return bool(self.task["hostname"] == worker)
+    @property
+    def members(self) -> set[str]:
+        """Who is in the segment."""
+        members = self.stack.sandbox("GET", f"/segments/{self.segment_id}/members")
+        return {member["id"] for member in members}
+
+    @property
+    def is_half_written(self) -> bool:
+        """Whether people have come in, and nobody has been removed yet."""
+        return len(self.members) > 2 and self.leaver in self.members
 
     def assert_right(self) -> None:
         """Hold the end against that of an untroubled run."""
         assert self.stack.airflow.wait_for_run(self.dag_id, self.run_id, 600) == "success", self.name
-        members = self.stack.sandbox("GET", f"/segments/{self.segment_id}/members")
-        assert {member["id"] for member in members} == set(self.people), self.name
+        assert self.members == set(self.people), self.name
         requests = self.stack.sandbox("GET", "/requests")
         asked = [each for each in requests if each["path"].endswith(f"/request/{cohort_id(self.name)}")]
         assert len(asked) == 1, f"{self.name} has spent {len(asked)} exports"
