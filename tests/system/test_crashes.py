@@ -41,8 +41,9 @@ def test_killed_while(airflow: AirflowInstance, vendors: Sandbox, tmp: Path, pha
     orphan = supervised.kill("supervisor")
     task.assert_right()
     supervised.assert_right()
-    # Each try reads the segment before it writes, and after; an orphan that went on would do so once more.
-    assert supervised.asked("membership") == {"downloading": 2, "writing": 3, "verifying": 2}[phase]
+    # Each try reads the segment while it downloads, and after it has written; an orphan that went on would do
+    # so once more.
+    assert supervised.asked("membership") == {"downloading": 3, "writing": 3, "verifying": 2}[phase]
     assert supervised.asked("remove_customers") == 1
     assert not orphan.is_running()
     assert leftovers(tmp) == []
