@@ -230,6 +230,7 @@ def main() -> None:
     parser.add_argument("--executors", nargs="+", choices=EXECUTORS, default=EXECUTORS)
     parser.add_argument("--patience", type=float, default=3600, help="seconds for each executor")
     parser.add_argument("--dry", action="store_true", help="print the figures instead of keeping them")
+    parser.add_argument("--quick", action="store_const", const=8, dest="syncs", help="few syncs only")
     options = vars(parser.parse_args())
     executors, patience, dry = (options.pop(name) for name in ("executors", "patience", "dry"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything started here is ended

@@ -20,7 +20,7 @@ from typing import Any
 from tests.benchmarks import record
 from tests.benchmarks.parsing_files import PARSED_DAG, write_bare, write_dag_factory, write_ours
 
-SIZES = (10, 100, 1000, 5000)
+SIZES, QUICK = (10, 100, 1000), (10,)
 #: At this size the goals are set.
 GOAL_SIZE, GOAL_RATIO, GOAL_IMPORT = 1000, 2.0, 0.3
 #: What each way is called, and how its files are written.
@@ -59,6 +59,7 @@ def main() -> None:
     """Measure, and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--quick", action="store_const", const=QUICK, dest="sizes", help="few syncs only")
     parser.add_argument("--repetitions", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
