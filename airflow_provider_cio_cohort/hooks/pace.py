@@ -35,7 +35,7 @@ class Pacer:
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._next = -float("inf")
+        self._next: float | None = None
 
     @classmethod
     def within(
@@ -57,7 +57,8 @@ class Pacer:
         """Block until the next request may be sent."""
         with self._lock:
             now = self._clock()
-            moment = max(now - self._slack, self._next)
+            # Nobody is late before the first request.
+            moment = now if self._next is None else max(now - self._slack, self._next)
             self._next = moment + self.gap
         if moment > now:
             self._sleep(moment - now)
@@ -65,4 +66,5 @@ class Pacer:
     def hold(self, seconds: float) -> None:
         """Let nobody send for ``seconds``: what one thread is told by a 429 holds for all."""
         with self._lock:
-            self._next = max(self._next, self._clock() + seconds)
+            until = self._clock() + seconds
+            self._next = until if self._next is None else max(self._next, until)
