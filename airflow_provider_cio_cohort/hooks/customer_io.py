@@ -159,14 +159,17 @@ class CustomerIOHook(VendorHook):
         """
         return chain.from_iterable(page.members() for page in self.stream_member_pages(segment_id))
 
-    def stream_member_pages(self, segment_id: int, halt: Halt | None = None) -> Iterator[MemberPage]:
+    def stream_member_pages(
+        self, segment_id: int, halt: Halt | None = None, total: int | None = None
+    ) -> Iterator[MemberPage]:
         """
         Yield everybody in a segment, up to 30,000 at once; one page is in memory at a time.
 
         :param segment_id: its id.
         :param halt: when set, no further page is asked for; the hook's own by default.
+        :param total: how many they are, for the log; asked for if it is not known.
         """
-        return Membership(self, segment_id).pages(halt)
+        return Membership(self, segment_id).pages(halt, total)
 
     def add_members(
         self, segment_id: int, values: Iterable[str], id_type: str = "id", total: int | None = None

@@ -62,15 +62,16 @@ class Membership:
         self.hook = hook
         self.segment_id = segment_id
 
-    def pages(self, halt: Halt | None = None) -> Iterator[MemberPage]:
+    def pages(self, halt: Halt | None = None, total: int | None = None) -> Iterator[MemberPage]:
         """
         Yield everybody; one page is in memory at a time.
 
         :param halt: when set, no further page is asked for; the hook's own by default.
+        :param total: how many they are, for the log; asked for if it is not known.
         """
         what = f"reading the members of segment {self.segment_id}"
         start, seen = "", {""}
-        progress = self._progress("Reading", "members", "pages", None)
+        progress = self._progress("Reading", "members", "pages", total)
         while True:
             params: dict[str, Any] = {"limit": MEMBERS_PER_PAGE}
             if start:

@@ -105,12 +105,13 @@ class SegmentFillingOperator(ExportingOperator):
 
         hook = self.customer_io
         segment = run.segment.find(hook)
-        check_room(directory, announced, hook.count_members(segment.id) if segment else 0, self.id_type)
+        members_now = hook.count_members(segment.id) if segment else 0
+        check_room(directory, announced, members_now, self.id_type)
         if segment is None:
             yield None
             return
         halt = Halt(hook.stopped)
-        pages = hook.stream_member_pages(segment.id, halt)
+        pages = hook.stream_member_pages(segment.id, halt, members_now)
         with SegmentReading(pages, self.id_type, directory, halt.set) as members:
             yield ReadAside(segment, members)
 
