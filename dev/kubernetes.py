@@ -16,6 +16,8 @@ import yaml
 VALUES = Path(__file__).resolve().parent.parent / "deploy" / "kubernetes" / "values.yaml"
 #: What must run for a sync to run, beside the task's own pod.
 COMPONENTS = {"scheduler", "api-server", "dag-processor", "triggerer"}
+#: What the chart calls by default, and only the official image has.
+OFFICIAL_ONLY = ("/entrypoint", "/clean-logs")
 
 
 def main() -> int:
@@ -59,8 +61,10 @@ def problems(manifests: list[dict[str, Any]]) -> Iterator[str]:
         where = f"{owner}, container {container['name']}"
         if not container.get("resources", {}).get("requests"):
             yield f"{where}: nothing is requested."
-        if not container["securityContext"].get("capabilities"):
+        if container["securityContext"].get("capabilities", {}).get("drop") != ["ALL"]:
             yield f"{where}: it keeps capabilities."
+        if called := [each for each in OFFICIAL_ONLY if each in json.dumps(container)]:
+            yield f"{where}: {' and '.join(called)} is not in our image."
         if container["name"].endswith(("log-groomer", "cleanup-pods")):
             continue  # they only tidy up
         missing = wanted - {each["name"] for each in container["env"]}
