@@ -13,13 +13,13 @@ from airflow_provider_cio_cohort.alerts.sending import NotifierError, make_notif
 from airflow_provider_cio_cohort.cli.finding import check_is_there
 from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.running import FINE, NO, command, say
-from airflow_provider_cio_cohort.dag_generation.budget import AMPLITUDE_GRANTS, exports_a_month
 from airflow_provider_cio_cohort.dag_generation.build import build_dags
 from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError
 from airflow_provider_cio_cohort.dag_generation.freshness import freshness_dag_id
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
 from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
+from airflow_provider_cio_cohort.exports import AMPLITUDE_GRANTS, exports_a_month
 
 
 @dataclass(frozen=True)

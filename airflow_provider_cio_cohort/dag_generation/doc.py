@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from airflow_provider_cio_cohort.dag_generation.budget import AMPLITUDE_GRANTS, exports_a_month
 from airflow_provider_cio_cohort.dag_generation.cadence import in_words
 from airflow_provider_cio_cohort.dag_generation.markdown import code, escape
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
+from airflow_provider_cio_cohort.exports import AMPLITUDE_GRANTS, exports_a_month
 from airflow_provider_cio_cohort.pools import pools_of
 
 _PERIODIC_ONLY = ("manual", "once")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from airflow_provider_cio_cohort.dag_generation.budget import AMPLITUDE_GRANTS, exports_a_month
+from airflow_provider_cio_cohort.exports import AMPLITUDE_GRANTS, exports_a_month
 from airflow_provider_cio_cohort.overview.freshness import distance
 from airflow_provider_cio_cohort.overview.model import Dag, Quota, Report, Run
 from airflow_provider_cio_cohort.overview.queries import Reference

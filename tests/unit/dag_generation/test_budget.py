@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from airflow.sdk.definitions.context import _AIRFLOW_PARSING_CONTEXT_DAG_ID
 
-from airflow_provider_cio_cohort.dag_generation import budget
-from airflow_provider_cio_cohort.dag_generation.budget import exports_a_month
+from airflow_provider_cio_cohort import exports
+from airflow_provider_cio_cohort.exports import exports_a_month
 
 THREE = """
 syncs:
@@ -103,8 +103,8 @@ def test_a_limit_for_a_connection_that_no_sync_uses_is_a_warning(dags_of, caplog
 
 
 def test_a_thousand_times_of_day_walk_through_the_year_once() -> None:
-    budget._days_of.cache_clear()
-    budget._times_of.cache_clear()
+    exports._days_of.cache_clear()
+    exports._times_of.cache_clear()
     for number in range(1000):
         assert exports_a_month(f"{number % 60} {number // 60} * * 1-5") == 23
-    assert budget._days_of.cache_info().misses == 1
+    assert exports._days_of.cache_info().misses == 1
