@@ -14,6 +14,8 @@ CELLS ?=
 CHART ?= apache-airflow/airflow
 HELM ?= helm
 KUBERNETES_VALIDATE := 1.37.0
+# Empty, for locks that gain what is new and keep the rest.
+UPGRADE ?= --upgrade
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
 .PHONY: demo up test test-fast test-system test-compose test-matrix check-kubernetes test-editor screenshots lint \
@@ -57,6 +59,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 bench: $(READY) $(BENCHABLE) ## time, memory and requests, beside peers; writes docs/performance.md
 	$(BIN)/python -m tests.benchmarks $(BENCH) $(if $(QUICK),--quick)
@@ -65,14 +68,14 @@ $(BENCHABLE): requirements/bench.txt $(READY)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/bench.txt
 	@touch $@
 
-lock: $(READY)            ## resolve the dependencies anew
-	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+lock: $(READY)            ## resolve the dependencies anew; UPGRADE= keeps the versions that are locked
+	$(BIN)/uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-header \
 		--group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--group dev --group bench -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--group stack -c requirements/dev.txt pyproject.toml -o requirements/stack.txt
-	for each in $(MATRIX); do $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
+	for each in $(MATRIX); do $(BIN)/uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
 		--no-header --group matrix -c $$each.in pyproject.toml -o $$each.txt || exit 1; done
 
 compose-env:              ## .env for docker-compose.yaml, with new secrets; takes nothing but Python
