@@ -170,7 +170,7 @@ def _options() -> dict[str, Any]:
     return {
         name: {
             "description": description,
-            "version_added": "0.1.0",
+            "version_added": "1.0.0",
             "type": "float",
             "example": None,
             "default": str(default),
