@@ -12,6 +12,7 @@ WORKDIR /src
 COPY requirements/stack.txt requirements/stack.txt
 RUN /opt/venv/bin/pip install --quiet --no-deps --require-hashes -r requirements/stack.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY dev/long_description.py dev/
 COPY airflow_provider_cio_cohort airflow_provider_cio_cohort
 RUN /opt/venv/bin/pip install --quiet --no-deps --no-build-isolation . && /opt/venv/bin/pip check
 

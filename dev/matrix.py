@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from dev.wheels import ROOT, build, environment, uv
+
 HOME = ROOT / ".demo" / "matrix"
 PAGE = ROOT / "docs" / "versions.md"
 BEGIN, END = "<!-- make test-matrix: begin -->\n", "<!-- make test-matrix: end -->\n"
@@ -56,7 +57,7 @@ def main() -> int:
     found = interpreters(given.pythons)
     every = [Cell(airflow, python) for airflow in LOCKS for python in PYTHONS]
     asked = [Cell(*each.split("/")) for each in given.cells] if given.cells else every
-    wheel = build()
+    wheel = build(HOME / "dist")
     done: dict[Cell, str] = {}
     for cell in asked:
         if cell.is_allowed() and cell.python in found:
@@ -86,24 +87,6 @@ def interpreters(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def build() -> Path:
-    """Build the wheel and return its path."""
-    shutil.rmtree(HOME / "dist", ignore_errors=True)
-    uv(
-        "build",
-        "--quiet",
-        "--wheel",
-        "--no-build-isolation",
-        "--python",
-        sys.executable,
-        "--out-dir",
-        HOME / "dist",
-        ROOT,
-    )
-    (wheel,) = (HOME / "dist").glob("*.whl")
-    return wheel
-
-
 def passes(cell: Cell, interpreter: str, wheel: Path) -> bool:
     """
     Try a cell in an environment of its own; what it prints is kept beside it.
@@ -113,10 +96,8 @@ def passes(cell: Cell, interpreter: str, wheel: Path) -> bool:
     :param wheel: the package.
     """
     home = HOME / f"{cell.airflow}-{cell.python}"
-    shutil.rmtree(home, ignore_errors=True)
-    python = home / "bin" / "python"
     try:
-        subprocess.run([interpreter, "-m", "venv", "--without-pip", home], check=True)
+        python = environment(home, interpreter)
         lock = ROOT / LOCKS[cell.airflow][0]
         uv("pip", "install", "--quiet", "--python", python, "--no-deps", "--require-hashes", "-r", lock)
         uv("pip", "install", "--quiet", "--python", python, "--no-deps", wheel)
@@ -133,11 +114,6 @@ def passes(cell: Cell, interpreter: str, wheel: Path) -> bool:
         return (
             subprocess.run(tests, cwd=home, stdout=log, stderr=subprocess.STDOUT, check=False).returncode == 0
         )
-
-
-def uv(*arguments: str | Path) -> None:
-    """Run uv, which this environment has."""
-    subprocess.run([sys.executable, "-m", "uv", *arguments], check=True)
 
 
 def write(done: Mapping[Cell, str]) -> None:
