@@ -11,6 +11,7 @@ QUICK ?=
 MATRIX := $(basename $(wildcard requirements/matrix/*.in))
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 CELLS ?=
+FINAL ?=
 CHART ?= apache-airflow/airflow
 HELM ?= helm
 KUBERNETES_VALIDATE := 1.37.0
@@ -18,8 +19,8 @@ KUBERNETES_VALIDATE := 1.37.0
 UPGRADE ?= --upgrade
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
-.PHONY: demo up test test-fast test-system test-compose test-matrix check-kubernetes test-editor screenshots lint \
-	bench lock compose-env clean
+.PHONY: demo up test test-fast test-system test-compose test-matrix check-kubernetes check-release test-editor \
+	screenshots lint bench lock compose-env clean
 
 demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
 	$(BIN)/python -m dev.demo
@@ -48,6 +49,9 @@ test-editor: $(READY) $(EDITOR) ## what editors make of the JSON Schema; takes n
 check-kubernetes: $(READY) ## renders deploy/kubernetes with the official chart: make check-kubernetes CHART=airflow-1.22.0.tgz
 	$(BIN)/python -m uv run --quiet --no-project --python $(BIN)/python --with kubernetes-validate==$(KUBERNETES_VALIDATE) \
 		python -m dev.kubernetes --chart $(CHART) --helm $(HELM)
+
+check-release: $(READY)   ## builds what would be uploaded, looks into it and installs it; FINAL=1: nothing may be open any more
+	$(BIN)/python -m dev.release $(if $(FINAL),--final)
 
 $(EDITOR):
 	npm install --silent --no-audit --no-fund --prefix .demo/editor yaml-language-server@1.15.0

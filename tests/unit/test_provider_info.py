@@ -1,36 +1,38 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from importlib import import_module
 from importlib.metadata import distribution
-from pathlib import Path
 
-import airflow
-import jsonschema
 import pytest
 
 from airflow_provider_cio_cohort.get_provider_info import get_provider_info
 from airflow_provider_cio_cohort.hooks.policy import Policy
 from airflow_provider_cio_cohort.sync.verify import Patience
 from airflow_provider_cio_cohort.transfers.export_wait import EXPORT_HOLD
+from dev.provider_schemas import schema_faults
 
 INFO = get_provider_info()
-SCHEMAS = Path(airflow.__file__).parent
 
 
-def schema(name: str) -> dict:
-    return json.loads((SCHEMAS / name).read_text())
+def test_the_info_fits_both_of_airflows_schemas() -> None:
+    assert schema_faults(INFO) == []
 
 
-def test_the_info_fits_what_airflow_checks_at_run_time() -> None:
-    jsonschema.validate(INFO, schema("provider_info.schema.json"))
-
-
-def test_the_connection_forms_fit_the_stricter_schema_too() -> None:
-    forms = schema("provider.yaml.schema.json")["properties"]["connection-types"]
-    jsonschema.validate(INFO["connection-types"], forms)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"description": None}, "provider_info.schema.json: description"),
+        ({"conection-types": []}, "provider.yaml.schema.json: : Additional properties"),
+        (
+            {"connection-types": [{"connection-type": "amplitude"}]},
+            "'hook-class-name' is a required property",
+        ),
+    ],
+)
+def test_the_schemas_are_really_asked(change: dict, said: str) -> None:
+    assert [fault for fault in schema_faults({**INFO, **change}) if said in fault]
 
 
 def test_the_package_name_is_the_distribution() -> None:

@@ -1,0 +1,132 @@
+"""
+``make check-release``: looks whether what would be uploaded is what it should be, and works once installed.
+
+Nothing is uploaded. ``--final`` is for the moment before that: then nothing may be open any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from dev.matrix import LOCKS
+from dev.release import contents, metadata
+from dev.wheels import ROOT, build, environment, uv
+
+HOME = ROOT / ".demo" / "release"
+#: The oldest and the newest Airflow: the locks of the environments that the wheel is tried in.
+ENDS = (next(iter(LOCKS)), next(reversed(LOCKS)))
+
+
+def main() -> int:
+    """Build, look, install; return 1 if something is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--final", action="store_true", help="fail for what is still open, too")
+    final = parser.parse_args().final
+    wheel = build(HOME / "dist", sdist=True)
+    problems, still_open = list(archive_problems(wheel)), list(open_points(wheel))
+    for airflow in ENDS:
+        say(f"Installing the wheel beside Airflow {airflow}, and nothing that it does not ask for …")
+        problems += installed_problems(airflow, wheel)
+    for point in still_open:
+        say(f"Open before an upload: {point}.")
+    for problem in problems:
+        say(f"WRONG: {problem}")
+    if problems or (final and still_open):
+        return 1
+    say(f"{wheel.name} and its sdist are sound: {HOME / 'dist'}")
+    return 0
+
+
+def archive_problems(wheel: Path) -> Iterator[str]:
+    """
+    Look into the wheel and the sdist beside it.
+
+    :param wheel: the wheel that was built from the sdist.
+    """
+    say("Looking into the wheel and the sdist …")
+    (sdist,) = wheel.parent.glob("*.tar.gz")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    files = contents.read_wheel(wheel)
+    own = contents.package_files(ROOT)
+    info = f"{contents.PACKAGE}-{project['version']}.dist-info"
+    yield from contents.wheel_problems(list(files), own, project["version"])
+    yield from contents.sdist_problems(contents.names_in_sdist(sdist), git("ls-files").splitlines())
+    yield from contents.wheel_differences(contents.read_wheel(build(HOME / "checkout")), files)
+    yield from metadata.metadata_problems(files[f"{info}/METADATA"], project, changelog())
+    yield from metadata.entry_point_problems(files[f"{info}/entry_points.txt"])
+
+
+def open_points(wheel: Path) -> Iterator[str]:
+    """
+    Say what must be decided or done before an upload.
+
+    :param wheel: the wheel.
+    """
+    (text,) = (data for name, data in contents.read_wheel(wheel).items() if name.endswith("/METADATA"))
+    yield from metadata.open_points(text, changelog())
+    if changed := git("status", "--porcelain").splitlines():
+        yield f"{len(changed)} files are not committed, such as {changed[0].split()[-1]}"
+
+
+def installed_problems(airflow: str, wheel: Path) -> list[str]:
+    """
+    Install the wheel with what it asks for, at the versions and hashes of a lock, and try it.
+
+    :param airflow: a key of :data:`.LOCKS`.
+    :param wheel: the wheel.
+    """
+    home = HOME / f"airflow-{airflow}"
+    lock = ROOT / LOCKS[airflow][0]
+    try:
+        python = environment(home, sys.executable)
+        # The lock is a constraint: what we forgot to ask for is not there.
+        asked = home / "requirements.txt"
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        asked.write_text(f"{metadata.NAME} @ {wheel.as_uri()} --hash=sha256:{digest}\n", encoding="utf-8")
+        uv("pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", asked, "-c", lock)
+        uv("pip", "check", "--quiet", "--python", python)
+    except subprocess.CalledProcessError as error:
+        return [f"the wheel cannot be installed beside Airflow {airflow}: {error}"]
+    # Without the checkout, which would be imported instead of the wheel.
+    place = home / "check"
+    shutil.copytree(ROOT / "dev", place / "dev", ignore=shutil.ignore_patterns("__pycache__"))
+    # What an old Airflow and its own providers deprecate is not ours.
+    trying = [python, "-W", "ignore", "-m", "dev.release.installed"]
+    done = subprocess.run(trying, cwd=place, env=bare_environment(), check=False)
+    return [f"the wheel does not work beside Airflow {airflow}"] if done.returncode else []
+
+
+def bare_environment() -> dict[str, str]:
+    """Return the environment without what would lead Airflow or Python elsewhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTHON"))}
+
+
+def changelog() -> str:
+    """Return the changelog."""
+    return (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def git(*words: str) -> str:
+    """
+    Return what git says of the checkout.
+
+    :param words: a command that changes nothing.
+    """
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def say(text: str) -> None:
+    """Tell how far we are."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
