@@ -232,7 +232,11 @@ class VendorHook(HttpHook):
         return answer.payload
 
     def route(self, path: str) -> tuple[Api, AuthBase, Pacer | None]:
-        """Return which API serves ``path``, who we are to it, and its pace."""
+        """
+        Return which API serves a path, who we are to it, and its pace.
+
+        :param path: the path of a request.
+        """
         raise NotImplementedError
 
     def _send(self, api: Api, auth: AuthBase, method: str, path: str, what: str, **kwargs: Any) -> Answer:
