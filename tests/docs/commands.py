@@ -221,7 +221,19 @@ PROGRAMS: dict[str, Callable[[Sequence[str]], None]] = {
     **dict.fromkeys(
         (
             *("astro", "aws", "cat", "cd", "cp", "curl", "echo", "gcloud", "gh", "git", "gsutil", "helm"),
-            *("jq", "ls", "mkdir", "npm", "openssl", "pg_dump", "pg_restore", "source", "unzip", "zip"),
+            *(
+                "jq",
+                "ls",
+                "mkdir",
+                "npm",
+                "openssl",
+                "pg_dump",
+                "pg_restore",
+                "run.sh",
+                "source",
+                "unzip",
+                "zip",
+            ),
         ),
         _nothing,
     ),

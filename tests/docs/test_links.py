@@ -11,16 +11,6 @@ from tests.docs.pages import DOCS, PAGES, ROOT, blocks_of, name_of, prose_of
 
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 IMAGE = re.compile(r"<img [^>]*?src=\"([^\"]+)\"")
-#: Pages that are linked to and not written yet.
-COMING = {
-    "CONTRIBUTING.md",
-    "approval.png",
-    "astro.md",
-    "coming-from.md",
-    "composer.md",
-    "mwaa.md",
-    "security.md",
-}
 
 
 def headings(path: Path) -> set[str]:
@@ -35,8 +25,6 @@ def headings(path: Path) -> set[str]:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target, anchor in LINK.findall(prose_of(page)):
         path = (page.parent / target) if target else page
-        if not path.exists() and path.name in COMING:
-            continue
         assert path.exists(), f"{name_of(page)} links to {target}"
         if anchor:
             assert anchor in headings(path), f"{name_of(page)} links to {target}#{anchor}"
