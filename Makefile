@@ -19,7 +19,7 @@ KUBERNETES_VALIDATE := 1.37.0
 UPGRADE ?= --upgrade
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
-.PHONY: demo up test test-fast test-system test-compose test-matrix check-kubernetes check-release test-editor \
+.PHONY: demo up test test-fast test-system test-compose test-matrix check-kubernetes check-release test-editor docs \
 	screenshots lint bench lock compose-env clean
 
 demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
@@ -55,6 +55,10 @@ check-release: $(READY)   ## builds what would be uploaded, looks into it and in
 
 $(EDITOR):
 	npm install --silent --no-audit --no-fund --prefix .demo/editor yaml-language-server@1.15.0
+
+docs: $(READY)           ## docs/yaml.md and the JSON Schema, from the models
+	$(BIN)/python -m airflow_provider_cio_cohort.dag_generation.schema
+	$(BIN)/python -m dev.yaml_reference
 
 screenshots: $(READY)     ## the pictures in the docs, which the browser tests take
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/system/browser

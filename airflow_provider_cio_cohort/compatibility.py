@@ -1,5 +1,5 @@
 """
-What has another name, or is not there, in Airflow 3.1 and 3.2.
+What has another name, or is not there, in Airflow 3.1 and 3.2, or in the providers of their constraints.
 
 The rest of the package imports these names from here and knows one Airflow, the newest. What the older ones
 cannot do at all is said where it is missed, and in ``docs/versions.md``.
@@ -7,7 +7,7 @@ cannot do at all is said where it is missed, and in ``docs/versions.md``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 if TYPE_CHECKING:
     from airflow.dag_processing.bundles.base import BaseDagBundle
     from airflow.dag_processing.dagbag import DagBag
+    from airflow.sdk import Connection
     from pydantic import JsonValue
 
 try:  # 3.2
@@ -40,7 +41,8 @@ try:  # 3.3
     #: Whether tasks and assets can keep something from try to try and from run to run.
     HAS_STATE_STORES = True
 except ImportError:
-    from airflow.providers.common.compat.sdk import Stats, mask_secret
+    from airflow.providers.common.compat.sdk import Stats
+    from airflow.sdk.log import mask_secret
     from asgiref.sync import sync_to_async
 
     stats = Stats  # type: ignore[assignment]
@@ -52,6 +54,22 @@ except ImportError:
         # In a thread, since in the loop itself it would not be passed on; and in one that asgiref knows, or
         # the triggerer of 3.1 reads the answer in a second loop and dies of it.
         await sync_to_async(mask_secret)(secret, name)
+
+
+try:  # apache-airflow-providers-common-compat 1.20, which no constraints of Airflow up to 3.3.2 have
+    from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+except ImportError:
+    from airflow.sdk import BaseHook
+    from asgiref.sync import sync_to_async
+
+    async def get_async_connection(conn_id: str) -> Connection:  # type: ignore[misc]
+        """Return a connection, without blocking the event loop."""
+        # Not by aget_connection(): before Airflow 3.3.2 that masks keys by a call that blocks the loop.
+        return await sync_to_async(BaseHook.get_connection)(conn_id)
+
+    async def get_async_extra_dejson(conn: Connection) -> dict[str, Any]:
+        """Return the extra of a connection, without blocking the event loop."""
+        return await sync_to_async(lambda: conn.extra_dejson)()
 
 
 def dag_bag(bundle: BaseDagBundle) -> DagBag:
@@ -81,5 +99,7 @@ __all__ = [
     "amask_secret",
     "conf",
     "dag_bag",
+    "get_async_connection",
+    "get_async_extra_dejson",
     "stats",
 ]

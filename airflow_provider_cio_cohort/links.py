@@ -17,7 +17,12 @@ class AmplitudeCohortLink(BaseOperatorLink):
 
     # Airflow calls this in the task's process whenever that ends, deferred included, and stores the answer.
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """Return the cohort's page; empty, which greys the button out, before the task knows it."""
+        """
+        Return the cohort's page; empty, which greys the button out, before the task knows it.
+
+        :param operator: the task's operator.
+        :param ti_key: which task instance it is.
+        """
         return str(operator.carried.get("cohort_url") or "")
 
 
@@ -27,5 +32,10 @@ class CustomerIOSegmentLink(BaseOperatorLink):
     name = "Customer.io segment"
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """Return the segment's page; empty, which greys the button out, before the task knows it."""
+        """
+        Return the segment's page; empty, which greys the button out, before the task knows it.
+
+        :param operator: the task's operator.
+        :param ti_key: which task instance it is.
+        """
         return str(operator.carried.get("segment_url") or "")

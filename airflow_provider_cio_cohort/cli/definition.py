@@ -151,6 +151,11 @@ def _pools() -> ActionCommand:
             help="Only show; with exit code 1 if a pool is missing or differs",
             action="store_true",
         ),
+        _arg(
+            "--for-import",
+            help="Touch no database: print what airflow pools import takes, for an Airflow without a shell",
+            action="store_true",
+        ),
         _OUTPUT,
         description="Make the Airflow pools that syncs with use_pools: true run in, or update them: "
         "four slots for the exports of each Amplitude connection, and tasks_at_once slots for each "

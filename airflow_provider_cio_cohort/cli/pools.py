@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.cli.database import database
 from airflow_provider_cio_cohort.cli.finding import check_is_there
-from airflow_provider_cio_cohort.cli.output import show
+from airflow_provider_cio_cohort.cli.output import dump, show
 from airflow_provider_cio_cohort.cli.running import FINE, NO, command, say
 from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
@@ -50,17 +50,41 @@ def pools(args: Namespace) -> int:
     """
     loaded = [one for file in dict.fromkeys(args.files) for one in _load(file)]
     wanted = [_wanted(*each) for each in sorted(_needed(loaded))]
-    with database() as session:
-        rows = [_settle(session, one, dry_run=args.dry_run) for one in wanted]
-    if not rows:
+    if not wanted:
         say("None of these syncs has use_pools: true, so they need no pool.")
-    if rows or args.output != "table":
-        show(rows, args.output)
+    missing = False if args.for_import else _make(wanted, args)
+    if args.for_import:
+        dump(dict(map(_importable, wanted)), "json")
     wrong = sum(one.spec is None for one in loaded)
     if wrong:
         say(f"Left out: {wrong} of {len(loaded)} syncs, which are wrong. See airflow cohort-sync validate.")
-    missing = args.dry_run and any(row["change"] != "none" for row in rows)
     return NO if wrong or missing else FINE
+
+
+def _make(wanted: list[_Wanted], args: Namespace) -> bool:
+    """Make the pools, and return whether one would have to be made that only is to be shown."""
+    with database() as session:
+        rows = [_settle(session, one, dry_run=args.dry_run) for one in wanted]
+    if rows or args.output != "table":
+        show(rows, args.output)
+    return args.dry_run and any(row["change"] != "none" for row in rows)
+
+
+def _importable(wanted: _Wanted) -> tuple[str, dict[str, Any]]:
+    """Return a pool as `airflow pools import` takes it, and the REST API nearly so."""
+    slots = wanted.slots
+    if slots is None:
+        slots = 1
+        say(_not_seen(wanted, "gets 1 slot"))
+    description = _DESCRIPTIONS[wanted.kind]
+    return wanted.name, {"slots": slots, "description": description, "include_deferred": True}
+
+
+def _not_seen(wanted: _Wanted, so: str) -> str:
+    return (
+        f"The connection {wanted.conn_id!r} cannot be seen from here, so its tasks_at_once is not known: "
+        f"the pool {wanted.name} {so}."
+    )
 
 
 def _load(file: str) -> list[LoadedSync]:
@@ -96,11 +120,8 @@ def _settle(session: Session, wanted: _Wanted, *, dry_run: bool) -> dict[str, An
     slots = wanted.slots
     if slots is None:
         slots = before or 1
-        say(
-            f"The connection {wanted.conn_id!r} cannot be seen from here, so its tasks_at_once is not known: "
-            f"the pool {wanted.name} {'keeps its' if before else 'gets'} {slots:,} "
-            f"{'slot' if slots == 1 else 'slots'}."
-        )
+        verb = "keeps its" if before else "gets"
+        say(_not_seen(wanted, f"{verb} {slots:,} {'slot' if slots == 1 else 'slots'}"))
     if found is None:
         change = "created"
     else:

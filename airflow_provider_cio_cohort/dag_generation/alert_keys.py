@@ -56,8 +56,7 @@ class AlertKeys(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     notifier: _Notifier = Field(
-        description="The dotted path of an Airflow notifier, such as "
-        "airflow.providers.smtp.notifications.smtp.SmtpNotifier.",
+        description="The dotted path of an Airflow notifier, of an installed provider or of your own.",
         examples=[
             "airflow.providers.smtp.notifications.smtp.SmtpNotifier",
             "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier",
@@ -67,7 +66,8 @@ class AlertKeys(BaseModel):
     )
     on: Annotated[list[Event], Field(min_length=1, max_length=5)] = Field(
         default=list(DEFAULT_EVENTS),
-        description="failure: a task has failed after its last try. guard: a guard has stopped a run, or "
+        description="When it is sent; in quotes, for old YAML takes a bare on for true (both are read). "
+        "failure: a task has failed after its last try. guard: a guard has stopped a run, or "
         "asks for an approval. recovery: the first success after failures, or after the segment was stale. "
         "low_match: fewer of the cohort matched than match_rate_below. stale: max_age has passed.",
     )
@@ -77,7 +77,9 @@ class AlertKeys(BaseModel):
         "alert.html and alert.link. Keys belong into a connection, not here.",
     )
     match_rate_below: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
-        default=None, description="The share of the cohort, 0 to 1, below which low_match is sent."
+        default=None,
+        description="The share of the cohort, 0 to 1, below which low_match is sent; without a list on, it "
+        "adds that event.",
     )
 
     @model_validator(mode="after")

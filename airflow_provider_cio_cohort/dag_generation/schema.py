@@ -17,6 +17,7 @@ _BOTH_SEGMENTS = {
     "properties": {"segment_name": {"type": "string"}, "segment_id": {"type": "integer"}},
 }
 _EXPORTS = {"type": "integer", "minimum": 0}
+_NAME_OF_A_TARGET = "Unique in the sync; the task is sync__<name>. Letters, digits, _, - and dots."
 
 PATH = Path(__file__).with_name("cohort_syncs.schema.json")
 
@@ -30,6 +31,7 @@ def json_schema() -> dict[str, Any]:
         value.pop("title", None)
         _flatten(value)
     target = {key: properties[key] for key in TARGET_KEYS}
+    target["name"] = {**target["name"], "description": _NAME_OF_A_TARGET}
     defaults = {key: value for key, value in properties.items() if key != "name"}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",  # the newest that every editor understands
@@ -46,6 +48,7 @@ def json_schema() -> dict[str, Any]:
                 "properties": defaults,
             },
             "syncs": {
+                "description": "The list of syncs; each becomes a DAG.",
                 "type": ["array", "null"],
                 "items": {
                     "description": "A sync: one cohort, one segment.",
@@ -57,7 +60,9 @@ def json_schema() -> dict[str, Any]:
                 },
             },
             "max_exports_per_month": {
-                "description": "The most exports a month that the syncs may cost, in all or by connection.",
+                "description": "The most exports a month that the syncs of an Amplitude connection may "
+                "cost: one number for every connection, or a number for each by its id. The syncs that fit, "
+                "from the top of the file, keep running; those beyond become config-error DAGs.",
                 "anyOf": [_EXPORTS, {"type": "object", "additionalProperties": _EXPORTS}],
             },
         },
@@ -79,7 +84,8 @@ def _flatten(value: dict[str, Any]) -> None:
 
 def _targets(properties: dict[str, Any]) -> dict[str, Any]:
     return {
-        "description": "Segments that share one export; what a target does not say it takes from the sync.",
+        "description": "Several segments that share one export, in place of segment_name or segment_id. "
+        "What a target does not say it takes from the sync.",
         "type": "array",
         "minItems": 1,
         "items": {

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
-from airflow_provider_cio_cohort.dag_generation.cadence import NAMED_CADENCES, localize
+from airflow_provider_cio_cohort.dag_generation.cadence import localize
 from airflow_provider_cio_cohort.dag_generation.keys import (
     Age,
     Cadence,
@@ -62,7 +62,8 @@ class OperatorParameters(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     cohort_id: Id = Field(
-        description="The Amplitude cohort: the last part of its address, such as a1b2c3d.",
+        description="The Amplitude cohort: the last part of its address, such as a1b2c3d. In quotes if it is "
+        "digits only.",
         examples=["a1b2c3d"],
     )
     segment_name: Text | None = Field(
@@ -71,7 +72,8 @@ class OperatorParameters(BaseModel):
         "Exactly one of segment_name and segment_id.",
     )
     segment_id: Annotated[int, Field(gt=0, le=2**53)] | None = Field(
-        default=None, description="The Customer.io segment by its number."
+        default=None,
+        description="The Customer.io segment by the number in its address; for a name that several have.",
     )
     user_id_property: Text = Field(
         default="user_id",
@@ -82,11 +84,14 @@ class OperatorParameters(BaseModel):
         default="id", description="Which identifier of Customer.io it is."
     )
     mode: Literal["mirror", "add_only"] = Field(
-        default="mirror", description="mirror: the segment becomes the cohort. add_only: nobody is removed."
+        default="mirror",
+        description="mirror: the segment becomes the cohort. add_only: it gets whom it lacks, and nobody is "
+        "removed.",
     )
     max_removal_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = Field(
         default=50,
-        description="Refuse to remove more than this share of the segment in a run; null turns it off.",
+        description="Refuse to remove more than this share of the segment in a run; null turns it off. Up "
+        "to 20 removals are never refused.",
     )
     max_shortfall_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = Field(
         default=30,
@@ -98,7 +103,9 @@ class OperatorParameters(BaseModel):
         description="Refuse to write when a smaller share of the cohort, 0 to 1, is somebody in Customer.io.",
     )
     adopt_segment: bool = Field(
-        default=False, description="Remove people also from a segment that no sync made for this cohort."
+        default=False,
+        description="Remove people also from a segment that no sync made for this cohort. Otherwise a run "
+        "that would do so is refused.",
     )
     allow_large_removal: bool = Field(
         default=False,
@@ -108,12 +115,15 @@ class OperatorParameters(BaseModel):
         default=False, description="Let every run empty the segment. For one run, use the trigger form."
     )
     allow_short_cohort: bool = Field(
-        default=False, description="Let every run pass max_shortfall_percent. For one run, use the form."
+        default=False, description="Let every run pass max_shortfall_percent. For one run, the trigger form."
     )
     allow_low_match: bool = Field(
         default=False, description="Let every run pass min_match_rate. For one run, use the trigger form."
     )
-    dry_run: bool = Field(default=False, description="Look and report, but write nothing.")
+    dry_run: bool = Field(
+        default=False,
+        description="Look and report, but let no run write anything. For one run, use the trigger form.",
+    )
     amplitude_conn_id: Id = Field(
         default="amplitude_default", description="The Airflow connection to one Amplitude project."
     )
@@ -124,12 +134,14 @@ class OperatorParameters(BaseModel):
     export_timeout: Seconds = Field(default=3600, description="Seconds that a try waits for the export.")
     export_reserve: Annotated[int, Field(ge=0, le=100_000)] = Field(
         default=10,
-        description="Exports of the month that are left alone: with no more left, the task fails instead.",
+        description="Exports of the month that are left alone: with no more left, a run fails before it "
+        "spends one.",
     )
     skip_unchanged: bool = Field(
         default=False,
         description="End a run without an export when Amplitude has not computed the cohort anew since the "
-        "last good sync, and the segment has as many members as then.",
+        "last good sync, and the segment has as many members as then. Not together with targets, use_pools "
+        "or on_guard: approve, which export first.",
     )
     snapshot_path: SnapshotPath | None = Field(
         default=None,
@@ -138,7 +150,7 @@ class OperatorParameters(BaseModel):
         examples=["s3://aws_default@bucket/cohorts"],
     )
     snapshot_keep_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = Field(
-        default=30, description="How long a snapshot is kept."
+        default=30, description="Days for which a snapshot is kept; fractions are fine."
     )
     snapshot_keep_last: Annotated[int, Field(gt=0, le=100_000)] = Field(
         default=3, description="So many of the newest snapshots are kept however old they are."
@@ -156,10 +168,15 @@ class Sync(OperatorParameters):
     )
     cadence: Cadence = Field(
         default="daily",
-        description=f"{', '.join(NAMED_CADENCES)}, or a cron expression of five fields, in quotes.",
+        description="When it runs: manual, once, realtime (each minute), hourly, daily, weekly (Monday), "
+        "monthly (the 1st), or a cron expression of five fields, in quotes.",
+        examples=["0 6 * * 1-5"],
     )
     timezone: Timezone = Field(
-        default="UTC", description="Timezone of the cadence and the dates, such as Europe/Berlin."
+        default="UTC",
+        description="Timezone of the cadence and the dates, through changes of the clock, such as "
+        "Europe/Berlin.",
+        examples=["Europe/Berlin"],
     )
     spread: bool = Field(
         default=True,
@@ -183,15 +200,21 @@ class Sync(OperatorParameters):
     retry_delay_minutes: Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False)] = Field(
         default=5, description="Minutes before the first retry; fractions are fine. Doubles, up to an hour."
     )
-    description: Paragraph | None = Field(default=None, description="What the sync is for.")
+    description: Paragraph | None = Field(
+        default=None, description="What the sync is for; shown in Airflow's list and the DAG's docs."
+    )
     owner: Annotated[Text, StringConstraints(max_length=500)] | None = Field(
-        default=None, description="Who looks after it; Airflow's own default when left out."
+        default=None,
+        description="Who looks after it; shown in Airflow's list and the DAG's docs. Airflow's own default "
+        "when left out.",
     )
     tags: list[Tag] = Field(
         default=[], description="Tags of the DAG, in addition to cohort-sync.", max_length=50
     )
     pool: Annotated[Text, StringConstraints(max_length=256)] | None = Field(
-        default=None, description="Airflow pool of the task; it must exist."
+        default=None,
+        description="Airflow pool of the task; it must exist, for otherwise the task never runs. Airflow's "
+        "default pool when left out.",
     )
     use_pools: bool = Field(
         default=False,
@@ -199,12 +222,15 @@ class Sync(OperatorParameters):
         "connections, which `airflow cohort-sync pools` makes. Not together with pool or skip_unchanged.",
     )
     alerts: list[AlertKeys] = Field(
-        default=[], description="Who is told of failures, guards, recoveries and the like.", max_length=20
+        default=[],
+        description="Who is told of failures, guards, recoveries and the like, by any Airflow notifier. A "
+        "list of its own replaces that of the defaults.",
+        max_length=20,
     )
     max_age: Age | None = Field(
         default=None,
         description="How old the last good run may be, such as 90m, 26h or 2d; then the alerts are sent.",
-        examples=["26h"],
+        examples=["26h", "90m", "2d"],
     )
     on_guard: Literal["fail", "approve"] = Field(
         default="fail",

@@ -12,6 +12,14 @@ from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
 from airflow_provider_cio_cohort.dag_generation.blocks import Entry
 from airflow_provider_cio_cohort.dag_generation.errors import did_you_mean, show
 
+
+def _form(limits: dict[str, Any]) -> str:
+    """Say how a name is written, or a path: only a name may hold a dash."""
+    if "_-]" in limits["pattern"]:
+        return "use letters, digits, _, - and single dots between them."
+    return "write a dotted path, such as airflow.providers.smtp.notifications.smtp.SmtpNotifier."
+
+
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "bool_type": lambda _: "it must be true or false, without quotes.",
     "int_type": lambda _: "it must be a whole number, without quotes.",
@@ -26,7 +34,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "string_too_short": lambda _: "it must not be empty.",
     "string_too_long": lambda limits: f"it is longer than {limits['max_length']} characters.",
     "too_long": lambda limits: f"it has more than {limits['max_length']} items.",
-    "string_pattern_mismatch": lambda _: "use letters, digits, _, - and single dots between them.",
+    "string_pattern_mismatch": _form,
     "greater_than": lambda limits: f"it must be greater than {limits['gt']:g}.",
     "greater_than_equal": lambda limits: f"it must be {limits['ge']:g} or more.",
     "less_than_equal": lambda limits: f"it must be {limits['le']:g} or less.",

@@ -10,10 +10,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
-from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from requests.utils import get_environ_proxies, select_proxy
 
-from airflow_provider_cio_cohort.compatibility import amask_secret
+from airflow_provider_cio_cohort.compatibility import (
+    amask_secret,
+    get_async_connection,
+    get_async_extra_dejson,
+)
 from airflow_provider_cio_cohort.exceptions import PermanentError, VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
 from airflow_provider_cio_cohort.hooks.api import Answer

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -14,13 +17,20 @@ from airflow_provider_cio_cohort.hooks.progress import Progress
 
 Packed = TypeVar("Packed")
 
+#: Of so many batches the quickest tells the latency, and how many times the connections that it takes there
+#: may be, with some to begin with.
+WINDOW = 64
+HEADROOM = 2
+AT_LEAST = 4
+
 
 class BatchSender(Generic[Packed]):
     """
     Cuts values into batches and sends each at its moment.
 
     A thread, with its connection, is started only when a batch is due and none is idle. So their number
-    comes to be pace times latency without being told either.
+    comes to be pace times latency without being told either. Where the processor is slower than the pace, it
+    is held there: threads beyond it would only wait for each other, and then send in a burst what is due.
 
     :param pack: makes of a batch what is sent; what waits or is on its way should be small.
     :param send: sends one batch, with its own retries.
@@ -49,6 +59,7 @@ class BatchSender(Generic[Packed]):
         self.connections = connections
         self.halt = halt
         self.progress = progress
+        self._latencies: deque[float] = deque(maxlen=WINDOW)
 
     def run(self, values: Iterable[str]) -> int:
         """
@@ -62,7 +73,7 @@ class BatchSender(Generic[Packed]):
         pool = ThreadPoolExecutor(self.connections, thread_name_prefix="batch")
         try:
             while batch := list(islice(iterator, self.size)):
-                while under_way >= self.connections or not arrived.empty():
+                while under_way >= self._allowed() or not arrived.empty():
                     self._settle(arrived.get())
                     under_way -= 1
                 packed = self.pack(batch)
@@ -80,8 +91,17 @@ class BatchSender(Generic[Packed]):
             pool.shutdown(wait=True, cancel_futures=True)
         return sent
 
+    def _allowed(self) -> int:
+        """Return how many batches may be on their way at once."""
+        if not self._latencies:
+            return self.connections
+        needed = min(self._latencies.copy()) / self.pacer.gap
+        return min(self.connections, AT_LEAST + math.ceil(HEADROOM * needed))
+
     def _arrived(self, packed: Packed, count: int) -> int:
+        began = time.perf_counter()
         self.send(packed)
+        self._latencies.append(time.perf_counter() - began)
         return count
 
     def _settle(self, future: Future[int]) -> None:

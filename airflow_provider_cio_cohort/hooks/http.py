@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import tenacity
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk.log import mask_secret
-from requests import Request, RequestException, Response, Session
+from requests import RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # type: ignore[import-untyped]
@@ -31,12 +31,14 @@ from airflow_provider_cio_cohort.hooks.halt import Halt
 from airflow_provider_cio_cohort.hooks.options import http_options
 from airflow_provider_cio_cohort.hooks.pace import Pacer
 from airflow_provider_cio_cohort.hooks.policy import Policy
-from airflow_provider_cio_cohort.hooks.redaction import queries_hidden
+from airflow_provider_cio_cohort.hooks.sending import Sender
 from airflow_provider_cio_cohort.hooks.transport_faults import connection_fault
 
 #: Three hundred are under way at 1,000 requests a second and 300 ms of latency.
 MAX_CONNECTIONS = 512
 USER_AGENT = "airflow-provider-cio-cohort"
+#: Bytes of a body that are read at once; left to itself, requests takes a hundred times as many steps.
+BODY_BLOCK = 2**20
 
 #: What a hook tries again by itself; anything else is for the task, or for nobody, to retry.
 PASSING = (VendorUnavailableError, RateLimitedError, IncompleteExportError)
@@ -64,7 +66,6 @@ class VendorHook(HttpHook):
         )
         self.policy = Policy.from_config()
         self.stopped = Halt()
-        self._environments: dict[tuple[str, str], dict[str, Any]] = {}
 
     def stop(self) -> None:
         """Send nothing more: the task was killed."""
@@ -231,7 +232,11 @@ class VendorHook(HttpHook):
         return answer.payload
 
     def route(self, path: str) -> tuple[Api, AuthBase, Pacer | None]:
-        """Return which API serves ``path``, who we are to it, and its pace."""
+        """
+        Return which API serves a path, who we are to it, and its pace.
+
+        :param path: the path of a request.
+        """
         raise NotImplementedError
 
     def _send(self, api: Api, auth: AuthBase, method: str, path: str, what: str, **kwargs: Any) -> Answer:
@@ -241,59 +246,25 @@ class VendorHook(HttpHook):
                 "Nothing more was sent. Whoever stopped it knows why: clear the task to let it go on."
             )
         try:
-            response = self.fetch(method, api.url(path), auth, **kwargs)
-            return Answer(response.status_code, response.headers, response.content)
+            with self.fetch(method, api.url(path), auth, stream=True, **kwargs) as response:
+                body = b"".join(response.iter_content(BODY_BLOCK))
+            return Answer(response.status_code, response.headers, body)
         except RequestException as error:
             fault = connection_fault(error, api.name, what, f"{api.base_url} (connection {api.conn_id!r})")
         raise fault  # outside the handler: the cause would bring the URL and its query into the traceback
 
-    def fetch(
-        self,
-        method: str,
-        url: str,
-        auth: AuthBase,
-        *,
-        stream: bool = False,
-        params: Any = None,
-        json: Any = None,
-        data: bytes | None = None,
-    ) -> Response:
+    def fetch(self, method: str, url: str, auth: AuthBase, **how: Any) -> Response:
         """
         Send a request once, and return what came: no retry, no redirect, no query in the log.
 
         :param method: the HTTP method.
         :param url: the whole address.
         :param auth: who we are.
-        :param stream: whether the body is left to be read.
-        :param params: the query.
-        :param json: the body.
-        :param data: the body, where it is JSON already.
+        :param how: ``params``, ``json``, ``data`` and ``stream``, see :meth:`.Sender.send`.
         """
-        session = self.session
-        headers = {"Content-Type": "application/json"} if data is not None else None
-        request = Request(method, url, auth=auth, headers=headers, params=params, json=json, data=data)
-        with queries_hidden():
-            return session.send(
-                session.prepare_request(request),
-                timeout=self.policy.timeouts,
-                allow_redirects=False,
-                stream=stream,
-                **self._environment(url),
-            )
+        sender = self._sender  # the session comes first: it has a say in the policy
+        return sender.send(method, url, auth, timeout=self.policy.timeouts, **how)
 
-    def _environment(self, url: str) -> dict[str, Any]:
-        """
-        Return proxies and certificates for an address, of connection and environment.
-
-        Left to itself, requests lets the environment win over the connection; and it looks through the whole
-        of it for each request, which takes as long as all the rest.
-        """
-        parts = urlsplit(url)
-        place = (parts.scheme, parts.netloc)
-        if place not in self._environments:
-            session = self.session
-            merged = session.merge_environment_settings(
-                url, session.proxies, None, session.verify, session.cert
-            )
-            self._environments[place] = {name: merged[name] for name in ("proxies", "verify", "cert")}
-        return self._environments[place]
+    @cached_property
+    def _sender(self) -> Sender:
+        return Sender(self.session)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_cio_cohort.exceptions import RequestRejectedError, VendorUnavailableError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MEMBERS_PER_PAGE = 30_000
 #: The most identifiers that the Track API takes in a call.
 IDENTIFIERS_PER_BATCH = 1_000
+#: What an identifier is as a rule; one that is a number becomes text, an empty one ``None``.
+_USUAL = frozenset({str, type(None)})
 
 
 class SegmentMember(NamedTuple):
@@ -161,7 +164,10 @@ def _page(people: list[Any]) -> MemberPage:
 
 
 def _column(people: list[dict[str, Any]], identifier: str) -> list[str | None]:
-    values = [person.get(identifier) for person in people]
-    if set(map(type, values)) == {str} and all(values):
+    try:
+        values = list(map(itemgetter(identifier), people))
+    except KeyError:
+        values = [person.get(identifier) for person in people]
+    if _USUAL.issuperset(map(type, values)) and "" not in values:
         return values
     return [None if value is None or value == "" else str(value) for value in values]

@@ -53,7 +53,11 @@ class ApproveChangeOperator(ApprovalOperator):
         self.plan_task_id = plan_task_id
 
     def execute(self, context: Context) -> None:
-        """Ask, if the plan has something to ask."""
+        """
+        Ask, if the plan has something to ask.
+
+        :param context: the task's context.
+        """
         plan = self._plan(context)
         if not plan["guards"]:
             self.log.info("No guard has tripped, so nobody is asked.")
@@ -83,7 +87,12 @@ class ApproveChangeOperator(ApprovalOperator):
         super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Return the change that was shown, if it was approved."""
+        """
+        Return the change that was shown, if it was approved.
+
+        :param context: the task's context.
+        :param event: what somebody has answered, as Airflow's trigger tells it.
+        """
         # Not the plan as it is now: somebody may have cleared its task while the question stood.
         asked: Any = context["task_state_store"].get(ASKED_KEY)
         refused = ""

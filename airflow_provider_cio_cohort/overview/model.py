@@ -47,10 +47,23 @@ class Report:
 
     :param at: when Airflow recorded it.
     :param run_id: of the run that made it.
+    :param cohort_id: the Amplitude cohort.
+    :param segment_id: the Customer.io segment.
+    :param segment_name: its name.
+    :param mode: ``mirror`` or ``add_only``.
+    :param identifiers: distinct identifiers in the cohort.
+    :param before: members of the segment before the run.
+    :param added: people who joined.
+    :param removed: people who left.
     :param size: members of the segment after the run.
+    :param unmatched: identifiers with nobody in Customer.io.
+    :param match_rate: the share of ``identifiers`` with somebody there, 0 to 1.
+    :param duration: seconds from the task's start, the wait for the export included.
     :param unchanged: whether the run ended early, because nothing had changed.
     :param snapshot_at: the moment to which the run put the segment back, if it did.
     :param exports_used: exports of the month that Amplitude had counted, this run's included.
+    :param exports_limit: how many the plan has.
+    :param exports_reset: when the count starts anew, as Amplitude writes it.
     """
 
     at: datetime
@@ -79,8 +92,12 @@ class Run:
     """
     A DAG run, as one sync took part in it.
 
+    :param run_id: its id.
+    :param run_type: ``scheduled``, ``manual``, …
     :param due: when it was to run.
     :param queued: when Airflow last made it ready to run: later than ``due`` if it was late, or was cleared.
+    :param started: when the sync task began; ``None`` before.
+    :param ended: when it ended; ``None`` before.
     :param state: the sync task's, not the whole DAG's.
     """
 
@@ -98,6 +115,9 @@ class Dag:
     """
     What Airflow knows of a DAG that has syncs.
 
+    :param dag_id: its id.
+    :param display_name: what Airflow shows instead of it.
+    :param paused: whether it is switched off.
     :param schedule: the summary of its timetable: a cron expression, ``@once``, …; ``None`` without one.
     :param description: the same in words, in the DAG's own timezone.
     :param next_run: when the next run is due.
@@ -116,8 +136,16 @@ class Sync:
     """
     One sync task: a row of the page.
 
+    :param dag: its DAG.
+    :param task_id: its task.
+    :param name: what it is called: its name in the YAML, with the target's where it has several.
     :param asset_id: the segment's asset; ``None`` where the sync has none, because it cannot run.
+    :param cohort_id: the Amplitude cohort, where it is known.
+    :param segment_name: the Customer.io segment, or what is known of it.
+    :param amplitude_conn_id: the connection to the Amplitude project.
+    :param customer_io_conn_id: the connection to the Customer.io workspace.
     :param state: of its last run.
+    :param waiting_since: since when a run waits for somebody's approval; ``None`` if none does.
     :param missing_pools: pools that one of its tasks waits for, and that Airflow does not have.
     :param runs: newest first; the last few.
     :param reports: oldest first; the last few.
@@ -164,6 +192,7 @@ class Quota:
     """
     The exports of one Amplitude project, by its connection.
 
+    :param conn_id: the connection.
     :param used: exports of this month, as last seen; ``None`` if none was seen this month.
     :param limit: how many the plan has.
     :param assumed: whether Amplitude never said, so that ``limit`` is what its plans usually have.
@@ -198,8 +227,10 @@ class Attention:
     """
     Something that needs somebody.
 
-    :param sync: which sync; ``None`` if it is about a project's exports.
+    :param kind: of what kind it is.
     :param text: what is wrong, as a sentence.
+    :param sync: which sync; ``None`` if it is about a project's exports.
+    :param quota: which project's exports; ``None`` if it is about a sync.
     :param since: since when, where that is known.
     """
 
@@ -216,6 +247,9 @@ class Overview:
     Everything that the page shows.
 
     :param now: the moment that it describes.
+    :param syncs: every sync that may be seen.
+    :param quotas: the exports of each Amplitude project.
+    :param attention: what needs somebody, the worst first.
     """
 
     now: datetime
@@ -226,7 +260,13 @@ class Overview:
 
 @dataclass(frozen=True)
 class Moment:
-    """A run in a sync's history, with its report if it went well; one without the other is possible."""
+    """
+    A run in a sync's history, with its report if it went well; one without the other is possible.
+
+    :param at: when it was reported, or else when the run ended or was due.
+    :param run: the run; ``None`` if Airflow no longer has it.
+    :param report: what it reported; ``None`` if it did not.
+    """
 
     at: datetime
     run: Run | None
@@ -238,6 +278,9 @@ class History:
     """
     One sync with its past.
 
+    :param now: the moment that it describes.
+    :param sync: the sync, as in the overview.
+    :param attention: what needs somebody, the worst first.
     :param moments: newest first.
     """
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Iterator
-from dataclasses import astuple
+from operator import attrgetter
 
 from airflow_provider_cio_cohort.sandbox.amplitude import Job
 from airflow_provider_cio_cohort.sandbox.crowd import CrowdRows
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 ROWS_AT_ONCE = 20_000
+#: The settings on which it depends how a file looks.
+_looks = attrgetter(
+    "compressed", "crlf", "property_prefix", "duplicate_column", "leading_tab", "missing_columns"
+)
 
 
 def export_file(job: Job, settings: Settings) -> bytes:
@@ -23,7 +27,7 @@ def export_file(job: Job, settings: Settings) -> bytes:
     """
     if not isinstance(job.rows, CrowdRows):
         return _written(job, settings)
-    held = (*job.properties, *astuple(settings))
+    held = (*job.properties, *_looks(settings))
     if held not in job.rows.files:
         job.rows.files[held] = _written(job, settings)
     return job.rows.files[held]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import compress, filterfalse
+from operator import not_
 from pathlib import Path
 from typing import NamedTuple
 
-from airflow_provider_cio_cohort.sync.identifiers import IdType, can_exist
+from airflow_provider_cio_cohort.sync.identifiers import MAX_ID_BYTES, IdType, can_exist
 from airflow_provider_cio_cohort.sync.lines import Block, open_text, read_blocks, unescape, write_block
-from airflow_provider_cio_cohort.sync.members import key_of
+from airflow_provider_cio_cohort.sync.members import key_of, keys_of
 from airflow_provider_cio_cohort.sync.merging import side_by_side
 
 
@@ -63,11 +65,18 @@ def compare(
     to_add = to_remove = impossible = 0
     with open_text(add_path, "w") as adds, open_text(remove_path, "w") as removes:
         for absent, others, _ in differences(cohort_path, members_path):
-            possible = [identifier for identifier in absent if can_exist(unescape(identifier), id_type)]
+            possible = _possible(absent, id_type)
             to_add += write_block(adds, possible)
             impossible += len(absent) - len(possible)
             to_remove += write_block(removes, others) if remove else 0
     return Change(add_path, remove_path, to_add, to_remove, impossible)
+
+
+def _possible(identifiers: Block, id_type: IdType) -> Block:
+    # Escaped they are no shorter than they are, and a character takes four bytes at most.
+    if max(map(len, identifiers), default=0) * 4 <= MAX_ID_BYTES:
+        return identifiers
+    return [identifier for identifier in identifiers if can_exist(unescape(identifier), id_type)]
 
 
 def differences(identifiers_path: Path, members_path: Path) -> Iterator[Difference]:
@@ -82,10 +91,10 @@ def differences(identifiers_path: Path, members_path: Path) -> Iterator[Differen
         if wanted == present:
             yield Difference([], [], len(wanted))
         else:
-            keys = list(map(key_of, present))
+            keys = keys_of(present)
             known, have = {*wanted, *before}, set(keys)
-            absent = [identifier for identifier in wanted if identifier not in have]
-            others = [line for line, key in zip(present, keys, strict=True) if key not in known]
+            absent = list(filterfalse(have.__contains__, wanted))
+            others = list(compress(present, map(not_, map(known.__contains__, keys))))
             yield Difference(absent, others, len(wanted) - len(absent))
         before = set(wanted[-1:]) or before
 

@@ -13,7 +13,7 @@ from airflow_provider_cio_cohort.exceptions import GuardTrippedError
 from airflow_provider_cio_cohort.sync import guards, members
 from airflow_provider_cio_cohort.sync.diff import Change, compare
 from airflow_provider_cio_cohort.sync.identifiers import CohortIdentifiers, IdType
-from airflow_provider_cio_cohort.sync.lines import read_lines, unescape
+from airflow_provider_cio_cohort.sync.lines import read_values
 from airflow_provider_cio_cohort.sync.lookup import Lookup, look_up
 from airflow_provider_cio_cohort.sync.reading import MEMBERS_FILE
 from airflow_provider_cio_cohort.sync.report import SyncReport, match_rate
@@ -185,7 +185,7 @@ class SegmentSync:
             return verification.nothing_written()
         self.before_writing()
         # Adds come first, so that nobody who is in both is ever outside the segment in between.
-        added = map(unescape, read_lines(change.add_path))
+        added = read_values(change.add_path)
         self.store.add_members(segment_id, added, self.options.id_type, change.to_add)
         verification.remove(change.remove_path, attempt=0, total=change.to_remove)
         return verification.read_back()

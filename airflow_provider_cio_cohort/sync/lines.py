@@ -55,6 +55,11 @@ def unescape(field: str) -> str:
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), field)
 
 
+def unescape_all(fields: Block) -> Block:
+    """Undo :func:`escape_all`."""
+    return list(map(unescape, fields)) if "\\" in "".join(fields) else fields
+
+
 def open_text(path: Path, mode: str = "r") -> TextIO:
     """Open a file of lines; lone surrogates survive, and only LF ends a line."""
     return path.open(mode, encoding="utf-8", errors="surrogatepass", newline="\n")  # type: ignore[return-value]
@@ -81,6 +86,11 @@ def read_blocks(path: Path, characters: int = READ_CHARACTERS) -> Iterator[Block
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of ``path`` without their line ends."""
     return chain.from_iterable(read_blocks(path))
+
+
+def read_values(path: Path) -> Iterator[str]:
+    """Yield the lines of ``path``, each of them a field that was escaped, as they were."""
+    return chain.from_iterable(map(unescape_all, read_blocks(path)))
 
 
 def write_block(file: TextIO, lines: Block) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from airflow_provider_cio_cohort.exceptions import AuthenticationError, RequestRejectedError
 from airflow_provider_cio_cohort.sync.identifiers import IdType
-from airflow_provider_cio_cohort.sync.lines import read_lines, unescape
+from airflow_provider_cio_cohort.sync.lines import read_values
 from airflow_provider_cio_cohort.sync.store import SegmentStore
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def look_up(store: SegmentStore, path: Path, total: int, id_type: IdType) -> Loo
     :return: ``None`` if the key may not look people up.
     """
     step = -(-total // MOST_LOOKUPS) or 1
-    values = [unescape(line) for line in islice(read_lines(path), 0, None, step)]
+    values = list(islice(read_values(path), 0, None, step))
     try:
         people = store.count_people(values, id_type) if values else 0
     except (AuthenticationError, RequestRejectedError) as error:

@@ -37,6 +37,11 @@ def key_of(line: str) -> str:
     return line.partition("\t")[0]
 
 
+def keys_of(lines: Block) -> Block:
+    """Return the (escaped) keys of lines; where none has more than its key, these are the lines."""
+    return list(map(key_of, lines)) if "\t" in "".join(lines) else lines
+
+
 def handles(line: str) -> list[tuple[IdType, str]]:
     """Return the identifiers by which the member of ``line`` can be removed, surest first."""
     key, *fields = line.split("\t")

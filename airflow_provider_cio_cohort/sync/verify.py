@@ -17,7 +17,7 @@ from airflow_provider_cio_cohort.exceptions import VerificationError
 from airflow_provider_cio_cohort.sync import members
 from airflow_provider_cio_cohort.sync.diff import Change, common_lines, compare
 from airflow_provider_cio_cohort.sync.identifiers import CIO_PREFIX, ID_TYPES, IdType
-from airflow_provider_cio_cohort.sync.lines import read_lines, unescape, write_blocks
+from airflow_provider_cio_cohort.sync.lines import read_lines, read_values, write_blocks
 from airflow_provider_cio_cohort.sync.lookup import look_up
 from airflow_provider_cio_cohort.sync.store import SegmentStore
 
@@ -179,7 +179,7 @@ class Verification:
 
     def _add_again(self, total: int) -> None:
         prefix = CIO_PREFIX if self.id_type == "cio_id" else ""
-        values = (f"{prefix}{unescape(line)}" for line in read_lines(self._absent_path))
+        values = (f"{prefix}{value}" for value in read_values(self._absent_path))
         self.store.add_members(self.segment_id, values, self.id_type, total)
 
     def _look(self) -> Comparison:

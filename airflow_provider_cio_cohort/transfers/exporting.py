@@ -99,7 +99,11 @@ class ExportingOperator(BaseOperator):
         raise NotImplementedError
 
     def execute(self, context: Context) -> Any:
-        """Do the task; every error that ends it says whether anybody was added or removed."""
+        """
+        Do the task; every error that ends it says whether anybody was added or removed.
+
+        :param context: the task's context.
+        """
         self.touched = Touched(context)
         with self.touched.told():
             return self.start(context)
@@ -110,7 +114,11 @@ class ExportingOperator(BaseOperator):
         self.carried = {"began": time.time(), "cohort_url": self.amplitude.cohort_url(cohort_id)}
 
     def export_of(self, context: Context) -> Export:
-        """Return the export that this task works with."""
+        """
+        Return the export that this task works with.
+
+        :param context: the task's context.
+        """
         wanted = {
             "cohort_id": parameters.as_text(self.cohort_id, "cohort_id"),
             "properties": sorted(self.wanted_properties),
@@ -162,6 +170,7 @@ class ExportingOperator(BaseOperator):
         """
         Go on when the triggerer has waited for the export.
 
+        :param context: the task's context.
         :param event: what the trigger yielded.
         :param cohort: what Amplitude's list told of the cohort; empty if it is not listed.
         :param carried: what the task knew before it was deferred.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.cli.commands.pool_command import pool_import_helper
 from airflow.models.pool import Pool
 from sqlalchemy.orm import Session
 
@@ -126,3 +127,32 @@ def test_validate_reminds_of_the_pools(airflow: Callable[..., Answer], write: An
     path = write({"use_pools": True})
     assert f"airflow cohort-sync pools {path}" in airflow("validate", path).err
     assert "pools" not in airflow("validate", write({})).err
+
+
+def test_for_import_prints_what_airflow_imports_and_touches_no_database(
+    airflow: Callable[..., Answer],
+    connect: Any,
+    write: Any,
+    session: Session,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    conn_id = connect("customer_io_default", extra={"tasks_at_once": 3})
+    path = write(
+        {"use_pools": True, "customer_io_conn_id": conn_id},
+        {"use_pools": True, "customer_io_conn_id": "elsewhere", "name": "b", "segment_name": "B"},
+    )
+    with monkeypatch.context() as away:
+        away.setattr("airflow_provider_cio_cohort.cli.pools.database", None)
+        answer = airflow("pools", path, "--for-import")
+    assert answer.code == 0
+    assert "the pool cohort_syncs__elsewhere gets 1 slot." in answer.err
+    assert stored(session) == {}
+    file = tmp_path / "pools.json"
+    file.write_text(answer.out, encoding="utf-8")
+    pool_import_helper(file)
+    assert stored(session) == {
+        EXPORTS: (4, True),
+        f"cohort_syncs__{conn_id}": (3, True),
+        "cohort_syncs__elsewhere": (1, True),
+    }

@@ -1,4 +1,4 @@
-"""What the package can do in the Airflow that is installed: each test is a row of the table in the README."""
+"""What the package can do in the Airflow that is installed: each test is a row in docs/versions.md."""
 
 from __future__ import annotations
 

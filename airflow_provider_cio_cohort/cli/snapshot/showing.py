@@ -10,7 +10,7 @@ from airflow_provider_cio_cohort.cli.output import dump, printable
 from airflow_provider_cio_cohort.cli.output import show as show_rows
 from airflow_provider_cio_cohort.cli.running import FINE, answering, command
 from airflow_provider_cio_cohort.cli.snapshot.finding import find_one, refusing
-from airflow_provider_cio_cohort.sync.lines import read_lines, unescape
+from airflow_provider_cio_cohort.sync.lines import read_values
 from airflow_provider_cio_cohort.transfers.run_directory import run_directory
 
 _FACTS = (
@@ -43,7 +43,7 @@ def show(args: Namespace) -> int:
         path = directory / "snapshot"
         store.fetch(entry, manifest, path)
         if args.identifiers:
-            print_people((unescape(line) for line in read_lines(path)), args.output)
+            print_people(read_values(path), args.output)
             return FINE
     row = {**kept.names, **{fact: getattr(manifest, fact) for fact in _FACTS}}
     row |= {key: manifest.origin.get(key) for key in ("dag_id", "task_id", "run_id", "logical_date")}

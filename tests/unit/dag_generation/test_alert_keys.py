@@ -36,6 +36,7 @@ def problem(dags: dict[str, DAG]) -> str:
     [
         ("[{on: [failure]}]", "key alerts (item 1): notifier: it is missing."),
         (f"[{{notifier: {SMTP}}}, {{notifier: SmtpNotifier}}]", "key alerts (item 2): notifier: "),
+        ("[{notifier: SmtpNotifier}]", f"write a dotted path, such as {SMTP}."),
         ("[{notifier: airflow.providers.nowhere.N}]", 'there is no module "airflow.providers.nowhere"'),
         (f"[{{notifier: {SMTP}, on: [falure]}}]", "failure"),
         (f"[{{notifier: {SMTP}, on: []}}]", "key alerts (item 1): on: "),

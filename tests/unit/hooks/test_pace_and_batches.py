@@ -155,3 +155,14 @@ def test_only_the_batches_on_their_way_are_read_from_the_source() -> None:
     sender(send, size=1, connections=2).run(values())
     assert max(ahead) <= 4
     assert read == 100
+
+
+def test_where_sending_is_slow_the_connections_are_those_that_the_latency_takes() -> None:
+    at_work = sender(list, connections=100)
+    assert at_work._allowed() == 100  # nothing is known yet
+    at_work._latencies.extend([0.5, 0.02, 0.3])  # the long ones have waited for the processor
+    assert at_work._allowed() == 4 + 2 * 20
+    at_work._latencies.append(0.001)
+    assert at_work._allowed() == 4 + 2 * 1
+    at_work._latencies.extend([10.0] * 64)
+    assert at_work._allowed() == 100

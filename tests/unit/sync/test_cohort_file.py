@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from airflow_provider_cio_cohort.exceptions import (
     IncompleteExportError,
     MissingPropertyError,
 )
+from airflow_provider_cio_cohort.sync import cohort_file
 from airflow_provider_cio_cohort.sync.cohort_file import read_property
 
 HEADER = b'"amplitude_id","user_id"\n'
@@ -91,3 +94,42 @@ def test_any_bytes_give_values_or_a_named_error(
     except CohortSyncError as error:
         problem = str(error)
     assert problem or all(isinstance(value, str) for value in values)
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.text(st.sampled_from('a1",\t\r\n é'), max_size=6)] * 2), max_size=12),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+    characters=st.integers(1, 40),
+)
+def test_wherever_a_block_ends_the_values_are_those_that_were_written(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], line_end: str, characters: int
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "export.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator=line_end)
+        writer.writerows([("amplitude_id", "user_id"), *rows])
+    with patch.object(cohort_file, "CHARACTERS_AT_ONCE", characters):
+        assert values_of(path, "user_id") == [value for _, value in rows]
+        assert values_of(path, "amplitude_id") == [value for value, _ in rows]
+
+
+@pytest.mark.parametrize("characters", [1, 16, 2**18])
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [
+        (b'"7","g","h"\n', "row 7 has 3 fields, not 2"),
+        (b'"7"\n', "row 7 has 1 fields, not 2"),
+        (b"\n", "row 7 has 0 fields, not 2"),
+        (b'"7","g', "line 8: unexpected end of data"),
+        (b'"7","g"g\n', "line 8: "),
+    ],
+)
+def test_the_place_of_a_fault_is_named(tmp_path: Path, characters: int, end: bytes, problem: str) -> None:
+    whole = b"".join(f'"{n}","u-{n}"\n'.encode() for n in range(6))
+    path = write(tmp_path, HEADER + whole + end)
+    with (
+        patch.object(cohort_file, "CHARACTERS_AT_ONCE", characters),
+        pytest.raises(IncompleteExportError) as caught,
+    ):
+        values_of(path, "user_id")
+    assert problem in str(caught.value)
