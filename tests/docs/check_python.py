@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -37,7 +38,8 @@ def check_python(block: Block, folder: Path) -> None:
     if re.search(r"\bDAG\(|@dag\b|build_dags\(", block.text):
         _check_dags(block, folder)
     elif "\ndef test_" in block.text:
-        _run_tests(path)
+        # Only who works on the package has the fixtures of its tests.
+        _run_tests(path, *(("-p", "tests.conftest") if block.page.name == "CONTRIBUTING.md" else ()))
 
 
 def _check_dags(block: Block, folder: Path) -> None:
@@ -60,9 +62,12 @@ def _put_syncs(page: Path, path: Path) -> None:
         shutil.copy(ROOT / "dags" / "cohort_syncs.yaml", path)
 
 
-def _run_tests(path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=path.parent)
+def _run_tests(path: Path, *options: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=path.parent, env=environment
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
