@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from airflow_provider_cio_cohort.cli.memory import AssetStores
+from airflow_provider_cio_cohort.cli.memory import AssetStores, Xcoms
 from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.running import FINE, NO, WRONG_USAGE, CommandError, command, say
 from airflow_provider_cio_cohort.cli.snapshot.finding import Kept, find_one, refusing
@@ -17,16 +17,6 @@ from airflow_provider_cio_cohort.transfers.touched import Touched
 
 _FLAGS = ("allow_large_removal", "allow_empty_cohort", "allow_low_match", "adopt_segment")
 _COLUMNS = ("sync", "status", "snapshot_at", "segment_before", "to_add", "to_remove", "segment_after")
-
-
-class _Xcoms:
-    """Takes what a task leaves for others."""
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
 
 
 @command
@@ -81,7 +71,7 @@ def _prepare(kept: Kept, args: Namespace) -> None:
 def _run(kept: Kept, *, dry_run: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     task: Any = kept.task
     task.dry_run = dry_run
-    xcoms = _Xcoms()
+    xcoms = Xcoms()
     context: Any = {"ti": xcoms, "dag": kept.found.dag, "asset_state_store": AssetStores(writes=not dry_run)}
     task.touched = Touched(context)
     with task.touched.told():
