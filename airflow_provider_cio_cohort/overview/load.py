@@ -33,6 +33,7 @@ RECENT = 30
 PAST = 100
 #: An export's events are read for the quota alone, and not each of them tells it.
 _OF_AN_EXPORT = 3
+#: As the DAG generation has it, which is not imported to read a database.
 _PREFIX = "cohort_sync__"
 
 
