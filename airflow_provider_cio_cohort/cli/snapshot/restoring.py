@@ -8,7 +8,15 @@ from typing import Any
 
 from airflow_provider_cio_cohort.cli.memory import AssetStores, Xcoms
 from airflow_provider_cio_cohort.cli.output import show
-from airflow_provider_cio_cohort.cli.running import FINE, NO, WRONG_USAGE, CommandError, command, say
+from airflow_provider_cio_cohort.cli.running import (
+    FINE,
+    INTERRUPTED,
+    NO,
+    WRONG_USAGE,
+    CommandError,
+    command,
+    say,
+)
 from airflow_provider_cio_cohort.cli.snapshot.finding import Kept, find_one, refusing
 from airflow_provider_cio_cohort.cli.snapshot.under_way import check_nobody_writes
 from airflow_provider_cio_cohort.snapshots.store import some_moments
@@ -87,7 +95,7 @@ def _write(kept: Kept) -> dict[str, Any]:
         kept.task.on_kill()
         raise CommandError(
             "\nInterrupted. People may have been added or removed already; the same command completes it.",
-            130,
+            INTERRUPTED,
         ) from None
 
 
