@@ -14,7 +14,7 @@ from airflow_provider_cio_cohort.sync.guards import Limits, Observation, Trip, c
 from airflow_provider_cio_cohort.sync.store import Target
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
-from airflow_provider_cio_cohort.transfers.quota import check_quota
+from airflow_provider_cio_cohort.transfers.quota import check_quota, exports_left
 from airflow_provider_cio_cohort.transfers.rendered import RunParameters, rendered
 
 
@@ -70,9 +70,7 @@ def _look_at_cohort(outlook: Outlook, task: AmplitudeCohortToCustomerIOOperator,
 
 def _exports_left(amplitude: Amplitude) -> int | None:
     with suppress(CohortSyncError):
-        usage = amplitude.usage()
-        if usage.limit is not None and usage.used is not None:
-            return max(usage.limit - usage.used, 0)
+        return exports_left(amplitude.usage())
     return None
 
 
