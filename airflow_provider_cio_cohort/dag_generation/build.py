@@ -95,7 +95,7 @@ def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
 
 def _check_airflow(loaded: LoadedSync, sync: Sync) -> None:
     """Refuse what takes more memory from run to run than Airflow has before 3.3."""
-    asking = any(each.on_guard == "approve" for each in (sync, *(loaded.targets or {}).values()))
+    asking = any(each.on_guard == "approve" for each in (sync, *loaded.targets.values()))
     used = {"max_age": sync.max_age is not None, "on_guard: approve": asking}
     keys = " and ".join(key for key, is_used in used.items() if is_used)
     if keys and not HAS_STATE_STORES:
