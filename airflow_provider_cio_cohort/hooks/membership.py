@@ -108,11 +108,9 @@ class Membership:
         :param total: how many they are, for the log; ``None`` if that is not known.
         """
         hook = self.hook
-
         halt = Halt(hook.stopped)
 
         def send(body: bytes) -> None:
-            missing = False
             try:
                 hook.call(
                     hook.track,
@@ -128,11 +126,9 @@ class Membership:
                     halt=halt,
                 )
             except RequestRejectedError as error:
-                missing = error.status == 404
-                if not missing:
-                    raise
-            if missing:
-                raise unknown_segment(hook.http_conn_id, self.segment_id)
+                if error.status == 404:
+                    raise unknown_segment(hook.http_conn_id, self.segment_id) from None
+                raise
 
         words = "Adding to" if action == "add_customers" else "Removing from"
         sender = BatchSender(
