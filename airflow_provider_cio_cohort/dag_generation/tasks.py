@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, BaseOperator, literal
 
 from airflow_provider_cio_cohort.dag_generation.form import FIELDS, SNAPSHOT_FIELDS
-from airflow_provider_cio_cohort.dag_generation.spec import OperatorParameters, Sync
+from airflow_provider_cio_cohort.dag_generation.operator_keys import OperatorParameters
+from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.pools import exports_pool, syncs_pool
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import ParamValidationError
 
-from airflow_provider_cio_cohort.dag_generation.spec import OperatorParameters
+from airflow_provider_cio_cohort.dag_generation.operator_keys import OperatorParameters
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
 SIGNATURE = {
