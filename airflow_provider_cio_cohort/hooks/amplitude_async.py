@@ -97,6 +97,7 @@ async def open_status_client(conn_id: str) -> AsyncIterator[StatusClient]:
     connection is read without blocking the loop, and its keys are masked.
 
     :param conn_id: the Airflow connection.
+    :raises ConfigurationError: if the connection lacks a key, or holds what no client can use.
     """
     clients = _shared.setdefault(asyncio.get_running_loop(), {})
     shared = clients.setdefault(conn_id, _Shared(conn_id))

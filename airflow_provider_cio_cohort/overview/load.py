@@ -91,6 +91,8 @@ class _Found:
     """
     What there is, before its past is read.
 
+    :param dags: the DAGs, by their ids.
+    :param tags: those of our tags that they have.
     :param writing: tasks that write a segment.
     :param exporting: tasks that export a cohort for others.
     :param reading: tasks that read a cohort.
