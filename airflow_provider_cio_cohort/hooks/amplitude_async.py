@@ -24,7 +24,8 @@ from airflow_provider_cio_cohort.hooks.connection import basic_header, secrets_o
 from airflow_provider_cio_cohort.hooks.options import http_options
 from airflow_provider_cio_cohort.hooks.policy import Policy
 
-#: Amplitude takes five requests of a project at once; one is left to the tasks.
+#: Amplitude takes five requests of a project at once; one is left to the tasks. Source: "Behavioral Cohorts
+#: API", rate limits.
 POLLS_AT_ONCE = 4
 
 
