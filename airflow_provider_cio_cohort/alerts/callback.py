@@ -11,7 +11,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_cio_cohort.alerts import message
-from airflow_provider_cio_cohort.alerts.memory import Memory
+from airflow_provider_cio_cohort.alerts.memory import ALERTS, FRESHNESS, Memory
 from airflow_provider_cio_cohort.alerts.message import Message
 from airflow_provider_cio_cohort.alerts.rules import Alert, Event
 from airflow_provider_cio_cohort.alerts.sending import send
@@ -20,8 +20,6 @@ from airflow_provider_cio_cohort.exceptions import GuardTrippedError
 
 log = logging.getLogger(__name__)
 
-#: Where a segment's alerts are remembered, and where the freshness of it is.
-ALERTS, FRESHNESS = "alerts", "freshness"
 _LOW_MATCH_GUARD = "low_match"
 #: What a task leaves that has told of its failure itself.
 TOLD_KEY = "failure_told"

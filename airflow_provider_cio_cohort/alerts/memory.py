@@ -10,6 +10,9 @@ from airflow.sdk import Asset
 
 log = logging.getLogger(__name__)
 
+#: Where a segment's alerts are remembered, and where the freshness of it is.
+ALERTS, FRESHNESS = "alerts", "freshness"
+
 
 class Memory:
     """

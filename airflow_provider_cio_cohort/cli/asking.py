@@ -88,7 +88,9 @@ def _ask(key: str, default: str | None) -> str:
         line = sys.stdin.readline()
         if not line:
             sys.stderr.write("\n")
-            raise CommandError(f"The input ended before {_flag(key)} was known; nothing was written.", 2)
+            raise CommandError(
+                f"The input ended before {_flag(key)} was known; nothing was written.", WRONG_USAGE
+            )
         value, problem = _checked(key, line.strip() or default or "")
         if not problem:
             return value

@@ -39,6 +39,11 @@ _OUTPUT = _arg(
     default="table",
 )
 _FILES = _arg("files", help="YAML files", nargs="+", metavar="FILE")
+_WHAT = _arg(
+    "what",
+    help="A YAML file; or the name of a sync, or a DAG's id, which is looked up in the DAG bundles",
+    metavar="NAME|FILE",
+)
 _SEARCH = _arg("--search", help="Only what has this text in its name or id; case does not count")
 
 
@@ -109,11 +114,7 @@ def _plan() -> ActionCommand:
         "plan",
         "plan",
         "Tell what a run would do now; writes nothing",
-        _arg(
-            "what",
-            help="A YAML file; or the name of a sync, or a DAG's id, which is looked up in the DAG bundles",
-            metavar="NAME|FILE",
-        ),
+        _WHAT,
         _arg("--sync", help="Only this sync of the file", metavar="NAME"),
         _arg(
             "--exact",
@@ -194,11 +195,7 @@ def _lists() -> tuple[ActionCommand, ...]:
 
 def _snapshot() -> GroupCommand:
     which = (
-        _arg(
-            "what",
-            help="A YAML file; or the name of a sync, or a DAG's id, which is looked up in the DAG bundles",
-            metavar="NAME|FILE",
-        ),
+        _WHAT,
         _text("--sync", "Only this sync of the file"),
         _text("--target", "Only this target of the sync"),
         _OUTPUT,

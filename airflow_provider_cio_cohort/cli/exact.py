@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from airflow_provider_cio_cohort.cli.memory import AssetStores
+from airflow_provider_cio_cohort.cli.memory import AssetStores, Xcoms
 from airflow_provider_cio_cohort.cli.outlook import Outlook
 from airflow_provider_cio_cohort.cli.running import say
 from airflow_provider_cio_cohort.sync.guards import Trip
@@ -17,16 +17,6 @@ from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
 from airflow_provider_cio_cohort.transfers.export_state import GivenExport
 from airflow_provider_cio_cohort.transfers.export_wait import ExportWait
 from airflow_provider_cio_cohort.transfers.quota import check_quota
-
-
-class _Xcoms:
-    """Takes what a task leaves for others."""
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
 
 
 def compare(outlooks: Sequence[Outlook]) -> None:
@@ -69,7 +59,7 @@ def _export(group: list[tuple[Outlook, AmplitudeCohortToCustomerIOOperator]]) ->
 
 def _compare(outlook: Outlook, task: AmplitudeCohortToCustomerIOOperator, request_id: str) -> None:
     say(f"Comparing it with the segment {outlook.target.name!r}." if outlook.target else "Comparing it.")
-    xcoms = _Xcoms()
+    xcoms = Xcoms()
     context: Any = {"ti": xcoms, "asset_state_store": AssetStores()}
     facts = asdict(outlook.cohort) if outlook.cohort else {}
     report = task.exported(context, GivenExport(request_id), request_id, facts)

@@ -13,13 +13,13 @@ from airflow_provider_cio_cohort.cli.running import WRONG_USAGE, CommandError
 from airflow_provider_cio_cohort.compatibility import dag_bag
 from airflow_provider_cio_cohort.dag_generation.build import build_dags
 from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError, did_you_mean, show
+from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
 from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
 from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 from airflow_provider_cio_cohort.transfers.parameters import as_flag
 
-_PREFIX = "cohort_sync__"
 _PLAN = "plan"
 #: What other tasks of a run leave; a plan has none of them.
 _OF_A_RUN = ("request_id", "approved_plan")
@@ -80,9 +80,9 @@ def in_file(file: str, only: str | None) -> list[Found]:
     check_is_there(file)
     dags = build_dags(file)
     if only is not None:
-        dag_id = f"{_PREFIX}{only}"
+        dag_id = f"{DAG_PREFIX}{only}"
         if dag_id not in dags:
-            known = [each.removeprefix(_PREFIX) for each in dags]
+            known = [each.removeprefix(DAG_PREFIX) for each in dags]
             raise CommandError(f"{file} has no sync {show(only)}.{_suggest(only, known)}", WRONG_USAGE)
         dags = {dag_id: dags[dag_id]}
     return [found for dag in dags.values() for found in _tasks(dag)]
@@ -96,12 +96,12 @@ def in_bundles(name: str) -> list[Found]:
     :raises CommandError: if there is no such DAG, or it syncs nothing.
     """
     dags, broken = _all_dags()
-    dag = dags.get(f"{_PREFIX}{name}") or dags.get(name)
+    dag = dags.get(f"{DAG_PREFIX}{name}") or dags.get(name)
     if dag is None:
-        known = [dag_id.removeprefix(_PREFIX) for dag_id in dags]
+        known = [dag_id.removeprefix(DAG_PREFIX) for dag_id in dags]
         files = f" These files cannot be imported: {', '.join(broken)}." if broken else ""
         raise CommandError(
-            f"Airflow's DAG bundles hold neither the DAG {_PREFIX}{name} nor {name}."
+            f"Airflow's DAG bundles hold neither the DAG {DAG_PREFIX}{name} nor {name}."
             f"{_suggest(name, known)}{files}",
             WRONG_USAGE,
         )
@@ -157,8 +157,8 @@ def _suggest(wrong: str, known: list[str]) -> str:
 
 
 def _tasks(dag: DAG) -> Iterator[Found]:
-    generated = dag.dag_id.startswith(_PREFIX)
-    sync = dag.dag_id.removeprefix(_PREFIX)
+    generated = dag.dag_id.startswith(DAG_PREFIX)
+    sync = dag.dag_id.removeprefix(DAG_PREFIX)
     tasks = [
         task for task in dag.tasks if _class_of(task) is not None and not _is_plan_only(task.task_id, dag)
     ]

@@ -10,6 +10,7 @@ from airflow_provider_cio_cohort.cli.asking import answers
 from airflow_provider_cio_cohort.cli.first_file import dag_file, yaml_file
 from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.running import FINE, WRONG_USAGE, CommandError, command, say
+from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
 
 
 @command
@@ -32,7 +33,7 @@ def init(args: Namespace) -> int:
     shown = shlex.quote(str(path))
     say(
         f"Next: airflow cohort-sync validate {shown}, then airflow cohort-sync plan {shown}. Airflow makes "
-        f"the DAG cohort_sync__{values['name']} of it when both files are in its DAG folder."
+        f"the DAG {DAG_PREFIX}{values['name']} of it when both files are in its DAG folder."
     )
     if args.output != "table":  # who reads the sentences needs no table of them
         row = {

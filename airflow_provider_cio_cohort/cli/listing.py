@@ -13,6 +13,7 @@ from airflow_provider_cio_cohort.exceptions import CohortSyncError
 from airflow_provider_cio_cohort.hooks.amplitude_api import DEFAULT_CONN_ID
 from airflow_provider_cio_cohort.hooks.segments import Segment
 from airflow_provider_cio_cohort.transfers.ownership import is_owned
+from airflow_provider_cio_cohort.transfers.quota import exports_left
 
 _COHORT = re.compile(r"Amplitude cohort (\S+)\]")
 
@@ -81,7 +82,7 @@ def quota(args: Namespace) -> int:
             say(str(error))
             code = NOT_FOUND_OUT
             continue
-        left = None if usage.limit is None or usage.used is None else max(usage.limit - usage.used, 0)
+        left = exports_left(usage)
         if left is None:
             say(f"Amplitude does not tell how many exports the project of connection {conn_id!r} has left.")
             code = NOT_FOUND_OUT

@@ -10,11 +10,11 @@ from airflow_provider_cio_cohort.cli.memory import AssetStores
 from airflow_provider_cio_cohort.cli.outlook import Outlook
 from airflow_provider_cio_cohort.cli.vendors import Amplitude, CustomerIO, Vendors
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
-from airflow_provider_cio_cohort.sync.guards import Limits, Observation, Trip, check
+from airflow_provider_cio_cohort.sync.guards import Observation, Trip, check
 from airflow_provider_cio_cohort.sync.store import Target
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
-from airflow_provider_cio_cohort.transfers.quota import check_quota
+from airflow_provider_cio_cohort.transfers.quota import check_quota, exports_left
 from airflow_provider_cio_cohort.transfers.rendered import RunParameters, rendered
 
 
@@ -70,9 +70,7 @@ def _look_at_cohort(outlook: Outlook, task: AmplitudeCohortToCustomerIOOperator,
 
 def _exports_left(amplitude: Amplitude) -> int | None:
     with suppress(CohortSyncError):
-        usage = amplitude.usage()
-        if usage.limit is not None and usage.used is not None:
-            return max(usage.limit - usage.used, 0)
+        return exports_left(amplitude.usage())
     return None
 
 
@@ -124,12 +122,8 @@ def _trips(outlook: Outlook, task: AmplitudeCohortToCustomerIOOperator) -> list[
         announced=size,
     )
     # How many match is not known without an export, and nobody has approved anything.
-    trips = check(seen, _without_match(run.limits))
+    trips = check(seen, replace(run.limits, min_match_rate=None))
     return trips if any(trip.guard == "foreign_segment" for trip in trips) else [*trips, *foreign]
-
-
-def _without_match(limits: Limits) -> Limits:
-    return replace(limits, min_match_rate=None)
 
 
 def _maybe_foreign(members: int) -> list[Trip]:

@@ -1,4 +1,4 @@
-"""What earlier runs have kept with a segment's asset, read from Airflow's database where it can be."""
+"""What stands in for Airflow's stores where a command does the work of a task."""
 
 from __future__ import annotations
 
@@ -16,9 +16,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class Xcoms:
+    """Stands in for a task instance: takes what a task leaves for others."""
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """
+        Take a value.
+
+        :param key: what it is left under.
+        :param value: plain data.
+        """
+        self.pushed[key] = value
+
+
 class AssetStores:
     """
-    Stands in for a task's ``asset_state_store``.
+    Stands in for a task's ``asset_state_store``, by what Airflow's database has, where that can be read.
 
     :param writes: whether what a task keeps is really kept.
     """

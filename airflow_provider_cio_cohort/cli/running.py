@@ -19,7 +19,7 @@ from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigEr
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
 
 FINE, NO, WRONG_USAGE, NOT_FOUND_OUT = 0, 1, 2, 3
-_INTERRUPTED = 130  # what a shell says of a process that Ctrl-C has ended
+INTERRUPTED = 130  # what a shell says of a process that Ctrl-C has ended
 _CONTEXT = "_AIRFLOW_PROCESS_CONTEXT"
 _stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
 
@@ -63,7 +63,7 @@ def command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
         except (CohortSyncError, AirflowNotFoundException) as error:
             _end(str(error), NOT_FOUND_OUT)
         except KeyboardInterrupt:
-            _end("\nInterrupted; nothing was written.", _INTERRUPTED)
+            _end("\nInterrupted; nothing was written.", INTERRUPTED)
         except BrokenPipeError:  # such as: … | head
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if codes and codes[0]:

@@ -16,6 +16,7 @@ from airflow_provider_cio_cohort.cli.running import FINE, NO, command, say
 from airflow_provider_cio_cohort.dag_generation.build import build_dags
 from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError
 from airflow_provider_cio_cohort.dag_generation.freshness import freshness_dag_id
+from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
 from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
@@ -145,7 +146,7 @@ def _unbuildable(file: str) -> dict[str, str]:
     """Build the DAGs, and return what stands in the way of those that cannot run, by their syncs' names."""
     tasks = {dag_id: dag.tasks for dag_id, dag in build_dags(file).items()}
     return {
-        dag_id.removeprefix("cohort_sync__"): task.reason
+        dag_id.removeprefix(DAG_PREFIX): task.reason
         for dag_id, each in tasks.items()
         for task in each
         if isinstance(task, RefusingOperator)

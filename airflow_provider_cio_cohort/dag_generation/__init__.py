@@ -7,7 +7,8 @@ A DAG file needs three lines::
     from airflow_provider_cio_cohort.dag_generation import build_dags
     globals().update(build_dags(Path(__file__).with_name("cohort_syncs.yaml")))
 
-DAG files are parsed every few seconds, so this package imports ``airflow.sdk``, pydantic and yaml only.
+DAG files are parsed every few seconds, so this package imports nothing that takes long, such as requests or
+aiohttp: that waits until a task runs.
 """
 
 from __future__ import annotations

@@ -8,10 +8,9 @@ from functools import cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
 
 from airflow_provider_cio_cohort.alerts.rules import DEFAULT_EVENTS, Alert, Event
-from airflow_provider_cio_cohort.dag_generation.errors import show
+from airflow_provider_cio_cohort.dag_generation.errors import show, wrong_key
 
 
 def _importable(path: str) -> str:
@@ -87,11 +86,11 @@ class AlertKeys(BaseModel):
         # An alert that gives the limit, but no list of events, means it.
         listed = "on" in self.model_fields_set
         if listed and "low_match" in self.on and self.match_rate_below is None:
-            raise _wrong(
+            raise wrong_key(
                 "match_rate_below", "it is missing: low_match needs the share below which it is sent."
             )
         if listed and "low_match" not in self.on and self.match_rate_below is not None:
-            raise _wrong("match_rate_below", "it has no effect, because low_match is not in the list on.")
+            raise wrong_key("match_rate_below", "it has no effect, because low_match is not in the list on.")
         return self
 
     @property
@@ -99,7 +98,3 @@ class AlertKeys(BaseModel):
         """The alert as the tasks need it."""
         also = () if "on" in self.model_fields_set or self.match_rate_below is None else ("low_match",)
         return Alert(self.notifier, (*self.on, *also), self.arguments, self.match_rate_below)
-
-
-def _wrong(key: str, message: str) -> PydanticCustomError:
-    return PydanticCustomError("sync", "{message}", {"key": key, "message": message})

@@ -20,6 +20,7 @@ from airflow_provider_cio_cohort.dag_generation.doc import (
 )
 from airflow_provider_cio_cohort.dag_generation.form import form
 from airflow_provider_cio_cohort.dag_generation.freshness import deadline, freshness_dag, freshness_dag_id
+from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
 from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
@@ -48,7 +49,7 @@ def build_dags(path: str | Path) -> dict[str, DAG]:
     dags = {}
     syncs = load(path)
     for sync in syncs:
-        dag_id = f"cohort_sync__{sync.name}"
+        dag_id = f"{DAG_PREFIX}{sync.name}"
         if wanted is None or wanted == dag_id:
             dags[dag_id] = _dag(dag_id, sync, path.name)
     if wanted is None or wanted == freshness_dag_id(path):
@@ -94,7 +95,7 @@ def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
 
 def _check_airflow(loaded: LoadedSync, sync: Sync) -> None:
     """Refuse what takes more memory from run to run than Airflow has before 3.3."""
-    asking = any(each.on_guard == "approve" for each in (sync, *(loaded.targets or {}).values()))
+    asking = any(each.on_guard == "approve" for each in (sync, *loaded.targets.values()))
     used = {"max_age": sync.max_age is not None, "on_guard: approve": asking}
     keys = " and ".join(key for key, is_used in used.items() if is_used)
     if keys and not HAS_STATE_STORES:

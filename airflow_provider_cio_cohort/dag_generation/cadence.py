@@ -13,7 +13,6 @@ import hashlib
 import re
 import zoneinfo
 from datetime import date, datetime, timedelta
-from typing import Literal, get_args
 
 import pendulum
 from croniter import CroniterBadDateError, croniter
@@ -21,8 +20,7 @@ from croniter import CroniterBadDateError, croniter
 from airflow_provider_cio_cohort.compatibility import CronTriggerTimetable
 from airflow_provider_cio_cohort.dag_generation.errors import did_you_mean, show
 
-NamedCadence = Literal["manual", "once", "realtime", "hourly", "daily", "weekly", "monthly"]
-NAMED_CADENCES: tuple[str, ...] = get_args(NamedCadence)
+NAMED_CADENCES = ("manual", "once", "realtime", "hourly", "daily", "weekly", "monthly")
 Schedule = CronTriggerTimetable | str | None
 
 _NAMES_IN_CRON = re.compile(

@@ -14,7 +14,8 @@ from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.exports import AMPLITUDE_GRANTS, exports_a_month
 from airflow_provider_cio_cohort.pools import pools_of
 
-_PERIODIC_ONLY = ("manual", "once")
+#: Cadences with no times of their own, so that there is nothing to backfill.
+_WITHOUT_PAST = ("manual", "once")
 
 
 def segment(sync: Sync) -> str:
@@ -271,7 +272,7 @@ def _snapshots(sync: Sync) -> Iterator[str]:
 
 
 def _backfill(sync: Sync) -> Iterator[str]:
-    if sync.cadence in _PERIODIC_ONLY:
+    if sync.cadence in _WITHOUT_PAST:
         yield f"**A backfill** is refused by Airflow: a sync with cadence {sync.cadence} has no past times."
         return
     past = " with *Source* `cohort`" if sync.snapshot_path is not None else ""

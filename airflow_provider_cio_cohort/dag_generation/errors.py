@@ -7,6 +7,8 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic_core import PydanticCustomError
+
 _LONGEST = 60
 
 
@@ -44,3 +46,13 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(wrong.lower(), by_lower, n=2, cutoff=0.6)
     return f" Did you mean {' or '.join(by_lower[name] for name in close)}?" if close else ""
+
+
+def wrong_key(key: str, message: str) -> PydanticCustomError:
+    """
+    Return what a check of several keys raises, which pydantic alone would not lay to one of them.
+
+    :param key: the key to correct.
+    :param message: what is wrong and what to do.
+    """
+    return PydanticCustomError("sync", "{message}", {"key": key, "message": message})

@@ -12,7 +12,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from airflow_provider_cio_cohort.assets import segment_asset
 from airflow_provider_cio_cohort.compatibility import HAS_STATE_STORES, CronTriggerTimetable
-from airflow_provider_cio_cohort.dag_generation.keys import age
+from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX, age
 from airflow_provider_cio_cohort.dag_generation.load import LoadedSync
 from airflow_provider_cio_cohort.dag_generation.markdown import code
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
@@ -89,7 +89,7 @@ def _watched(loaded: LoadedSync) -> Iterator[WatchedSegment]:
         if asset is not None:
             yield WatchedSegment(
                 sync=f"{sync.name}, target {target}" if target else sync.name,
-                dag_id=f"cohort_sync__{sync.name}",
+                dag_id=f"{DAG_PREFIX}{sync.name}",
                 asset=asset,
                 max_age=age(sync.max_age),
                 max_age_in_words=sync.max_age,

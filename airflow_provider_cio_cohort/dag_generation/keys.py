@@ -18,6 +18,9 @@ from airflow_provider_cio_cohort.dag_generation.cadence import (
 from airflow_provider_cio_cohort.dag_generation.errors import show
 from airflow_provider_cio_cohort.snapshots.storage import check_path
 
+#: What the id of a sync's DAG has in front of the sync's name.
+DAG_PREFIX = "cohort_sync__"
+
 _AGE = re.compile(r"(\d{1,6}(?:\.\d+)?)\s*([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
@@ -62,10 +65,14 @@ def _age(text: str) -> str:
 Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_printable)]
 Text = Annotated[Paragraph, AfterValidator(_one_line)]
 Id = Annotated[Text, StringConstraints(max_length=250)]
-# A DAG id has at most 250 characters, cohort_sync__ included, and no two dots in a row.
+# A DAG id has at most 250 characters, the prefix included, and no two dots in a row.
 Name = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, max_length=237, pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"),
+    StringConstraints(
+        strip_whitespace=True,
+        max_length=250 - len(DAG_PREFIX),
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+    ),
 ]
 Cadence = Annotated[
     Text,

@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 
 import pendulum
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
 from airflow_provider_cio_cohort.dag_generation.cadence import localize
+from airflow_provider_cio_cohort.dag_generation.errors import wrong_key
 from airflow_provider_cio_cohort.dag_generation.keys import (
     Age,
     Cadence,
@@ -139,16 +139,16 @@ class Sync(OperatorParameters):
     @model_validator(mode="after")
     def _one_segment(self) -> Sync:
         if self.segment_name is None and self.segment_id is None:
-            raise _wrong("segment_name", "it is missing; give exactly one of segment_name and segment_id.")
+            raise wrong_key("segment_name", "it is missing; give exactly one of segment_name and segment_id.")
         if self.segment_name is not None and self.segment_id is not None:
-            raise _wrong("segment_id", "segment_name is there too; give exactly one of the two.")
+            raise wrong_key("segment_id", "segment_name is there too; give exactly one of the two.")
         return self
 
     @model_validator(mode="after")
     def _skips_before_the_export(self) -> Sync:
         other = "use_pools: true" if self.use_pools else "on_guard: approve"
         if self.skip_unchanged and (self.use_pools or self.on_guard == "approve"):
-            raise _wrong(
+            raise wrong_key(
                 "skip_unchanged",
                 f"it does not go with {other}, which exports the cohort before anything else. "
                 "Take one of them out.",
@@ -160,14 +160,14 @@ class Sync(OperatorParameters):
         if not self.use_pools:
             return self
         if self.pool is not None:
-            raise _wrong(
+            raise wrong_key(
                 "pool",
                 "it does not go with use_pools: true, which puts each task into the pool of its connection. "
                 "Take one of them out.",
             )
         for key in ("amplitude_conn_id", "customer_io_conn_id"):
             if len(getattr(self, key)) > MAX_CONN_ID:
-                raise _wrong(
+                raise wrong_key(
                     key,
                     f"it is longer than {MAX_CONN_ID} characters, too long to name a pool after it. Shorten "
                     "it, or take use_pools out.",
@@ -177,7 +177,7 @@ class Sync(OperatorParameters):
     @model_validator(mode="after")
     def _ends_after_start(self) -> Sync:
         if self.ends is not None and self.ends <= self.starts:
-            raise _wrong("end_date", f"it must be after the start_date, {self.starts.isoformat()}.")
+            raise wrong_key("end_date", f"it must be after the start_date, {self.starts.isoformat()}.")
         return self
 
 
@@ -194,7 +194,3 @@ def usable_name(value: object) -> str | None:
         return _NAME.validate_python(value, strict=True)
     except ValidationError:
         return None
-
-
-def _wrong(key: str, message: str) -> PydanticCustomError:
-    return PydanticCustomError("sync", "{message}", {"key": key, "message": message})

@@ -16,7 +16,7 @@ from airflow_provider_cio_cohort.exceptions import (
     VendorUnavailableError,
     WrongRegionError,
 )
-from airflow_provider_cio_cohort.hooks.amplitude_api import DEFAULT_CONN_ID, HOSTS, AmplitudeApi
+from airflow_provider_cio_cohort.hooks.amplitude_api import DEFAULT_CONN_ID, AmplitudeApi
 from airflow_provider_cio_cohort.hooks.api import Api
 from airflow_provider_cio_cohort.hooks.connection import other_region
 from airflow_provider_cio_cohort.hooks.export_file import ExportDownload
@@ -228,9 +228,7 @@ class AmplitudeHook(VendorHook):
         return payload if isinstance(payload, dict) else {}
 
     def _lives_in_other_region(self) -> bool:
-        region = other_region(self.api.region)
-        elsewhere = AmplitudeApi(self.connection, self.connection.extra_dejson, region)
-        elsewhere.base_url = HOSTS[region]
+        elsewhere = AmplitudeApi(self.connection, self.connection.extra_dejson, other_region(self.api.region))
         try:
             answer = self._send(elsewhere, self.auth, "GET", "/api/3/cohorts", "asking the other region")
         except CohortSyncError:

@@ -24,7 +24,8 @@ from airflow_provider_cio_cohort.hooks.connection import basic_header, secrets_o
 from airflow_provider_cio_cohort.hooks.options import http_options
 from airflow_provider_cio_cohort.hooks.policy import Policy
 
-#: Amplitude takes five requests of a project at once; one is left to the tasks.
+#: Amplitude takes five requests of a project at once; one is left to the tasks. Source: "Behavioral Cohorts
+#: API", rate limits.
 POLLS_AT_ONCE = 4
 
 
@@ -97,6 +98,7 @@ async def open_status_client(conn_id: str) -> AsyncIterator[StatusClient]:
     connection is read without blocking the loop, and its keys are masked.
 
     :param conn_id: the Airflow connection.
+    :raises ConfigurationError: if the connection lacks a key, or holds what no client can use.
     """
     clients = _shared.setdefault(asyncio.get_running_loop(), {})
     shared = clients.setdefault(conn_id, _Shared(conn_id))

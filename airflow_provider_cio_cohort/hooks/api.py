@@ -123,10 +123,9 @@ class Api:
         detail = "" if personal else self.words(answer)
         if status == 429:
             wait = answer.retry_after
-            asked = "" if wait is None else f"It asked to wait {wait:g} s. "
             return RateLimitedError(
                 f"{self.name} is over its rate limit or quota: {what} was refused with 429.\n"
-                f"{said(detail)}{asked}A later retry may succeed (connection {self.conn_id!r}).",
+                f"{said(detail)}{asked(wait)}A later retry may succeed (connection {self.conn_id!r}).",
                 retry_after=wait,
             )
         if status in _TRANSIENT or (answer.is_page and status in self.page_statuses):
@@ -165,3 +164,12 @@ def said(detail: str) -> str:
     :param detail: the words, fit for a message.
     """
     return f"It said: {detail.rstrip('.')}. " if detail else ""
+
+
+def asked(wait: float | None) -> str:
+    """
+    Return how long a vendor asks to wait as a sentence of a message, nothing where it does not say.
+
+    :param wait: seconds.
+    """
+    return "" if wait is None else f"It asked to wait {wait:g} s. "

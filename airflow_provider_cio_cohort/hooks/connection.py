@@ -40,6 +40,7 @@ def base_url_of(connection: Any, address: str | None, default: str) -> str:
     :param connection: the Airflow connection; its schema counts where ``address`` has no scheme.
     :param address: a host or a URL; empty for ``default``.
     :param default: the region's base URL.
+    :raises ConfigurationError: if it holds credentials or a query.
     """
     address = (address or "").strip().rstrip("/")
     if not address:

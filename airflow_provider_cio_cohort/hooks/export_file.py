@@ -20,7 +20,7 @@ from airflow_provider_cio_cohort.exceptions import (
     RateLimitedError,
     VendorUnavailableError,
 )
-from airflow_provider_cio_cohort.hooks.api import Answer
+from airflow_provider_cio_cohort.hooks.api import Answer, asked
 from airflow_provider_cio_cohort.hooks.auth import NoAuth
 from airflow_provider_cio_cohort.hooks.progress import Progress
 from airflow_provider_cio_cohort.hooks.redaction import queries_hidden
@@ -139,10 +139,9 @@ class ExportDownload:
     def _check_storage(self, response: Response) -> None:
         if response.status_code == 429:
             wait = Answer(429, response.headers).retry_after
-            asked = "" if wait is None else f"It asked to wait {wait:g} s. "
             raise RateLimitedError(
                 f"The storage of Amplitude's exports refused {WHAT} with 429.\n"
-                f"{asked}A later retry asks for a fresh link to the same export.",
+                f"{asked(wait)}A later retry asks for a fresh link to the same export.",
                 retry_after=wait,
             )
         if response.status_code != 200:

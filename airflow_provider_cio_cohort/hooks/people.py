@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 
-#: The most identifiers that the App API looks up in a call.
+#: The most identifiers that the App API looks up in a call. Source: ``POST /v1/customers/attributes``.
 IDENTIFIERS_PER_LOOKUP = 100
 
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator
 
+from airflow_provider_cio_cohort.alerts.memory import FRESHNESS, Memory
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.exceptions import StaleSegmentError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from airflow_provider_cio_cohort.alerts.memory import Memory
 
 #: Among so many events of a segment one of a sync is found, whatever restores and others did in between.
 _EVENTS = 50
@@ -77,9 +76,6 @@ class SegmentFreshnessOperator(BaseOperator):
         return {"segments": len(self.segments), "stale": 0}
 
     def _look(self, context: Context, watched: WatchedSegment, now: datetime) -> str | None:
-        from airflow_provider_cio_cohort.alerts.callback import FRESHNESS
-        from airflow_provider_cio_cohort.alerts.memory import Memory
-
         memory = Memory(context, watched.asset, FRESHNESS)
         kept = memory.load()
         last = _last_good(context, watched.asset)

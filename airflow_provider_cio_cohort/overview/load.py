@@ -33,6 +33,7 @@ RECENT = 30
 PAST = 100
 #: An export's events are read for the quota alone, and not each of them tells it.
 _OF_AN_EXPORT = 3
+#: As the DAG generation has it, which is not imported to read a database.
 _PREFIX = "cohort_sync__"
 
 
@@ -90,6 +91,8 @@ class _Found:
     """
     What there is, before its past is read.
 
+    :param dags: the DAGs, by their ids.
+    :param tags: those of our tags that they have.
     :param writing: tasks that write a segment.
     :param exporting: tasks that export a cohort for others.
     :param reading: tasks that read a cohort.

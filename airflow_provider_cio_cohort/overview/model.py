@@ -151,7 +151,7 @@ class Sync:
     :param reports: oldest first; the last few.
     :param overdue_since: since when a good sync is missing; ``None`` if all is in time.
     :param failures: how many runs in a row have failed, up to the last one that ended.
-    :param failing_since: when the first of them was due.
+    :param failing_since: when the first of them failed.
     """
 
     dag: Dag

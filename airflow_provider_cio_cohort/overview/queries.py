@@ -14,10 +14,11 @@ from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from airflow_provider_cio_cohort.assets import AMPLITUDE_SCHEME, CUSTOMER_IO_SCHEME
 from airflow_provider_cio_cohort.overview.model import Dag
 
-SEGMENTS = "customerio://"
-COHORTS = "amplitude://"
+SEGMENTS = f"{CUSTOMER_IO_SCHEME}://"
+COHORTS = f"{AMPLITUDE_SCHEME}://"
 OUR_TAGS = ("cohort-sync", "config-error", "disabled")
 AWAITING_INPUT, SCHEDULED = "awaiting_input", "scheduled"
 _NO_SCHEDULE = (None, "", "None")

@@ -34,6 +34,7 @@ class Cohort:
     :param listed: whether the list shows it; one that is not discoverable is not.
     :param computed: whether it was ever computed.
     :param announced: members that the list tells, where it differs from the rows.
+    :param last_computed: when it was, epoch seconds.
     """
 
     id: str
@@ -70,6 +71,8 @@ class Job:
     :param rows: the rows.
     :param requested_at: when, on a monotonic clock.
     :param ready_at: when it will be finished, likewise.
+    :param failed: whether Amplitude gave it up.
+    :param file: its file, once somebody has asked for it.
     """
 
     id: str

@@ -52,6 +52,7 @@ class Fault:
     :param body: the JSON body of ``status``.
     :param seconds: how long ``delay`` and the two stalls wait.
     :param keep: the share of the body that the cuts leave.
+    :param met: how many requests it has met.
     """
 
     action: str

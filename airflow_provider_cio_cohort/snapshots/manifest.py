@@ -85,6 +85,14 @@ class Manifest:
         """Return it as its file holds it."""
         return json.dumps(asdict(self), indent=2).encode() + b"\n"
 
+    def is_elsewhere(self, workspace_id: int | None) -> bool:
+        """
+        Say whether it is of another workspace, as far as both are known.
+
+        :param workspace_id: the workspace that the sync's connection leads to, if it says so.
+        """
+        return None not in (workspace_id, self.workspace_id) and self.workspace_id != workspace_id
+
     def check(self, subject: Subject, workspace_id: int | None) -> None:
         """
         Refuse a snapshot of another segment: its people belong elsewhere.
@@ -93,12 +101,11 @@ class Manifest:
         :param workspace_id: the workspace that the sync's connection leads to, if it says so.
         :raises ForeignSnapshotError: saying what is another.
         """
-        known = workspace_id is not None and self.workspace_id is not None
         wrong = [
             words
             for words, is_wrong in (
                 (f"segment {self.segment_name!r}", self.identity != subject.identity),
-                (f"workspace {self.workspace_id}", known and self.workspace_id != workspace_id),
+                (f"workspace {self.workspace_id}", self.is_elsewhere(workspace_id)),
                 (f"id_type {self.id_type}", self.id_type != subject.id_type),
             )
             if is_wrong

@@ -64,8 +64,7 @@ def _is_foreign(store: SnapshotStore, entry: Entry, workspace_id: int | None) ->
         manifest = store.manifest(entry)
     except SnapshotDamagedError:
         return False  # it holds people all the same
-    is_elsewhere = workspace_id is not None and manifest.workspace_id not in (None, workspace_id)
-    return is_elsewhere or manifest.identity != store.subject.identity
+    return manifest.is_elsewhere(workspace_id) or manifest.identity != store.subject.identity
 
 
 def _delete(store: SnapshotStore, entry: Entry) -> None:

@@ -216,6 +216,7 @@ class SegmentSync:
 
 def _expected_of_dry_run(before: int, change: Change, known: Lookup | None) -> Outcome:
     # An estimate is good enough for a guard, but a report holds what is known.
-    exact = known is not None and known.is_exact
-    unmatched = change.impossible + change.to_add - known.people if known and exact else None
+    unmatched = None
+    if known is not None and known.is_exact:
+        unmatched = change.impossible + change.to_add - known.people
     return Outcome(segment_after=before, added=0, removed=0, unmatched=unmatched)

@@ -52,7 +52,7 @@ class CohortDownload:
         before = None
         for _ in range(DOWNLOADS):
             cohort = self._once()
-            if not _is_short(cohort.cohort_rows, announced) or _same(cohort, before):
+            if not _is_short(cohort.cohort_rows, announced) or cohort == before:
                 return cohort
             if before is None:
                 log.warning(
@@ -79,7 +79,3 @@ class CohortDownload:
 def _is_short(rows: int, announced: int | None) -> bool:
     shortfall = (announced or 0) - rows
     return shortfall > TOLERATED_ROWS and shortfall * 100 > (announced or 0)
-
-
-def _same(cohort: CohortIdentifiers, before: CohortIdentifiers | None) -> bool:
-    return before is not None and cohort == before

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -40,7 +40,7 @@ class Export(Protocol):
     def save(self, request_id: str, computed_at: int | None, month: Mapping[str, Any]) -> None:
         """Keep an export that was just requested."""
 
-    def forgotten_if_failed(self) -> Any:
+    def forgotten_if_failed(self) -> AbstractContextManager[None]:
         """Return a context in which an export that turns out to be lost is forgotten."""
 
     def used(self) -> None:
@@ -67,8 +67,8 @@ class ExportState:
 
         :param computed_at: when Amplitude last computed the cohort, epoch seconds; ``None`` if not known.
         """
-        kept = self._store.get(KEY) if self._store is not None else None
-        if not isinstance(kept, dict) or kept.get("of") != self._wanted:
+        kept = self._kept()
+        if kept is None or kept.get("of") != self._wanted:
             return None
         requested_at = float(kept.get("requested_at", 0))
         age = time.time() - requested_at
@@ -104,6 +104,10 @@ class ExportState:
             }
         )
 
+    def _kept(self) -> dict[str, Any] | None:
+        kept = self._store.get(KEY) if self._store is not None else None
+        return kept if isinstance(kept, dict) else None
+
     def _keep(self, kept: dict[str, Any]) -> None:
         if self._store is None:
             return
@@ -127,8 +131,8 @@ class ExportState:
 
     def used(self) -> None:
         """Take note that the export has done its work: who clears the task may want a new one."""
-        kept = self._store.get(KEY) if self._store is not None else None
-        if isinstance(kept, dict):
+        kept = self._kept()
+        if kept is not None:
             self._keep({**kept, "used": True})
 
 

@@ -40,7 +40,7 @@ class LastGood:
         self._snapshot_path = snapshot_path
 
     def load(self) -> dict[str, Any] | None:
-        """Return the report of the last good sync, with ``computed_at``; ``None`` if there is none."""
+        """Return what :meth:`save` has kept of the last good sync; ``None`` if there is none."""
         if self._stores is None:
             return None
         kept = self._stores[self._asset].get(KEY)

@@ -193,6 +193,9 @@ def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
     """
     Refuse a value that is none of ``choices``.
 
+    :param value: the parameter's value.
+    :param name: the parameter.
+    :param choices: what it may be.
     :raises ConfigurationError: naming the parameter and the choices.
     """
     if value not in choices:

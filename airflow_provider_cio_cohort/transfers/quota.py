@@ -13,9 +13,18 @@ from airflow_provider_cio_cohort.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook, Usage
 
 log = logging.getLogger(__name__)
+
+
+def exports_left(usage: Usage) -> int | None:
+    """
+    Return how many exports of the month are left, ``None`` if Amplitude does not say.
+
+    :param usage: what it says.
+    """
+    return None if usage.limit is None or usage.used is None else max(usage.limit - usage.used, 0)
 
 
 def check_quota(amplitude: AmplitudeHook, reserve: int) -> dict[str, Any]:

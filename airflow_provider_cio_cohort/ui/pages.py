@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -106,9 +106,7 @@ def history_link(sync: Sync) -> str:
 
 
 def _render(template: str, **values: Any) -> str:
-    now = values.get("now")
-    ago = partial(words.ago, now=now) if now else words.ago
-    return _environment().get_template(template).render(ago=ago, **values)
+    return _environment().get_template(template).render(**values)
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.hooks import amplitude, amplitude_api
+from airflow_provider_cio_cohort.hooks import amplitude_api
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.amplitude_async import open_status_client
 
@@ -154,7 +154,6 @@ def test_a_wrong_key_is_named(sandbox, connect, fields, error, words) -> None:
 def test_a_project_in_the_other_region_is_found(sandbox, connect, monkeypatch) -> None:
     hosts = {"us": sandbox.urls["amplitude_us"], "eu": sandbox.urls["amplitude_eu"]}
     monkeypatch.setattr(amplitude_api, "HOSTS", hosts)
-    monkeypatch.setattr(amplitude, "HOSTS", hosts)
     wrong = AmplitudeHook(connect("amplitude_default", host="", extra={"region": "eu"}))
     with pytest.raises(exceptions.WrongRegionError, match="lives in the region 'us', not 'eu'"):
         wrong.check()

@@ -50,21 +50,21 @@ class Kept:
         """Its name in a sentence."""
         return ", ".join(part for part in (self.found.sync, self.found.target) if part)
 
-    def choose(self, moment: str | None, workspace_id: int | None = None) -> tuple[Entry, Manifest]:
+    def choose(self, moment: str | None) -> tuple[Entry, Manifest]:
         """
         Return the snapshot that was asked for.
 
         :param moment: as it was written; ``None`` for the newest of all.
-        :param workspace_id: the segment's workspace, if it is known.
+        :raises SnapshotMissingError: if there is none.
         """
         if moment is not None:
-            return self.snapshots.choose(moment, workspace_id)
+            return self.snapshots.choose(moment, None)
         store = self.snapshots.store
         newest = store.snapshots()[-1:]
         if not newest:
             raise SnapshotMissingError(f"{self.label} has no snapshot yet.\nA run that goes well keeps one.")
         manifest = store.manifest(newest[0])
-        manifest.check(store.subject, workspace_id)
+        manifest.check(store.subject, None)
         return newest[0], manifest
 
 

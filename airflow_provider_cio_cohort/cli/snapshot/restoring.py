@@ -6,9 +6,17 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from airflow_provider_cio_cohort.cli.memory import AssetStores
+from airflow_provider_cio_cohort.cli.memory import AssetStores, Xcoms
 from airflow_provider_cio_cohort.cli.output import show
-from airflow_provider_cio_cohort.cli.running import FINE, NO, WRONG_USAGE, CommandError, command, say
+from airflow_provider_cio_cohort.cli.running import (
+    FINE,
+    INTERRUPTED,
+    NO,
+    WRONG_USAGE,
+    CommandError,
+    command,
+    say,
+)
 from airflow_provider_cio_cohort.cli.snapshot.finding import Kept, find_one, refusing
 from airflow_provider_cio_cohort.cli.snapshot.under_way import check_nobody_writes
 from airflow_provider_cio_cohort.snapshots.store import some_moments
@@ -17,16 +25,6 @@ from airflow_provider_cio_cohort.transfers.touched import Touched
 
 _FLAGS = ("allow_large_removal", "allow_empty_cohort", "allow_low_match", "adopt_segment")
 _COLUMNS = ("sync", "status", "snapshot_at", "segment_before", "to_add", "to_remove", "segment_after")
-
-
-class _Xcoms:
-    """Takes what a task leaves for others."""
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
 
 
 @command
@@ -81,7 +79,7 @@ def _prepare(kept: Kept, args: Namespace) -> None:
 def _run(kept: Kept, *, dry_run: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     task: Any = kept.task
     task.dry_run = dry_run
-    xcoms = _Xcoms()
+    xcoms = Xcoms()
     context: Any = {"ti": xcoms, "dag": kept.found.dag, "asset_state_store": AssetStores(writes=not dry_run)}
     task.touched = Touched(context)
     with task.touched.told():
@@ -97,7 +95,7 @@ def _write(kept: Kept) -> dict[str, Any]:
         kept.task.on_kill()
         raise CommandError(
             "\nInterrupted. People may have been added or removed already; the same command completes it.",
-            130,
+            INTERRUPTED,
         ) from None
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.alerts import callback
-from airflow_provider_cio_cohort.alerts.callback import ALERTS, FRESHNESS, SyncAlerts
+from airflow_provider_cio_cohort.alerts.callback import SyncAlerts
+from airflow_provider_cio_cohort.alerts.memory import ALERTS, FRESHNESS
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.assets import segment_asset
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.alerts import sending
-from airflow_provider_cio_cohort.alerts.callback import FRESHNESS
+from airflow_provider_cio_cohort.alerts.memory import FRESHNESS
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.assets import segment_asset
 from airflow_provider_cio_cohort.exceptions import StaleSegmentError
