@@ -3,7 +3,7 @@ What can go wrong, as one tree: the branch says whether a retry can mend it.
 
 ::
 
-    CohortSyncError                       everything that this provider raises
+    CohortSyncError                       every error of our own that a hook or a task raises
     ├── RetryableError                    Airflow's retries apply
     │   ├── VendorUnavailableError        connection fault, 5xx, a proxy's HTML, broken JSON
     │   ├── RateLimitedError              429 for longer than the retry budget (``retry_after``)
@@ -38,6 +38,9 @@ What can go wrong, as one tree: the branch says whether a retry can mend it.
 
 A message's first line (``headline``) says what is wrong and where, short enough for a pager; below it follow
 what has become of the segment and what to do. No message holds a key, a person's identifier or a signed URL.
+
+Beside the tree stands ``dag_generation.CohortSyncConfigError``: no DAG can be made of a YAML file, so there
+is no task yet that could fail.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ from airflow_provider_cio_cohort.compatibility import AirflowException, AirflowF
 
 class CohortSyncError(AirflowException):
     """
-    Base of everything that this provider raises.
+    Base of every error of our own that a hook or a task raises.
 
     :param message: a line for a pager, what is wrong and where; below it what else is known and what to do.
     """
