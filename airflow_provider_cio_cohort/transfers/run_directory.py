@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
+
 log = logging.getLogger(__name__)
 
 LOCK = "lock"
@@ -28,7 +30,7 @@ def run_directory() -> Iterator[Path]:
 
     It lies in the directory for temporary files (``TMPDIR``); its files are readable by their owner alone.
 
-    :raises PermissionError: if somebody else has made the directory that holds it.
+    :raises ConfigurationError: if somebody else has made the directory that holds it.
     """
     previous_mask = os.umask(0o077)
     try:
@@ -51,7 +53,10 @@ def _base() -> Path:
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     if path.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise PermissionError(f"{path} is not ours alone: remove it, or set TMPDIR to another directory.")
+        raise ConfigurationError(
+            f"The directory for the run's temporary files is not the worker's alone: {path}.\n"
+            "Others could read the people in it. Remove it, or set the worker's TMPDIR to another one."
+        )
     return path
 
 

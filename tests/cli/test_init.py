@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -131,6 +132,7 @@ def test_only_what_no_reader_mistakes_goes_without_quotes() -> None:
 
 def _own_the_terminal() -> None:
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches it
 
 

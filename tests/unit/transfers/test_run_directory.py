@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.transfers.run_directory import run_directory
 
 
@@ -78,5 +79,5 @@ with run_directory() as path:
 
 def test_a_directory_that_others_could_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / f"airflow-cio-cohort-{os.getuid()}").mkdir(mode=0o755)
-    with pytest.raises(PermissionError, match="is not ours alone"), run_directory():
+    with pytest.raises(ConfigurationError, match="is not the worker's alone"), run_directory():
         pass
