@@ -16,6 +16,7 @@ from airflow_provider_cio_cohort.links import AmplitudeCohortLink
 from airflow_provider_cio_cohort.transfers import parameters
 from airflow_provider_cio_cohort.transfers.export_state import Export, ExportState
 from airflow_provider_cio_cohort.transfers.export_wait import EXPORT_HOLD, ExportWait
+from airflow_provider_cio_cohort.transfers.misspelt import check_configuration
 from airflow_provider_cio_cohort.transfers.touched import Touched
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class ExportingOperator(BaseOperator):
         """
         self.touched = Touched(context)
         with self.touched.told():
+            check_configuration(context)
             return self.start(context)
 
     def begin(self) -> None:

@@ -1,0 +1,41 @@
+"""A run whose configuration misspells a field of the form must not do what nobody has asked for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
+from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
+
+
+def triggered(conf: dict[str, object] | None) -> dict[str, object]:
+    dag = DAG("cohort_sync__power_users", schedule=None, params={"dry_run": False, "source": "cohort"})
+    return {"dag": dag, "dag_run": SimpleNamespace(conf=conf)}
+
+
+@pytest.fixture(autouse=True)
+def cohort(sandbox) -> None:
+    sandbox.workspace.add_person("ada", "ada@example.com")
+    sandbox.project.add_cohort(id="a1b2c3d", name="VIP", rows=[{"amplitude_id": "1", "user_id": "ada"}])
+
+
+@pytest.mark.parametrize("key", ["dry_rum", "dryRun", "dry-run", "Dry_run", "dry_run "])
+def test_a_misspelt_field_is_refused_before_anything_is_asked(sync, sandbox, key: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"did you mean 'dry_run'\?") as caught:
+        sync(context=triggered({key: True}))
+    assert "Nothing was written" in str(caught.value)
+    assert not sandbox.requests
+
+
+def test_an_export_for_several_segments_is_not_spent_either(sync, sandbox) -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'source'"):
+        sync(operator_class=AmplitudeCohortExportOperator, context=triggered({"sources": "snapshot"}))
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("conf", [None, {}, {"dry_run": False}, {"ticket": "GROW-17", "asked_by": "Ada"}])
+def test_what_looks_like_no_field_is_somebody_elses(sync, conf) -> None:
+    assert sync(context=triggered(conf))["added"] == 1
