@@ -74,12 +74,12 @@ class ExportState:
         age = time.time() - requested_at
         if age >= LIFE.total_seconds():
             return None
-        hours = f"{age / 3600:,.1f} hours ago"
+        ago = _ago(age)
         is_old = bool(kept.get("used")) or age >= FRESH.total_seconds()
         if is_old and computed_at is not None and computed_at > requested_at:
-            log.info("An earlier try requested an export %s, but the cohort has changed since.", hours)
+            log.info("An export was requested %s, but the cohort has changed since.", ago)
             return None
-        log.info("Continuing the export that an earlier try requested %s.", hours)
+        log.info("Continuing the export that was requested %s.", ago)
         self.computed_at = kept.get("computed_at")
         if time.gmtime(requested_at)[:2] == time.gmtime()[:2]:
             self.month = kept.get("month") or {}
@@ -168,3 +168,10 @@ class GivenExport:
 
     def used(self) -> None:
         """Do nothing: others may use it, too."""
+
+
+def _ago(seconds: float) -> str:
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit} ago"
+    return f"{seconds:.0f} seconds ago"
