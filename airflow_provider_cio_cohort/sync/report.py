@@ -67,7 +67,8 @@ class SyncReport:
         origin = f"Cohort {self.cohort_id}"
         if self.snapshot_at is not None:
             origin += f" as of {self.snapshot_at}"
-        return f"{origin} → segment {self.segment_name!r} ({self.segment_id}): {done}{matched}."
+        segment = "new" if self.segment_id is None else self.segment_id
+        return f"{origin} → segment {self.segment_name!r} ({segment}): {done}{matched}."
 
     def as_table(self) -> str:
         """Return the report as a table for a person to read."""
