@@ -114,7 +114,7 @@ class Outlook:
         if self.found.problem:
             return self.found.problem
         if self.blocked:
-            return " ".join((*self.refusals, *self.unknowns))
+            return "\n".join((*self.refusals, *self.unknowns))
         said = list(self.notes)
         if self.trips:
             reasons = "; ".join(f"[{trip.guard}] {trip.reason}" for trip in self.trips)

@@ -181,7 +181,9 @@ def test_targets_have_a_row_each_and_one_that_fails_hides_no_other(
 
 def test_what_cannot_be_found_out_is_3(plan: Run, cohort: Any, connect: Any) -> None:
     cohort("a")
-    assert plan(amplitude_conn_id="nowhere").code == 3
+    answer = plan(amplitude_conn_id="nowhere", customer_io_conn_id="no_other")
+    assert answer.code == 3
+    assert [line.split("'")[1] for line in answer.row["verdict"].splitlines()] == ["nowhere", "no_other"]
     answer = plan(amplitude_conn_id=connect("amplitude_default", password="wrong-secret"))
     assert answer.code == 3
     assert answer.row["status"] == "unknown"
