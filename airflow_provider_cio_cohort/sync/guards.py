@@ -205,8 +205,8 @@ def _low_match(seen: Observation, limits: Limits) -> Iterator[Trip]:
             "low_match",
             f"only {seen.matched:,} of {seen.identifiers:,} identifiers "
             f"({100 * seen.matched / seen.identifiers:.1f} %) are people in Customer.io, less than "
-            f"min_match_rate asks for ({limits.min_match_rate:.1%}); check user_id_property and id_type; "
-            f"{way_out}",
+            f"min_match_rate asks for ({100 * limits.min_match_rate:g} %); check user_id_property and "
+            f"id_type; {way_out}",
             f"only {seen.matched:,} of {seen.identifiers:,} identifiers match",
         )
 
