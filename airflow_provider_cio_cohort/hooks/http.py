@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +20,7 @@ from requests.auth import AuthBase
 from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # type: ignore[import-untyped]
 
 from airflow_provider_cio_cohort.exceptions import (
+    CohortSyncError,
     ConfigurationError,
     IncompleteExportError,
     RateLimitedError,
@@ -34,11 +37,16 @@ from airflow_provider_cio_cohort.hooks.policy import Policy
 from airflow_provider_cio_cohort.hooks.sending import Sender
 from airflow_provider_cio_cohort.hooks.transport_faults import connection_fault
 
+log = logging.getLogger(__name__)
+
 #: Three hundred are under way at 1,000 requests a second and 300 ms of latency.
 MAX_CONNECTIONS = 512
 USER_AGENT = "airflow-provider-cio-cohort"
 #: Bytes of a body that are read at once; left to itself, requests takes a hundred times as many steps.
 BODY_BLOCK = 2**20
+
+#: Seconds of waiting before a retry that the log hears of.
+WORTH_TELLING = 3.0
 
 #: What a hook tries again by itself; anything else is for the task, or for nobody, to retry.
 PASSING = (VendorUnavailableError, RateLimitedError, IncompleteExportError)
@@ -66,6 +74,7 @@ class VendorHook(HttpHook):
         )
         self.policy = Policy.from_config()
         self.stopped = Halt()
+        self._told_at = float("-inf")
 
     def stop(self) -> None:
         """Send nothing more: the task was killed."""
@@ -188,9 +197,20 @@ class VendorHook(HttpHook):
             wait=self.policy.wait,
             retry=tenacity.retry_if_exception(worth_it),
             sleep=halt.wait,
+            before_sleep=self._tell_of_waiting,
             reraise=True,
         )
         return retrying(once)
+
+    def _tell_of_waiting(self, state: tenacity.RetryCallState) -> None:
+        """Tell the log why nothing happens, where that takes a while, and not for each of many threads."""
+        interval, now = self.policy.progress_interval, time.monotonic()
+        error = state.outcome.exception() if state.outcome else None
+        if not interval or state.upcoming_sleep < WORTH_TELLING or now < self._told_at + interval:
+            return
+        self._told_at = now
+        why = error.headline if isinstance(error, CohortSyncError) else type(error).__name__
+        log.warning("%s Trying again in %.0f s.", why, state.upcoming_sleep)
 
     def run(
         self,

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import logging
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.hooks import amplitude_api
+from airflow_provider_cio_cohort.hooks import amplitude_api, http
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.amplitude_async import open_status_client
 
@@ -102,6 +103,17 @@ def test_a_request_that_was_not_counted_does_not_say_so(connect) -> None:
     with pytest.raises(exceptions.VendorUnavailableError) as caught:
         hook.request_export("a1b2c3d")
     assert "counted" not in str(caught.value)
+
+
+def test_the_log_says_why_nothing_happens(hook: AmplitudeHook, sandbox, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(http, "WORTH_TELLING", 0)
+    sandbox.faults.add("status", api="amplitude", status=503, times=3)
+    with caplog.at_level(logging.WARNING):
+        assert hook.list_cohorts()
+    told = [record.getMessage() for record in caplog.records if "Trying again" in record.getMessage()]
+    assert len(told) == 1  # the others come within progress_interval
+    assert told[0].startswith("Amplitude ")
+    assert "\n" not in told[0]
 
 
 def test_a_storage_that_is_busy_says_how_long(hook: AmplitudeHook, sandbox, tmp_path: Path) -> None:
