@@ -231,7 +231,12 @@ class Project:
 
 
 def _kept(rows: Iterable[Row]) -> Sequence[Row]:
-    return rows if isinstance(rows, CrowdRows) else list(rows)
+    return rows if isinstance(rows, CrowdRows) else [_as_text(row) for row in rows]
+
+
+def _as_text(row: Mapping[str, object]) -> Row:
+    """Return a row as an export has it: JSON over HTTP has numbers, and null where a property is not set."""
+    return {name: "" if value is None else str(value) for name, value in row.items()}
 
 
 def _all_properties(rows: Sequence[Row]) -> list[str]:

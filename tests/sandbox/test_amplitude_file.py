@@ -22,6 +22,12 @@ def packed_bytes(answer: requests.Response) -> bytes:
     return answer.raw.read(decode_content=False)
 
 
+def test_what_is_no_text_is_written_as_text(sandbox, export) -> None:
+    rows = [{"amplitude_id": 101, "user_id": None, "age": 7}]  # as JSON over HTTP may say it
+    sandbox.project.add_cohort(id="a1b2c3d", name="Power users", rows=rows)
+    assert lines(export("?props=1&propKeys=age"))[1] == ["101", "", "7"]
+
+
 # ---- where the file is
 
 
