@@ -102,7 +102,8 @@ def in_bundles(name: str) -> list[Found]:
         files = f" These files cannot be imported: {', '.join(broken)}." if broken else ""
         raise CommandError(
             f"Airflow's DAG bundles hold neither the DAG {DAG_PREFIX}{name} nor {name}."
-            f"{_suggest(name, known)}{files}",
+            f"{_suggest(name, known)}{files} A sync that no DAG folder has yet is found by its "
+            "YAML file: give that, and --sync.",
             WRONG_USAGE,
         )
     found = list(_tasks(dag))
