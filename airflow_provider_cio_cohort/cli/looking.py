@@ -131,8 +131,8 @@ def _maybe_foreign(members: int) -> list[Trip]:
         Trip(
             "foreign_segment",
             f"no sync made this segment for this cohort, and any of its {members:,} members who is not "
-            "in the cohort would be removed; adopt_segment hands the segment over to the sync, --exact tells "
-            "whether anybody would be removed",
+            "in the cohort would be removed; adopt_segment lets the sync do so, --exact tells whether "
+            "anybody would be removed",
         )
     ]
 

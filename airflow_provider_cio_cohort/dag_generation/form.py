@@ -52,7 +52,7 @@ def form(sync: Sync, targets: Mapping[str, Sync]) -> dict[str, Param]:
             f"(min_match_rate: {_shown(each, 'min_match_rate', '.1%')}).",
         ),
         "adopt_segment": (
-            "Hand the segment over",
+            "Adopt the segment",
             "Let this run remove people from a segment that no sync made for this cohort.",
         ),
     }

@@ -217,6 +217,6 @@ def _foreign_segment(seen: Observation, limits: Limits) -> Iterator[Trip]:
     yield Trip(
         "foreign_segment",
         f"{seen.to_remove:,} members would be removed from a segment that no sync made for this cohort; "
-        "adopt_segment hands the segment over to the sync",
+        "adopt_segment lets the sync do so",
         f"no sync made it, and {seen.to_remove:,} members would go",
     )

@@ -20,7 +20,7 @@ HELP = {
     "Allow an empty cohort": "remove everybody when the cohort is empty",
     "Allow a short cohort": "by more than max_shortfall_percent (30 %)",
     "Allow a low match": "(min_match_rate: off)",
-    "Hand the segment over": "a segment that no sync made for this cohort",
+    "Adopt the segment": "a segment that no sync made for this cohort",
 }
 
 
