@@ -31,7 +31,7 @@ def form(sync: Sync, targets: Mapping[str, Sync]) -> dict[str, Param]:
     each = list(targets.values()) or [sync]
     values = {name: all(getattr(one, name) for one in each) for name in FIELDS}
     words = {
-        "dry_run": ("Dry run", "Look and report, but write nothing."),
+        "dry_run": ("Dry run", "Look and report, but write nothing. It costs an export, like any run."),
         "allow_large_removal": (
             "Allow a large removal",
             "Let this run remove more than max_removal_percent "

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.system
 DAG = "cohort_sync__newsletter"
 SEGMENT = "Newsletter readers"
 HELP = {
-    "Dry run": "Look and report, but write nothing.",
+    "Dry run": "write nothing. It costs an export, like any run.",
     "Allow a large removal": "more than max_removal_percent (50 %) of the segment",
     "Allow an empty cohort": "remove everybody when the cohort is empty",
     "Allow a short cohort": "by more than max_shortfall_percent (30 %)",
@@ -34,12 +34,14 @@ def open_form(page: Page) -> Locator:
 
 def test_the_form_explains_every_field(page: Page, picture: Picture, airflow: AirflowInstance) -> None:
     airflow.unpause(DAG)  # otherwise the form asks for that as well
-    page.set_viewport_size({"width": 1280, "height": 1250})
+    page.set_viewport_size({"width": 1280, "height": 1550})
     dialog = open_form(page)
     expect(dialog.get_by_role("checkbox")).to_have_count(len(HELP))
     for title, words in HELP.items():
         expect(dialog.get_by_role("group").filter(has_text=words)).to_contain_text(title)
         expect(dialog.get_by_role("checkbox", name=title)).not_to_be_checked()
+    for words in ("it is put back to what it was", "The newest snapshot that is not younger is taken"):
+        expect(dialog.get_by_text(words)).to_be_visible()
     picture("trigger-form", dialog)
 
 
