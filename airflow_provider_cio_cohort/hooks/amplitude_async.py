@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
-from requests.utils import get_environ_proxies, select_proxy
+from requests import Session
 
 from airflow_provider_cio_cohort.compatibility import (
     amask_secret,
@@ -20,6 +19,7 @@ from airflow_provider_cio_cohort.compatibility import (
 from airflow_provider_cio_cohort.exceptions import PermanentError, VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
 from airflow_provider_cio_cohort.hooks.api import Answer
+from airflow_provider_cio_cohort.hooks.client_options import client_options, environment_of
 from airflow_provider_cio_cohort.hooks.connection import basic_header, secrets_of
 from airflow_provider_cio_cohort.hooks.options import http_options
 from airflow_provider_cio_cohort.hooks.policy import Policy
@@ -128,7 +128,7 @@ async def _open(conn_id: str) -> AsyncIterator[StatusClient]:
         await amask_secret(secret)
     api = AmplitudeApi(connection, extra)
     policy, given = Policy.from_config(), http_options(connection, extra)
-    options = await asyncio.to_thread(_options, api.base_url, given)
+    options = await asyncio.to_thread(_options, api, given)
     async with aiohttp.ClientSession(
         headers={"Authorization": basic_header(api.api_key, api.secret_key)},
         connector=aiohttp.TCPConnector(limit=POLLS_AT_ONCE),
@@ -147,20 +147,11 @@ def _problem(error: Exception) -> str:
     return "no answer came in time" if isinstance(error, TimeoutError) else "the connection broke"
 
 
-def _options(base_url: str, given: dict[str, Any]) -> dict[str, Any]:
+def _options(api: AmplitudeApi, given: dict[str, Any]) -> dict[str, Any]:
     """Translate proxy and TLS options from what ``requests`` takes; reads files."""
-    options: dict[str, Any] = {}
-    proxies = dict(given.get("proxies", {}))
-    if given.get("trust_env", True):
-        proxies = {**get_environ_proxies(base_url), **proxies}
-    if proxy := select_proxy(base_url, proxies):
-        options["proxy"] = proxy
-    verify, cert = given.get("verify", True), given.get("cert")
-    if verify is False:
-        options["ssl"] = False
-    elif isinstance(verify, str) or cert:
-        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
-        if cert:
-            context.load_cert_chain(*([cert] if isinstance(cert, str) else cert))
-        options["ssl"] = context
-    return options
+    session = Session()
+    session.proxies = given.get("proxies", {})
+    session.verify = given.get("verify", True)
+    session.cert = given.get("cert")
+    session.trust_env = given.get("trust_env", True)
+    return client_options(api.base_url, environment_of(session, api.base_url), api.conn_id)

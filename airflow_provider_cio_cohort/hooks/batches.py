@@ -1,14 +1,15 @@
-"""Sends batches over as many connections as the pace needs, and no more."""
+"""Sends batches in an event loop: as many at once as the pace needs, and no more."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from itertools import islice
-from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from airflow_provider_cio_cohort.hooks.halt import Halt
@@ -28,12 +29,12 @@ class BatchSender(Generic[Packed]):
     """
     Cuts values into batches and sends each at its moment.
 
-    A thread, with its connection, is started only when a batch is due and none is idle. So their number
-    comes to be pace times latency without being told either. Where the processor is slower than the pace, it
-    is held there: threads beyond it would only wait for each other, and then send in a burst what is due.
+    A connection is opened only when a batch is due and none is idle. So their number comes to be pace times
+    latency without being told either. Where the processor is slower than the pace, it is held there: what is
+    beyond it would only wait, and then be sent in a burst.
 
     :param pack: makes of a batch what is sent; what waits or is on its way should be small.
-    :param send: sends one batch, with its own retries.
+    :param opened: opens what sends a batch, with its own retries, in the event loop.
     :param pacer: the pace to keep.
     :param size: values in a batch.
     :param connections: at most so many at once.
@@ -44,7 +45,7 @@ class BatchSender(Generic[Packed]):
     def __init__(
         self,
         pack: Callable[[list[str]], Packed],
-        send: Callable[[Packed], object],
+        opened: Callable[[], AbstractAsyncContextManager[Callable[[Packed], Awaitable[object]]]],
         pacer: Pacer,
         *,
         size: int,
@@ -53,7 +54,7 @@ class BatchSender(Generic[Packed]):
         progress: Progress | None = None,
     ) -> None:
         self.pack = pack
-        self.send = send
+        self.opened = opened
         self.pacer = pacer
         self.size = size
         self.connections = connections
@@ -67,45 +68,56 @@ class BatchSender(Generic[Packed]):
 
         :param values: any number; only the batches on their way are in memory.
         """
+        # In a thread of its own, for the caller's may have an event loop already.
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+            try:
+                return thread.submit(asyncio.run, self._run(values)).result()
+            except BaseException:
+                self.halt.set()
+                raise
+
+    async def _run(self, values: Iterable[str]) -> int:
         iterator = iter(values)
-        sent = under_way = 0
-        arrived: SimpleQueue[Future[int]] = SimpleQueue()
-        pool = ThreadPoolExecutor(self.connections, thread_name_prefix="batch")
-        try:
-            while batch := list(islice(iterator, self.size)):
-                while under_way >= self._allowed() or not arrived.empty():
-                    self._settle(arrived.get())
-                    under_way -= 1
-                packed = self.pack(batch)
-                self.pacer.wait()
-                pool.submit(self._arrived, packed, len(batch)).add_done_callback(arrived.put)
-                under_way += 1
-                sent += len(batch)
-            while under_way:
-                self._settle(arrived.get())
-                under_way -= 1
-        except BaseException:
-            self.halt.set()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        sent = 0
+        under_way: set[asyncio.Task[None]] = set()
+        async with self.opened() as send:
+            try:
+                while batch := list(islice(iterator, self.size)):
+                    packed = self.pack(batch)
+                    await _settle(under_way, self._allowed() - 1)
+                    await self.halt.sleep(self.pacer.reserve())
+                    under_way.add(asyncio.create_task(self._arrive(send, packed, len(batch))))
+                    sent += len(batch)
+                await _settle(under_way, 0)
+            except BaseException:
+                self.halt.set()
+                raise
+            finally:  # after an error, the others give up; the first one is to be told
+                await asyncio.gather(*under_way, return_exceptions=True)
         return sent
 
     def _allowed(self) -> int:
         """Return how many batches may be on their way at once."""
         if not self._latencies:
             return self.connections
-        needed = min(self._latencies.copy()) / self.pacer.gap
+        needed = min(self._latencies) / self.pacer.gap
         return min(self.connections, AT_LEAST + math.ceil(HEADROOM * needed))
 
-    def _arrived(self, packed: Packed, count: int) -> int:
+    async def _arrive(self, send: Callable[[Packed], Awaitable[object]], packed: Packed, count: int) -> None:
         began = time.perf_counter()
-        self.send(packed)
+        await send(packed)
         self._latencies.append(time.perf_counter() - began)
-        return count
-
-    def _settle(self, future: Future[int]) -> None:
-        """Take note of a batch that has arrived; raise the error of one that has failed."""
-        count = future.result()
         if self.progress:
             self.progress.step(count)
+
+
+async def _settle(under_way: set[asyncio.Task[None]], most: int) -> None:
+    """Take out what has arrived, until no more than ``most`` are left; raise what one has failed with."""
+    arrived = {task for task in under_way if task.done()}
+    while True:
+        under_way -= arrived
+        for task in arrived:
+            task.result()
+        if len(under_way) <= most:
+            return
+        arrived, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
@@ -46,6 +47,17 @@ class Halt:
         deadline = time.monotonic() + seconds
         while not self.is_set() and (left := deadline - time.monotonic()) > 0:
             self._event.wait(min(left, SLICE))
+
+    async def sleep(self, seconds: float) -> None:
+        """
+        Sleep in the event loop, but no longer than until nothing more is to be sent.
+
+        :param seconds: how long; others get their turn in any case.
+        """
+        deadline = time.monotonic() + seconds
+        await asyncio.sleep(min(seconds, SLICE))
+        while not self.is_set() and (left := deadline - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, SLICE))
 
 
 def _is_supervised() -> bool:

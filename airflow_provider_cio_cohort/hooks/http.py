@@ -39,15 +39,11 @@ from airflow_provider_cio_cohort.hooks.transport_faults import connection_fault
 
 log = logging.getLogger(__name__)
 
-#: Three hundred are under way at 1,000 requests a second and 300 ms of latency.
-MAX_CONNECTIONS = 512
 USER_AGENT = "airflow-provider-cio-cohort"
 #: Bytes of a body that are read at once; left to itself, requests takes a hundred times as many steps.
 BODY_BLOCK = 2**20
-
 #: Seconds of waiting before a retry that the log hears of.
 WORTH_TELLING = 3.0
-
 #: What a hook tries again by itself; anything else is for the task, or for nobody, to retry.
 PASSING = (VendorUnavailableError, RateLimitedError, IncompleteExportError)
 
@@ -68,10 +64,7 @@ class VendorHook(HttpHook):
 
     def __init__(self, method: str, http_conn_id: str) -> None:
         super().__init__(method=method, http_conn_id=http_conn_id, tcp_keep_alive=False)
-        # The parent's adapter keeps 10 connections; the writer of memberships may use more.
-        self.adapter: HTTPAdapter = TCPKeepAliveAdapter(
-            idle=120, count=20, interval=30, pool_connections=8, pool_maxsize=MAX_CONNECTIONS
-        )
+        self.adapter: HTTPAdapter = TCPKeepAliveAdapter(idle=120, count=20, interval=30)
         self.policy = Policy.from_config()
         self.stopped = Halt()
         self._told_at = float("-inf")
@@ -131,9 +124,7 @@ class VendorHook(HttpHook):
         what: str,
         params: Any = None,
         json: Any = None,
-        body: bytes | None = None,
         pacer: Pacer | None = None,
-        paced: bool = False,
         json_expected: bool = True,
         idempotent: bool = True,
         personal: bool = False,
@@ -149,28 +140,23 @@ class VendorHook(HttpHook):
         :param what: what is being done, for messages: "listing the cohorts".
         :param params: the query.
         :param json: the body.
-        :param body: the body, where it is JSON already.
         :param pacer: the pace to keep.
-        :param paced: whether the caller has waited for the pace of the first try himself.
         :param json_expected: whether a good answer's body must be JSON.
         :param idempotent: whether the request may be sent again when it is not known whether it took effect.
         :param personal: whether the body names people, so that the vendor's words may quote them.
         :param halt: when set, nothing more is sent; the hook's own by default.
         :raises CohortSyncError: as the answer demands; see :mod:`airflow_provider_cio_cohort.exceptions`.
         """
-        tries = 0
 
         def once() -> Answer:
-            nonlocal tries
-            if pacer and (tries or not paced):
+            if pacer:
                 pacer.wait()
-            tries += 1
-            answer = self._send(api, auth, method, path, what, params=params, json=json, data=body)
+            answer = self._send(api, auth, method, path, what, params=params, json=json)
             error = api.judge(answer, what, json_expected=json_expected, personal=personal)
             if error is None:
                 return answer
-            if pacer and answer.status == 429 and (answer.retry_after or 0) <= self.policy.retry_budget:
-                pacer.hold(answer.retry_after or 0)  # a longer wait is for the task's retry, not for a thread
+            if pacer:
+                self.policy.slow_down(pacer, answer)
             raise error
 
         return self.retried(once, idempotent=idempotent, halt=halt)
@@ -186,24 +172,31 @@ class VendorHook(HttpHook):
         :param halt: when set, it is not repeated; the hook's own by default.
         """
         halt = halt or self.stopped
+        return tenacity.Retrying(sleep=halt.wait, **self.retry_rules(halt, idempotent=idempotent))(once)
+
+    def retry_rules(self, halt: Halt, *, idempotent: bool) -> dict[str, Any]:
+        """
+        Return what a call is tried again for, and for how long, as ``tenacity`` takes it.
+
+        :param halt: when set, nothing is tried again.
+        :param idempotent: whether to repeat what may have taken effect already.
+        """
 
         def worth_it(error: BaseException) -> bool:
             if halt.is_set() or not isinstance(error, PASSING):
                 return False
             return idempotent or not error.maybe_applied
 
-        retrying = tenacity.Retrying(
-            stop=self.policy.stop,
-            wait=self.policy.wait,
-            retry=tenacity.retry_if_exception(worth_it),
-            sleep=halt.wait,
-            before_sleep=self._tell_of_waiting,
-            reraise=True,
-        )
-        return retrying(once)
+        return {
+            "stop": self.policy.stop,
+            "wait": self.policy.wait,
+            "retry": tenacity.retry_if_exception(worth_it),
+            "before_sleep": self._tell_of_waiting,
+            "reraise": True,
+        }
 
     def _tell_of_waiting(self, state: tenacity.RetryCallState) -> None:
-        """Tell the log why nothing happens, where that takes a while, and not for each of many threads."""
+        """Tell the log why nothing happens, where that takes a while, and not for each of many requests."""
         interval, now = self.policy.progress_interval, time.monotonic()
         error = state.outcome.exception() if state.outcome else None
         if not interval or state.upcoming_sleep < WORTH_TELLING or now < self._told_at + interval:
@@ -260,11 +253,7 @@ class VendorHook(HttpHook):
         raise NotImplementedError
 
     def _send(self, api: Api, auth: AuthBase, method: str, path: str, what: str, **kwargs: Any) -> Answer:
-        if self.stopped.is_set():
-            raise SyncStoppedError(
-                f"The task was stopped before {what}.\n"
-                "Nothing more was sent. Whoever stopped it knows why: clear the task to let it go on."
-            )
+        self.check_running(what)
         try:
             with self.fetch(method, api.url(path), auth, stream=True, **kwargs) as response:
                 body = b"".join(response.iter_content(BODY_BLOCK))
@@ -273,6 +262,19 @@ class VendorHook(HttpHook):
             fault = connection_fault(error, api.name, what, f"{api.base_url} (connection {api.conn_id!r})")
         raise fault  # outside the handler: the cause would bring the URL and its query into the traceback
 
+    def check_running(self, what: str) -> None:
+        """
+        Make sure that something may still be sent.
+
+        :param what: what is being done, for the message.
+        :raises SyncStoppedError: if the task was stopped.
+        """
+        if self.stopped.is_set():
+            raise SyncStoppedError(
+                f"The task was stopped before {what}.\n"
+                "Nothing more was sent. Whoever stopped it knows why: clear the task to let it go on."
+            )
+
     def fetch(self, method: str, url: str, auth: AuthBase, **how: Any) -> Response:
         """
         Send a request once, and return what came: no retry, no redirect, no query in the log.
@@ -280,10 +282,18 @@ class VendorHook(HttpHook):
         :param method: the HTTP method.
         :param url: the whole address.
         :param auth: who we are.
-        :param how: ``params``, ``json``, ``data`` and ``stream``, see :meth:`.Sender.send`.
+        :param how: ``params``, ``json`` and ``stream``, see :meth:`.Sender.send`.
         """
         sender = self._sender  # the session comes first: it has a say in the policy
         return sender.send(method, url, auth, timeout=self.policy.timeouts, **how)
+
+    def environment(self, url: str) -> dict[str, Any]:
+        """
+        Return proxies and certificates for an address, as ``requests`` takes them.
+
+        :param url: the address.
+        """
+        return self._sender.environment(url)
 
     @cached_property
     def _sender(self) -> Sender:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_cio_cohort.exceptions import RequestRejectedError, VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.batches import BatchSender
+from airflow_provider_cio_cohort.hooks.connection import basic_header
 from airflow_provider_cio_cohort.hooks.halt import Halt
-from airflow_provider_cio_cohort.hooks.http import MAX_CONNECTIONS
+from airflow_provider_cio_cohort.hooks.posting import open_poster
 from airflow_provider_cio_cohort.hooks.progress import Progress
 from airflow_provider_cio_cohort.hooks.segments import unknown_segment
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 MEMBERS_PER_PAGE = 30_000
 #: The most identifiers that the Track API takes in a call. Source: "Add people to a manual segment".
 IDENTIFIERS_PER_BATCH = 1_000
+#: Three hundred are under way at 1,000 requests a second and 300 ms of latency.
+MAX_CONNECTIONS = 512
 #: What an identifier is as a rule; one that is a number becomes text, an empty one ``None``.
 _USUAL = frozenset({str, type(None)})
 
@@ -110,30 +114,28 @@ class Membership:
         hook = self.hook
         halt = Halt(hook.stopped)
 
-        def send(body: bytes) -> None:
-            try:
-                hook.call(
-                    hook.track,
-                    hook.track_auth,
-                    "POST",
-                    f"/api/v1/segments/{self.segment_id:d}/{action}",
-                    what=f"changing the members of segment {self.segment_id}",
-                    params={"id_type": id_type},
-                    body=body,
-                    pacer=hook.track_pacer,
-                    paced=True,
-                    personal=True,
-                    halt=halt,
-                )
-            except RequestRejectedError as error:
-                if error.status == 404:
-                    raise unknown_segment(hook.http_conn_id, self.segment_id) from None
-                raise
+        path = f"/api/v1/segments/{self.segment_id:d}/{action}"
+        what = f"changing the members of segment {self.segment_id}"
+        header = basic_header(hook.track.site_id, hook.track.api_key)
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+            async with open_poster(hook, hook.track, header, hook.track_pacer) as poster:
+
+                async def send(body: bytes) -> None:
+                    try:
+                        await poster.post(path, body, what=what, params={"id_type": id_type}, halt=halt)
+                    except RequestRejectedError as error:
+                        if error.status == 404:
+                            raise unknown_segment(hook.http_conn_id, self.segment_id) from None
+                        raise
+
+                yield send
 
         words = "Adding to" if action == "add_customers" else "Removing from"
         sender = BatchSender(
             _body,
-            send,
+            opened,
             hook.track_pacer,
             size=IDENTIFIERS_PER_BATCH,
             connections=MAX_CONNECTIONS,

@@ -1,4 +1,4 @@
-"""Keeps requests at a set pace, whatever the number of threads."""
+"""Keeps requests at a set pace, however many are under way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Pacer:
     """
     Hands out moments to send at, evenly spaced.
 
-    :param per_second: requests a second, over all threads that share the pacer.
+    :param per_second: requests a second, of all that share the pacer.
     :param clock: where the time comes from, in seconds.
     :param sleep: how to wait, in seconds.
     :param slack: seconds; who is late by no more than this makes up for it, so that a busy processor does not
@@ -55,13 +55,18 @@ class Pacer:
 
     def wait(self) -> None:
         """Block until the next request may be sent."""
+        seconds = self.reserve()
+        if seconds:
+            self._sleep(seconds)
+
+    def reserve(self) -> float:
+        """Take the next moment at which a request may be sent, and return how many seconds it is away."""
         with self._lock:
             now = self._clock()
             # Nobody is late before the first request.
             moment = now if self._next is None else max(now - self._slack, self._next)
             self._next = moment + self.gap
-        if moment > now:
-            self._sleep(moment - now)
+        return max(moment - now, 0)
 
     def hold(self, seconds: float) -> None:
         """Let nobody send for ``seconds``: what one thread is told by a 429 holds for all."""

@@ -11,6 +11,8 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
 from airflow_provider_cio_cohort.compatibility import conf
+from airflow_provider_cio_cohort.hooks.api import Answer
+from airflow_provider_cio_cohort.hooks.pace import Pacer
 
 SECTION = "cio_cohort"
 
@@ -63,6 +65,16 @@ class Policy:
         """Time-outs as ``requests`` takes them."""
         return self.connect_timeout, self.read_timeout
 
+    def slow_down(self, pacer: Pacer, answer: Answer) -> None:
+        """
+        Let nobody send for as long as a 429 asks; a wait that is too long is for the task's retry.
+
+        :param pacer: the pace that all keep.
+        :param answer: what came.
+        """
+        if answer.status == 429 and (answer.retry_after or 0) <= self.retry_budget:
+            pacer.hold(answer.retry_after or 0)
+
     @property
     def stop(self) -> stop_base:
         """When to give up: before a wait that would overdraw the budget."""
@@ -75,7 +87,7 @@ class Policy:
 
 
 class _WaitAsAsked(wait_random_exponential):
-    """Honours Retry-After, plus a little jitter so that threads that were told the same do not collide."""
+    """Honours Retry-After, plus a little jitter so that requests that were told the same do not collide."""
 
     def __call__(self, retry_state: RetryCallState) -> float:
         jitter = super().__call__(retry_state)

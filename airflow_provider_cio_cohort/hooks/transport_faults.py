@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 
+import aiohttp
 from requests.exceptions import (
     ConnectTimeout,
     InvalidSchema,
@@ -51,6 +52,42 @@ def connection_fault(error: Exception, where: str, what: str, address: str) -> C
         problem = "no connection could be made"
     else:
         problem = "the connection broke"
+    return _unreachable(where, what, address, problem, unsent=unsent)
+
+
+def client_fault(error: Exception, where: str, what: str, address: str) -> CohortSyncError:
+    """
+    Say the same of what ``aiohttp`` raised.
+
+    :param error: what it raised.
+    :param where: which API.
+    :param what: what was being done.
+    :param address: where it was called.
+    """
+    if isinstance(error, aiohttp.InvalidURL):
+        return ConfigurationError(
+            f"The address of {where} is no valid URL.\nIt is {address}: check the connection's host."
+        )
+    problem = next((words for kind, words in _PROBLEMS if isinstance(error, kind)), "the connection broke")
+    unsent = isinstance(
+        error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ssl.CertificateError)
+    )
+    return _unreachable(where, what, address, problem, unsent=unsent)
+
+
+#: What aiohttp raises, the more particular first.
+_PROBLEMS: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ClientConnectorCertificateError, "the TLS certificate was not accepted"),
+    (aiohttp.ClientProxyConnectionError, "the proxy failed"),
+    (aiohttp.ClientHttpProxyError, "the proxy failed"),
+    (aiohttp.ClientConnectorDNSError, "no host of that name is known"),
+    (aiohttp.ClientConnectorError, "no connection could be made"),
+    (aiohttp.ConnectionTimeoutError, "no connection could be made"),
+    (TimeoutError, "no answer came in time"),
+)
+
+
+def _unreachable(where: str, what: str, address: str, problem: str, *, unsent: bool) -> CohortSyncError:
     return VendorUnavailableError(
         f"{where} could not be reached while {what}: {problem}.\n"
         f"It was called at {address}: if that is right, a retry may succeed.",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import threading
+import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
@@ -74,63 +75,103 @@ def test_a_hold_holds_for_everybody() -> None:
     assert clock.now == pytest.approx(103)
 
 
-def sender(send, size: int = 2, connections: int = 4) -> BatchSender:
-    return BatchSender(list, send, pacer(1000, Clock()), size=size, connections=connections, halt=Halt())
+def sender(send, size: int = 2, connections: int = 4, halt: Halt | None = None) -> BatchSender:
+    @asynccontextmanager
+    async def opened():
+        yield send
+
+    pace = pacer(1000, Clock())
+    return BatchSender(list, opened, pace, size=size, connections=connections, halt=halt or Halt())
 
 
 def test_everything_is_sent_once_in_batches() -> None:
     sent: list[list[str]] = []
-    assert sender(sent.append).run(map(str, range(7))) == 7
+
+    async def send(batch: list[str]) -> None:
+        sent.append(batch)
+
+    assert sender(send).run(map(str, range(7))) == 7
     assert sorted(map(len, sent)) == [1, 2, 2, 2]
     assert sorted(value for batch in sent for value in batch) == [str(n) for n in range(7)]
 
 
 def test_nothing_to_send_sends_nothing() -> None:
     sent: list[list[str]] = []
-    assert sender(sent.append).run([]) == 0
+
+    async def send(batch: list[str]) -> None:
+        sent.append(batch)
+
+    assert sender(send).run([]) == 0
     assert sent == []
+
+
+def test_the_caller_may_have_an_event_loop_already() -> None:
+    async def send(batch: list[str]) -> None:
+        await asyncio.sleep(0)
+
+    async def caller() -> int:
+        return sender(send).run(map(str, range(7)))
+
+    assert asyncio.run(caller()) == 7
 
 
 def test_the_first_error_ends_it_and_reaches_the_caller() -> None:
     calls: list[list[str]] = []
 
-    def send(batch: list[str]) -> None:
+    async def send(batch: list[str]) -> None:
         calls.append(batch)
         raise LookupError("gone")
 
+    halt = Halt()
     with pytest.raises(LookupError, match="gone"):
-        sender(send, connections=2).run(map(str, range(1000)))
+        sender(send, connections=2, halt=halt).run(map(str, range(1000)))
     assert len(calls) < 10
+    assert halt.is_set()
+
+
+def test_an_error_of_the_source_ends_it_as_well() -> None:
+    halt = Halt()
+
+    def values():
+        yield from map(str, range(9))
+        raise LookupError("the disk is gone")
+
+    async def send(batch: list[str]) -> None:
+        await asyncio.sleep(0)
+
+    with pytest.raises(LookupError, match="the disk is gone"):
+        sender(send, halt=halt).run(values())
+    assert halt.is_set()
 
 
 def test_an_error_lets_the_batches_on_their_way_give_up() -> None:
     halt = Halt()
-    waiting = threading.Event()
+    gave_up = []
 
-    def send(batch: list[str]) -> None:
+    async def send(batch: list[str]) -> None:
         if batch[0] == "0":
-            waiting.set()
-            halt.wait(600)  # a retry's wait: nobody would wake it but the sibling's error
-            assert halt.is_set()
+            await halt.sleep(600)  # a retry's wait: nobody would wake it but the sibling's error
+            gave_up.append(halt.is_set())
             return
-        waiting.wait(60)
         raise LookupError("gone")
 
     with pytest.raises(LookupError, match="gone"):
-        BatchSender(list, send, pacer(1000, Clock()), size=1, connections=2, halt=halt).run(["0", "1"])
+        sender(send, size=1, connections=2, halt=halt).run(["0", "1"])
+    assert gave_up == [True]
 
 
 def test_batches_go_out_over_several_connections_but_no_more_than_allowed() -> None:
-    busy, most, lock, gate = 0, 0, threading.Lock(), threading.Barrier(3)
+    busy, most = 0, 0
+    gate: asyncio.Barrier | None = None
 
-    def send(batch: list[str]) -> None:
-        nonlocal busy, most
-        with lock:
-            busy += 1
-            most = max(most, busy)
-        gate.wait(10)  # passes only when three are under way at once
-        with lock:
-            busy -= 1
+    async def send(batch: list[str]) -> None:
+        nonlocal busy, most, gate
+        gate = gate or asyncio.Barrier(3)
+        busy += 1
+        most = max(most, busy)
+        async with asyncio.timeout(10):
+            await gate.wait()  # passes only when three are under way at once
+        busy -= 1
 
     sender(send, connections=3).run(map(str, range(12)))
     assert most == 3
@@ -138,7 +179,6 @@ def test_batches_go_out_over_several_connections_but_no_more_than_allowed() -> N
 
 def test_only_the_batches_on_their_way_are_read_from_the_source() -> None:
     read = 0
-    enough = threading.Event()
 
     def values():
         nonlocal read
@@ -148,8 +188,8 @@ def test_only_the_batches_on_their_way_are_read_from_the_source() -> None:
 
     ahead: list[int] = []
 
-    def send(batch: list[str]) -> None:
-        enough.wait(0.01)  # gives a reader without a limit the time to run far ahead
+    async def send(batch: list[str]) -> None:
+        await asyncio.sleep(0.001)  # gives a reader without a limit the time to run far ahead
         ahead.append(read - int(batch[0]))
 
     sender(send, size=1, connections=2).run(values())
@@ -158,7 +198,9 @@ def test_only_the_batches_on_their_way_are_read_from_the_source() -> None:
 
 
 def test_where_sending_is_slow_the_connections_are_those_that_the_latency_takes() -> None:
-    at_work = sender(list, connections=100)
+    async def send(batch: list[str]) -> None: ...
+
+    at_work = sender(send, connections=100)
     assert at_work._allowed() == 100  # nothing is known yet
     at_work._latencies.extend([0.5, 0.02, 0.3])  # the long ones have waited for the processor
     assert at_work._allowed() == 4 + 2 * 20

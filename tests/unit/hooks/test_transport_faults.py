@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ssl
 
+import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 from requests import exceptions as r
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from airflow_provider_cio_cohort.exceptions import ConfigurationError, VendorUnavailableError
-from airflow_provider_cio_cohort.hooks.transport_faults import connection_fault
+from airflow_provider_cio_cohort.hooks.transport_faults import client_fault, connection_fault
 
 
 def wrapped(reason: Exception) -> MaxRetryError:
@@ -39,3 +41,36 @@ def test_what_is_known_of_a_request_without_an_answer(error, words: str, maybe_a
 
 def test_an_address_that_is_none_is_the_connections_fault() -> None:
     assert isinstance(connection_fault(r.InvalidURL("x"), "The API", "writing", "x"), ConfigurationError)
+
+
+KEY = ConnectionKey("h.test", 443, True, True, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "maybe_applied"),
+    [
+        (aiohttp.ConnectionTimeoutError(), "no connection could be made", False),
+        (aiohttp.ClientConnectorError(KEY, OSError("refused")), "no connection could be made", False),
+        (aiohttp.ClientConnectorDNSError(KEY, OSError("unknown")), "no host of that name is known", False),
+        (aiohttp.ClientProxyConnectionError(KEY, OSError("refused")), "the proxy failed", False),
+        (
+            aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLCertVerificationError("bad")),
+            "TLS certificate was not accepted",
+            False,
+        ),
+        (aiohttp.SocketTimeoutError(), "no answer came in time", True),
+        (aiohttp.ServerDisconnectedError(), "the connection broke", True),
+        (aiohttp.ClientPayloadError("?signature=4711"), "the connection broke", True),
+        (ConnectionResetError("?signature=4711"), "the connection broke", True),
+    ],
+)
+def test_the_same_is_known_of_the_other_library(error, words: str, maybe_applied: bool) -> None:
+    fault = client_fault(error, "The API", "writing", "https://h.test")
+    assert isinstance(fault, VendorUnavailableError)
+    assert words in fault.headline
+    assert fault.maybe_applied is maybe_applied
+    assert "4711" not in str(fault)
+
+
+def test_an_address_that_the_other_library_cannot_read_is_the_connections_fault() -> None:
+    assert isinstance(client_fault(aiohttp.InvalidURL("x"), "The API", "writing", "x"), ConfigurationError)
