@@ -30,8 +30,9 @@ def check_configuration(context: Mapping[str, Any]) -> None:
         if key in fields.values() or not alike:
             continue
         raise ConfigurationError(
-            f"The run was triggered with {str(key)[:100]!r}, which is no field of this DAG: did you mean "
-            f"{fields[alike[0]]!r}?\nTrigger a new run with the right name; this one keeps what it was given."
+            f"The run was triggered with {str(key)[:100]!r}, which is no field of this DAG.\n"
+            f"Did you mean {fields[alike[0]]!r}? Trigger a new run with the right name; this one keeps what it "
+            "was given."
         )
 
 

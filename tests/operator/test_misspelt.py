@@ -24,14 +24,14 @@ def cohort(sandbox) -> None:
 
 @pytest.mark.parametrize("key", ["dry_rum", "dryRun", "dry-run", "Dry_run", "dry_run "])
 def test_a_misspelt_field_is_refused_before_anything_is_asked(sync, sandbox, key: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"did you mean 'dry_run'\?") as caught:
+    with pytest.raises(ConfigurationError, match=r"Did you mean 'dry_run'\?") as caught:
         sync(context=triggered({key: True}))
     assert "Nothing was written" in str(caught.value)
     assert not sandbox.requests
 
 
 def test_an_export_for_several_segments_is_not_spent_either(sync, sandbox) -> None:
-    with pytest.raises(ConfigurationError, match="did you mean 'source'"):
+    with pytest.raises(ConfigurationError, match="Did you mean 'source'"):
         sync(operator_class=AmplitudeCohortExportOperator, context=triggered({"sources": "snapshot"}))
     assert not sandbox.requests
 
