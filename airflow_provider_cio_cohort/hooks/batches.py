@@ -40,6 +40,7 @@ class BatchSender(Generic[Packed]):
     :param connections: at most so many at once.
     :param halt: set at the first error, so that the batches on their way give up too.
     :param progress: told of each batch that has arrived.
+    :param latency: seconds that an answer has taken before, if that is known.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class BatchSender(Generic[Packed]):
         connections: int,
         halt: Halt,
         progress: Progress | None = None,
+        latency: float | None = None,
     ) -> None:
         self.pack = pack
         self.opened = opened
@@ -60,7 +62,7 @@ class BatchSender(Generic[Packed]):
         self.connections = connections
         self.halt = halt
         self.progress = progress
-        self._latencies: deque[float] = deque(maxlen=WINDOW)
+        self._latencies: deque[float] = deque([latency] if latency else [], maxlen=WINDOW)
 
     def run(self, values: Iterable[str]) -> int:
         """

@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 
+from airflow_provider_cio_cohort.exceptions import SyncStoppedError
+
 SLICE = 0.2
 
 
@@ -37,6 +39,19 @@ class Halt:
             or (self._parent is not None and self._parent.is_set())
             or (self._supervisor is not None and os.getppid() != self._supervisor)
         )
+
+    def check(self, what: str) -> None:
+        """
+        Make sure that something may still be sent.
+
+        :param what: what is being done, for the message.
+        :raises SyncStoppedError: if nothing more may be.
+        """
+        if self.is_set():
+            raise SyncStoppedError(
+                f"The task was stopped before {what}.\n"
+                "Nothing more was sent. Whoever stopped it knows why: clear the task to let it go on."
+            )
 
     def wait(self, seconds: float) -> None:
         """

@@ -24,7 +24,6 @@ from airflow_provider_cio_cohort.exceptions import (
     ConfigurationError,
     IncompleteExportError,
     RateLimitedError,
-    SyncStoppedError,
     VendorUnavailableError,
 )
 from airflow_provider_cio_cohort.hooks.api import Answer, Api
@@ -67,6 +66,8 @@ class VendorHook(HttpHook):
         self.adapter: HTTPAdapter = TCPKeepAliveAdapter(idle=120, count=20, interval=30)
         self.policy = Policy.from_config()
         self.stopped = Halt()
+        #: Seconds that the quickest answer of each API has taken.
+        self.latencies: dict[str, float] = {}
         self._told_at = float("-inf")
 
     def stop(self) -> None:
@@ -253,27 +254,17 @@ class VendorHook(HttpHook):
         raise NotImplementedError
 
     def _send(self, api: Api, auth: AuthBase, method: str, path: str, what: str, **kwargs: Any) -> Answer:
-        self.check_running(what)
+        self.stopped.check(what)
+        began = time.perf_counter()
         try:
             with self.fetch(method, api.url(path), auth, stream=True, **kwargs) as response:
                 body = b"".join(response.iter_content(BODY_BLOCK))
+            took = time.perf_counter() - began
+            self.latencies[api.name] = min(took, self.latencies.get(api.name, took))
             return Answer(response.status_code, response.headers, body)
         except RequestException as error:
             fault = connection_fault(error, api.name, what, f"{api.base_url} (connection {api.conn_id!r})")
         raise fault  # outside the handler: the cause would bring the URL and its query into the traceback
-
-    def check_running(self, what: str) -> None:
-        """
-        Make sure that something may still be sent.
-
-        :param what: what is being done, for the message.
-        :raises SyncStoppedError: if the task was stopped.
-        """
-        if self.stopped.is_set():
-            raise SyncStoppedError(
-                f"The task was stopped before {what}.\n"
-                "Nothing more was sent. Whoever stopped it knows why: clear the task to let it go on."
-            )
 
     def fetch(self, method: str, url: str, auth: AuthBase, **how: Any) -> Response:
         """

@@ -141,6 +141,7 @@ class Membership:
             connections=MAX_CONNECTIONS,
             halt=halt,
             progress=self._progress(words, "identifiers", "batches", total),
+            latency=hook.latencies.get(hook.track.name),
         )
         return sender.run(values)
 

@@ -81,7 +81,7 @@ class Poster:
         return await tenacity.AsyncRetrying(sleep=halt.sleep, **rules)(once)
 
     async def _send(self, url: str, body: bytes, what: str) -> Answer:
-        self.hook.check_running(what)
+        self.hook.stopped.check(what)
         fault: CohortSyncError
         try:
             async with self.session.post(url, data=body, allow_redirects=False, **self.options) as response:

@@ -31,8 +31,8 @@ def check_configuration(context: Mapping[str, Any]) -> None:
             continue
         raise ConfigurationError(
             f"The run was triggered with {str(key)[:100]!r}, which is no field of this DAG.\n"
-            f"Did you mean {fields[alike[0]]!r}? Trigger a new run with the right name; this one keeps what it "
-            "was given."
+            f"Did you mean {fields[alike[0]]!r}? Trigger a new run with the right name; this one keeps what "
+            "it was given."
         )
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 from hypothesis import given
@@ -208,3 +208,10 @@ def test_where_sending_is_slow_the_connections_are_those_that_the_latency_takes(
     assert at_work._allowed() == 4 + 2 * 1
     at_work._latencies.extend([10.0] * 64)
     assert at_work._allowed() == 100
+
+
+def test_the_latency_of_before_tells_how_many_to_begin_with() -> None:
+    at_work = BatchSender(
+        list, nullcontext, pacer(1000, Clock()), size=2, connections=100, halt=Halt(), latency=0.01
+    )
+    assert at_work._allowed() == 4 + 2 * 10
