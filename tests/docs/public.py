@@ -48,8 +48,8 @@ OPERATORS = (
 HOOKS = (AmplitudeHook, CustomerIOHook)
 #: What a hook has without an underscore for the modules beside it: how a request is made, not what for.
 INSIDE = {
-    *("api", "app", "app_auth", "app_pacer", "auth", "call", "fetch", "of_segment", "retried", "route"),
-    *("track", "track_auth", "track_pacer"),
+    *("api", "app", "app_auth", "app_pacer", "auth", "call", "environment", "fetch", "of_segment", "retried"),
+    *("retry_rules", "route", "track", "track_auth", "track_pacer"),
 }
 
 
