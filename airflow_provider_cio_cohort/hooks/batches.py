@@ -6,10 +6,10 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from itertools import islice
+from itertools import chain, islice
 from typing import Generic, TypeVar
 
 from airflow_provider_cio_cohort.hooks.halt import Halt
@@ -70,16 +70,20 @@ class BatchSender(Generic[Packed]):
 
         :param values: any number; only the batches on their way are in memory.
         """
+        iterator = iter(values)
+        # A look at the first: to open what sends costs threads, sockets and the reading of certificates.
+        first = list(islice(iterator, 1))
+        if not first:
+            return 0
         # In a thread of its own, for the caller's may have an event loop already.
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
             try:
-                return thread.submit(asyncio.run, self._run(values)).result()
+                return thread.submit(asyncio.run, self._run(chain(first, iterator))).result()
             except BaseException:
                 self.halt.set()
                 raise
 
-    async def _run(self, values: Iterable[str]) -> int:
-        iterator = iter(values)
+    async def _run(self, iterator: Iterator[str]) -> int:
         sent = 0
         under_way: set[asyncio.Task[None]] = set()
         async with self.opened() as send:

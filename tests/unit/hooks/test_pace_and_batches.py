@@ -95,14 +95,18 @@ def test_everything_is_sent_once_in_batches() -> None:
     assert sorted(value for batch in sent for value in batch) == [str(n) for n in range(7)]
 
 
-def test_nothing_to_send_sends_nothing() -> None:
+def test_nothing_to_send_sends_nothing_and_opens_nothing() -> None:
     sent: list[list[str]] = []
 
     async def send(batch: list[str]) -> None:
         sent.append(batch)
 
-    assert sender(send).run([]) == 0
+    sends = sender(send)
+    opened, sends.opened = sends.opened, None
+    assert sends.run([]) == 0
     assert sent == []
+    sends.opened = opened
+    assert sends.run(["1"]) == 1
 
 
 def test_the_caller_may_have_an_event_loop_already() -> None:
