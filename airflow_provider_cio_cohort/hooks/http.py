@@ -278,14 +278,6 @@ class VendorHook(HttpHook):
         sender = self._sender  # the session comes first: it has a say in the policy
         return sender.send(method, url, auth, timeout=self.policy.timeouts, **how)
 
-    def environment(self, url: str) -> dict[str, Any]:
-        """
-        Return proxies and certificates for an address, as ``requests`` takes them.
-
-        :param url: the address.
-        """
-        return self._sender.environment(url)
-
     @cached_property
     def _sender(self) -> Sender:
         return Sender(self.session)

@@ -17,7 +17,7 @@ import tenacity
 
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
 from airflow_provider_cio_cohort.hooks.api import Answer, Api
-from airflow_provider_cio_cohort.hooks.client_options import client_options
+from airflow_provider_cio_cohort.hooks.client_options import client_options, environment_of
 from airflow_provider_cio_cohort.hooks.halt import Halt
 from airflow_provider_cio_cohort.hooks.http import USER_AGENT, VendorHook
 from airflow_provider_cio_cohort.hooks.pace import Pacer
@@ -103,7 +103,7 @@ async def open_poster(hook: VendorHook, api: Api, authorization: str, pacer: Pac
     :param authorization: the header that says who we are.
     :param pacer: the pace to keep.
     """
-    options = client_options(api.base_url, hook.environment(api.base_url), api.conn_id)
+    options = client_options(api.base_url, environment_of(hook.session, api.base_url), api.conn_id)
     connect, read = hook.policy.timeouts
     async with aiohttp.ClientSession(
         headers={

@@ -50,15 +50,10 @@ class Sender:
         request = self._session.prepare_request(Request(method, url, auth=auth, params=params, json=json))
         with queries_hidden():
             return self._session.send(
-                request, timeout=timeout, allow_redirects=False, stream=stream, **self.environment(url)
+                request, timeout=timeout, allow_redirects=False, stream=stream, **self._environment(url)
             )
 
-    def environment(self, url: str) -> dict[str, Any]:
-        """
-        Return proxies and certificates for an address, of connection and environment.
-
-        :param url: the address.
-        """
+    def _environment(self, url: str) -> dict[str, Any]:
         parts = urlsplit(url)
         place = (parts.scheme, parts.netloc)
         if place not in self._environments:

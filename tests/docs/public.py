@@ -48,7 +48,7 @@ OPERATORS = (
 HOOKS = (AmplitudeHook, CustomerIOHook)
 #: What a hook has without an underscore for the modules beside it: how a request is made, not what for.
 INSIDE = {
-    *("api", "app", "app_auth", "app_pacer", "auth", "call", "environment", "fetch", "of_segment", "retried"),
+    *("api", "app", "app_auth", "app_pacer", "auth", "call", "fetch", "of_segment", "retried"),
     *("retry_rules", "route", "track", "track_auth", "track_pacer"),
 }
 
