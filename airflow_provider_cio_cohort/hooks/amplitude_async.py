@@ -16,13 +16,14 @@ from airflow_provider_cio_cohort.compatibility import (
     get_async_connection,
     get_async_extra_dejson,
 )
-from airflow_provider_cio_cohort.exceptions import PermanentError, VendorUnavailableError
+from airflow_provider_cio_cohort.exceptions import PermanentError
 from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
 from airflow_provider_cio_cohort.hooks.api import Answer
 from airflow_provider_cio_cohort.hooks.client_options import client_options, environment_of
 from airflow_provider_cio_cohort.hooks.connection import basic_header, secrets_of
 from airflow_provider_cio_cohort.hooks.options import http_options
 from airflow_provider_cio_cohort.hooks.policy import Policy
+from airflow_provider_cio_cohort.hooks.transport_faults import client_fault
 
 #: Amplitude takes five requests of a project at once; one is left to the tasks. Source: "Behavioral Cohorts
 #: API", rate limits.
@@ -52,17 +53,18 @@ class StatusClient:
         :raises VendorUnavailableError: if no usable answer came.
         """
         url = self.api.url(self.api.status_path(request_id))
-        answer, problem = None, ""
+        fault = None
         try:
             async with self.session.get(url, allow_redirects=False, **self.options) as response:
                 answer = Answer(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            problem = _problem(error)  # raised below: the library's words would stand in the traceback
-        if answer is None:
-            raise VendorUnavailableError(
-                f"Amplitude could not be reached while asking how far an export is: {problem}.\n"
-                f"It was called at {self.api.base_url} (connection {self.api.conn_id!r})."
+            what, address = (
+                "asking how far an export is",
+                f"{self.api.base_url} (connection {self.api.conn_id!r})",
             )
+            fault = client_fault(error, self.api.name, what, address)
+        if fault:
+            raise fault  # outside the handler: the library's words would stand in the traceback
         return self.api.read_status(answer)
 
 
@@ -139,12 +141,6 @@ async def _open(conn_id: str) -> AsyncIterator[StatusClient]:
         trust_env=False,
     ) as session:
         yield StatusClient(api, session, options)
-
-
-def _problem(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return "no connection could be made"
-    return "no answer came in time" if isinstance(error, TimeoutError) else "the connection broke"
 
 
 def _options(api: AmplitudeApi, given: dict[str, Any]) -> dict[str, Any]:

@@ -33,9 +33,7 @@ def connection_fault(error: Exception, where: str, what: str, address: str) -> C
     :param address: where it was called.
     """
     if isinstance(error, (InvalidURL, InvalidSchema, MissingSchema)):
-        return ConfigurationError(
-            f"The address of {where} is no valid URL.\nIt is {address}: check the connection's host."
-        )
+        return _no_url(where, address)
     causes = list(_causes(error))
     # Only these are certain to come before the request is sent: a TLS fault may also break its answer.
     certificate = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
@@ -65,9 +63,7 @@ def client_fault(error: Exception, where: str, what: str, address: str) -> Cohor
     :param address: where it was called.
     """
     if isinstance(error, aiohttp.InvalidURL):
-        return ConfigurationError(
-            f"The address of {where} is no valid URL.\nIt is {address}: check the connection's host."
-        )
+        return _no_url(where, address)
     problem = next((words for kind, words in _PROBLEMS if isinstance(error, kind)), "the connection broke")
     unsent = isinstance(
         error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ssl.CertificateError)
@@ -85,6 +81,12 @@ _PROBLEMS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ConnectionTimeoutError, "no connection could be made"),
     (TimeoutError, "no answer came in time"),
 )
+
+
+def _no_url(where: str, address: str) -> CohortSyncError:
+    return ConfigurationError(
+        f"The address of {where} is no valid URL.\nIt is {address}: check the connection's host."
+    )
 
 
 def _unreachable(where: str, what: str, address: str, problem: str, *, unsent: bool) -> CohortSyncError:

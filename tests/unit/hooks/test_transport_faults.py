@@ -18,6 +18,13 @@ def wrapped(reason: Exception) -> MaxRetryError:
     return MaxRetryError(None, "/path?signature=4711", reason)  # type: ignore[arg-type]
 
 
+def check(fault: Exception, words: str, maybe_applied: bool) -> None:
+    assert isinstance(fault, VendorUnavailableError)
+    assert words in fault.headline
+    assert fault.maybe_applied is maybe_applied
+    assert "4711" not in str(fault)
+
+
 @pytest.mark.parametrize(
     ("error", "words", "maybe_applied"),
     [
@@ -32,11 +39,7 @@ def wrapped(reason: Exception) -> MaxRetryError:
     ],
 )
 def test_what_is_known_of_a_request_without_an_answer(error, words: str, maybe_applied: bool) -> None:
-    fault = connection_fault(error, "The API", "writing", "https://h.test")
-    assert isinstance(fault, VendorUnavailableError)
-    assert words in fault.headline
-    assert fault.maybe_applied is maybe_applied
-    assert "4711" not in str(fault)
+    check(connection_fault(error, "The API", "writing", "https://h.test"), words, maybe_applied)
 
 
 def test_an_address_that_is_none_is_the_connections_fault() -> None:
@@ -65,11 +68,7 @@ KEY = ConnectionKey("h.test", 443, True, True, None, None, None)
     ],
 )
 def test_the_same_is_known_of_the_other_library(error, words: str, maybe_applied: bool) -> None:
-    fault = client_fault(error, "The API", "writing", "https://h.test")
-    assert isinstance(fault, VendorUnavailableError)
-    assert words in fault.headline
-    assert fault.maybe_applied is maybe_applied
-    assert "4711" not in str(fault)
+    check(client_fault(error, "The API", "writing", "https://h.test"), words, maybe_applied)
 
 
 def test_an_address_that_the_other_library_cannot_read_is_the_connections_fault() -> None:
