@@ -56,7 +56,7 @@ except ImportError:
         await sync_to_async(mask_secret)(secret, name)
 
 
-try:  # apache-airflow-providers-common-compat 1.20, which no constraints of Airflow up to 3.3.2 have
+try:  # apache-airflow-providers-common-compat above 1.19, which no constraints up to Airflow 3.3.2 have
     from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 except ImportError:
     from airflow.sdk import BaseHook
