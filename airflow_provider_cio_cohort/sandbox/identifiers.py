@@ -22,5 +22,5 @@ async def read_ids(request: web.Request, most: int) -> list[str] | None:
         return None
     if isinstance(ids, list):
         request[IDS] = len(ids)
-    usable = isinstance(ids, list) and 1 <= len(ids) <= most and all(isinstance(i, str) for i in ids)
+    usable = isinstance(ids, list) and 1 <= len(ids) <= most and set(map(type, ids)) == {str}
     return ids if usable else None
