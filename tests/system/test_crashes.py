@@ -34,18 +34,19 @@ def both(airflow: AirflowInstance, vendors: Sandbox, phase: str) -> tuple[Broken
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_killed_while(airflow: AirflowInstance, vendors: Sandbox, tmp: Path, phase: str) -> None:
-    held = hold(vendors, phase, times=2, seconds=6)
+    held = hold(vendors, phase, times=2, seconds=10)
     task, supervised = both(airflow, vendors, phase)
     wait_until_held(airflow, held, 2)
+    airflow.wait_until(lambda: supervised.asked("membership") == 1, "the first try to read the segment")
     task.kill("task")
     orphan = supervised.kill("supervisor")
     task.assert_right()
     supervised.assert_right()
+    airflow.wait_until(lambda: not orphan.is_running(), "the orphan to end")
     # Each try reads the segment while it downloads, and after it has written; an orphan that went on would do
     # so once more.
     assert supervised.asked("membership") == {"downloading": 3, "writing": 3, "verifying": 2}[phase]
     assert supervised.asked("remove_customers") == 1
-    assert not orphan.is_running()
     assert leftovers(tmp) == []
 
 
