@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +19,9 @@ from airflow_provider_cio_cohort.hooks.progress import Progress
 
 Packed = TypeVar("Packed")
 
-#: Of so many batches the quickest tells the latency, and how many times the connections that it takes there
-#: may be, with some to begin with.
-WINDOW = 64
-HEADROOM = 2
+#: The latency of so many batches tells how many are on their way at once, and a few more may be: the quickest
+#: quarter's, because halts of the vendor, which all the others may have felt, are not to raise it.
+WINDOW = 1024
 AT_LEAST = 4
 
 
@@ -30,8 +30,8 @@ class BatchSender(Generic[Packed]):
     Cuts values into batches and sends each at its moment.
 
     A connection is opened only when a batch is due and none is idle. So their number comes to be pace times
-    latency without being told either. Where the processor is slower than the pace, it is held there: what is
-    beyond it would only wait, and then be sent in a burst.
+    latency without being told either. Where the vendor comes to a halt, or the processor is slower than the
+    pace, it is held near that: what is beyond it would only wait, and then arrive in a burst.
 
     :param pack: makes of a batch what is sent; what waits or is on its way should be small.
     :param opened: opens what sends a batch, with its own retries, in the event loop.
@@ -62,7 +62,10 @@ class BatchSender(Generic[Packed]):
         self.connections = connections
         self.halt = halt
         self.progress = progress
-        self._latencies: deque[float] = deque([latency] if latency else [], maxlen=WINDOW)
+        self._latencies: deque[float] = deque()
+        self._sorted: list[float] = []
+        if latency:
+            self._learn(latency)
 
     def run(self, values: Iterable[str]) -> int:
         """
@@ -99,13 +102,19 @@ class BatchSender(Generic[Packed]):
         """Return how many batches may be on their way at once."""
         if not self._latencies:
             return self.connections
-        needed = min(self._latencies) / self.pacer.gap
-        return min(self.connections, AT_LEAST + math.ceil(HEADROOM * needed))
+        needed = self._sorted[len(self._sorted) // 4] / self.pacer.gap
+        return min(self.connections, math.ceil(needed + max(self.pacer.room, AT_LEAST)))
+
+    def _learn(self, latency: float) -> None:
+        if len(self._latencies) == WINDOW:
+            del self._sorted[bisect_left(self._sorted, self._latencies.popleft())]
+        self._latencies.append(latency)
+        insort(self._sorted, latency)
 
     async def _arrive(self, send: Callable[[Packed], Awaitable[object]], packed: Packed, count: int) -> None:
         began = time.perf_counter()
         await send(packed)
-        self._latencies.append(time.perf_counter() - began)
+        self._learn(time.perf_counter() - began)
         if self.progress:
             self.progress.step(count)
 

@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 
-#: Of a limit, the share that is used, and the seconds by which a late request may be made up for. Together
-#: they stay below the limit in every second, with some milliseconds left for jitter on the way.
+#: Of a limit, the share that is used. What is left of each second is for requests that are sent late and made
+#: up for, and for those that are sent in time and arrive late: seconds, each.
 SHARE_OF_LIMIT = 0.95
-SLACK = 0.04
+SLACK = 0.02
+ROOM = 1 - SHARE_OF_LIMIT - SLACK
 
 
 class Pacer:
@@ -36,6 +37,11 @@ class Pacer:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._next: float | None = None
+
+    @property
+    def room(self) -> float:
+        """How many requests may arrive late, and all at once, without being too many."""
+        return ROOM / self.gap
 
     @classmethod
     def within(

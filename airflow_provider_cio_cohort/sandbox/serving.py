@@ -48,12 +48,12 @@ def vendor_app(
 
     @web.middleware
     async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if settings.latency_ms:
-            await asyncio.sleep(settings.latency_ms / 1000)
         fault = faults.take(api, request.method, request.path)
         if fault:
             request[FAULT] = fault
         response = await _serve(request, handler, fault, settings) or web.Response()
+        if settings.latency_ms:  # the answer is what is late: limits count what arrives
+            await asyncio.sleep(settings.latency_ms / 1000)
         if not settings.content_length and response.content_type == "text/csv":
             await _send_without_length(request, response)
         return response

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cio_cohort.hooks.batches import BatchSender
+from airflow_provider_cio_cohort.hooks.batches import WINDOW, BatchSender
 from airflow_provider_cio_cohort.hooks.halt import Halt
-from airflow_provider_cio_cohort.hooks.pace import Pacer
+from airflow_provider_cio_cohort.hooks.pace import SHARE_OF_LIMIT, SLACK, Pacer
 
 
 class Clock:
@@ -201,21 +201,56 @@ def test_only_the_batches_on_their_way_are_read_from_the_source() -> None:
     assert read == 100
 
 
-def test_where_sending_is_slow_the_connections_are_those_that_the_latency_takes() -> None:
+def test_the_connections_are_those_that_the_latency_takes_and_a_few() -> None:
     async def send(batch: list[str]) -> None: ...
 
     at_work = sender(send, connections=100)
+    few = at_work.pacer.room
     assert at_work._allowed() == 100  # nothing is known yet
-    at_work._latencies.extend([0.5, 0.02, 0.3])  # the long ones have waited for the processor
-    assert at_work._allowed() == 4 + 2 * 20
-    at_work._latencies.append(0.001)
-    assert at_work._allowed() == 4 + 2 * 1
-    at_work._latencies.extend([10.0] * 64)
+    at_work._learn(0.02)
+    assert at_work._allowed() == pytest.approx(20 + few, abs=1)
+    for latency in (0.03, 9.0, 9.0):  # two have met a halt
+        at_work._learn(latency)
+    assert at_work._allowed() == pytest.approx(30 + few, abs=1)
+    for _ in range(WINDOW):  # a vendor that has become quicker
+        at_work._learn(0.001)
+    assert at_work._allowed() == pytest.approx(1 + few, abs=1)
+    for _ in range(WINDOW):
+        at_work._learn(10.0)
     assert at_work._allowed() == 100
+
+
+def test_what_a_vendor_that_halts_is_sent_meanwhile_may_arrive_at_once() -> None:
+    limit, on_their_way, most = 1000, 0, 0
+    gate: asyncio.Event | None = None
+
+    async def send(batch: list[str]) -> None:
+        nonlocal on_their_way, most, gate
+        gate = gate or asyncio.Event()
+        on_their_way += 1
+        most = max(most, on_their_way)
+        if on_their_way == allowed:  # with time for more to come, were they let through
+            asyncio.get_running_loop().call_later(0.2, gate.set)
+        await gate.wait()
+        on_their_way -= 1
+
+    @asynccontextmanager
+    async def opened():
+        yield send
+
+    pace = Pacer.within(limit)
+    at_work = BatchSender(list, opened, pace, size=1, connections=512, halt=Halt())
+    for _ in range(WINDOW):
+        at_work._learn(0.002)
+    allowed = at_work._allowed()
+    assert at_work.run(map(str, range(500))) == 500
+    assert most == allowed
+    # Sent evenly in a second, made up for by those that were late, and those that the halt has kept.
+    assert SHARE_OF_LIMIT * limit * (1 + SLACK) + pace.room <= limit
 
 
 def test_the_latency_of_before_tells_how_many_to_begin_with() -> None:
     at_work = BatchSender(
         list, nullcontext, pacer(1000, Clock()), size=2, connections=100, halt=Halt(), latency=0.01
     )
-    assert at_work._allowed() == 4 + 2 * 10
+    assert at_work._allowed() == pytest.approx(10 + at_work.pacer.room, abs=1)
