@@ -23,20 +23,27 @@ COHORTS = {
 }
 
 
-def both(airflow: AirflowInstance, vendors: Sandbox, phase: str) -> tuple[Broken, Broken]:
+def both(
+    airflow: AirflowInstance, vendors: Sandbox, phase: str, verifying_for: float = 0
+) -> tuple[Broken, Broken]:
     """Start a sync whose task is to be killed, and one whose supervisor is."""
     one, other = COHORTS[phase]
     return (
-        Broken(airflow, vendors, f"task_{phase}", one).start(),
-        Broken(airflow, vendors, f"supervisor_{phase}", other).start(),
+        Broken(airflow, vendors, f"task_{phase}", one).start(verifying_for),
+        Broken(airflow, vendors, f"supervisor_{phase}", other).start(verifying_for),
     )
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", [*PHASES, "verifying"])
 def test_killed_while(airflow: AirflowInstance, vendors: Sandbox, tmp: Path, phase: str) -> None:
-    held = hold(vendors, phase, times=2, seconds=10)
-    task, supervised = both(airflow, vendors, phase)
-    wait_until_held(airflow, held, 2)
+    if phase == "verifying":
+        task, supervised = both(airflow, vendors, phase, verifying_for=15)
+        for each in (task, supervised):
+            wait_until_held(airflow, each.held, 1)
+    else:
+        held = hold(vendors, phase, times=2, seconds=10)
+        task, supervised = both(airflow, vendors, phase)
+        wait_until_held(airflow, held, 2)
     airflow.wait_until(lambda: supervised.asked("membership") == 1, "the first try to read the segment")
     task.kill("task")
     orphan = supervised.kill("supervisor")
