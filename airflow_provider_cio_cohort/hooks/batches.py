@@ -19,9 +19,10 @@ from airflow_provider_cio_cohort.hooks.progress import Progress
 
 Packed = TypeVar("Packed")
 
-#: The latency of so many batches tells how many are on their way at once, and a few more may be: the quickest
-#: quarter's, because halts of the vendor, which all the others may have felt, are not to raise it.
-WINDOW = 1024
+#: The latency of the batches of so many seconds tells how many are on their way at once, and a few more may
+#: be: the quickest quarter's, for halts of the vendor, which the others may all have felt, must not raise it.
+#: Over less time it would rise with what waits for a vendor that is slow for a moment, and more would wait.
+SECONDS = 10
 AT_LEAST = 4
 
 
@@ -62,6 +63,7 @@ class BatchSender(Generic[Packed]):
         self.connections = connections
         self.halt = halt
         self.progress = progress
+        self._window = math.ceil(SECONDS / pacer.gap)
         self._latencies: deque[float] = deque()
         self._sorted: list[float] = []
         if latency:
@@ -106,7 +108,7 @@ class BatchSender(Generic[Packed]):
         return min(self.connections, math.ceil(needed + max(self.pacer.room, AT_LEAST)))
 
     def _learn(self, latency: float) -> None:
-        if len(self._latencies) == WINDOW:
+        if len(self._latencies) == self._window:
             del self._sorted[bisect_left(self._sorted, self._latencies.popleft())]
         self._latencies.append(latency)
         insort(self._sorted, latency)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cio_cohort.hooks.batches import WINDOW, BatchSender
+from airflow_provider_cio_cohort.hooks.batches import SECONDS, BatchSender
 from airflow_provider_cio_cohort.hooks.halt import Halt
 from airflow_provider_cio_cohort.hooks.pace import SHARE_OF_LIMIT, SLACK, Pacer
 
@@ -213,10 +213,14 @@ def test_the_connections_are_those_that_the_latency_takes_and_a_few() -> None:
     for latency in (0.03, 9.0, 9.0):  # two have met a halt
         at_work._learn(latency)
     assert at_work._allowed() == math.ceil(30 + few)
-    for _ in range(WINDOW):  # a vendor that has become quicker
+    pace = 1000
+    for _ in range(SECONDS * pace):  # a vendor that has become quicker
         at_work._learn(0.001)
     assert at_work._allowed() == math.ceil(1 + few)
-    for _ in range(WINDOW):
+    for _ in range(SECONDS * pace // 2):  # one that is slow for some seconds
+        at_work._learn(10.0)
+    assert at_work._allowed() == math.ceil(1 + few)
+    for _ in range(SECONDS * pace // 2):
         at_work._learn(10.0)
     assert at_work._allowed() == 100
 
@@ -241,8 +245,7 @@ def test_what_a_vendor_that_halts_is_sent_meanwhile_may_arrive_at_once() -> None
 
     pace = Pacer.within(limit)
     at_work = BatchSender(list, opened, pace, size=1, connections=512, halt=Halt())
-    for _ in range(WINDOW):
-        at_work._learn(0.002)
+    at_work._learn(0.002)
     allowed = at_work._allowed()
     assert at_work.run(map(str, range(500))) == 500
     assert most == allowed
