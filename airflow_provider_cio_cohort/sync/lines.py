@@ -23,8 +23,9 @@ Block = list[str]
 CHUNK_BYTES = 4 * 2**20
 #: What a short string takes beside its characters, with its place in a list.
 _BYTES_A_LINE = 57
-#: Characters that are read from a file at once, and from all the chunks of a file together.
-READ_CHARACTERS = 256 * 2**10
+#: Characters that are read from a file at once, and from all the chunks of a file together. The sets of more
+#: than a few thousand lines would leave the processor's cache.
+READ_CHARACTERS = 32 * 2**10
 MERGE_CHARACTERS = 2**20
 
 # Every control character is escaped, so that the tab between two fields sorts before any character of a

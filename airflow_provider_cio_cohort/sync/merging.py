@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 class Cursor:
     """
-    A sorted stream, and the block of it that is in memory.
+    A sorted stream, and what of it is in memory.
 
     :param blocks: its lines, sorted, in blocks that are not empty.
     :param key: what of a line it is sorted by; the whole line by default.
@@ -23,17 +23,26 @@ class Cursor:
     def __init__(self, blocks: Iterable[list[str]], key: Callable[[str], str] | None = None) -> None:
         self._blocks = iter(blocks)
         self._key = key
-        self._block: list[str] = []
-        self._next()
+        self._lines: list[str] = []
+        self._start = 0
+        self._enough = 1
 
-    def __bool__(self) -> bool:
-        """Whether anything is left."""
-        return bool(self._block)
+    def fill(self) -> bool:
+        """
+        Have half a block in memory, if there is as much, and say whether anything is left.
+
+        A stream that is down to its last lines would make the next stretch of all the others as short.
+        """
+        while len(self._lines) - self._start < self._enough and (block := next(self._blocks, None)):
+            self._lines = self._lines[self._start :] + block
+            self._start = 0
+            self._enough = max(self._enough, len(block) // 2)
+        return self._start < len(self._lines)
 
     @property
     def last(self) -> str:
         """The key of the last line in memory."""
-        line = self._block[-1]
+        line = self._lines[-1]
         return line if self._key is None else self._key(line)
 
     def take(self, border: str) -> list[str]:
@@ -42,16 +51,9 @@ class Cursor:
 
         :param border: no larger than :attr:`last` of any stream that is read along with this one.
         """
-        end = bisect_right(self._block, border, key=self._key)
-        if end < len(self._block):
-            taken, self._block = self._block[:end], self._block[end:]
-            return taken
-        taken = self._block
-        self._next()
-        return taken
-
-    def _next(self) -> None:
-        self._block = next(self._blocks, [])
+        start = self._start
+        self._start = bisect_right(self._lines, border, start, key=self._key)
+        return self._lines[start : self._start]
 
 
 def merge(streams: Iterable[Iterable[list[str]]]) -> Iterator[list[str]]:
@@ -60,15 +62,14 @@ def merge(streams: Iterable[Iterable[list[str]]]) -> Iterator[list[str]]:
 
     :param streams: each sorted and without repetitions, in blocks that are not empty.
     """
-    cursors = [cursor for cursor in map(Cursor, streams) if cursor]
-    while cursors:
+    cursors = list(map(Cursor, streams))
+    while cursors := [cursor for cursor in cursors if cursor.fill()]:
         border = min(cursor.last for cursor in cursors)
         merged: list[str] = []
         for cursor in cursors:
             merged += cursor.take(border)
         merged.sort()  # finds the runs, and merges them
         yield merged
-        cursors = [cursor for cursor in cursors if cursor]
 
 
 def side_by_side(
@@ -84,6 +85,6 @@ def side_by_side(
     :param key: what of a line on the right is held against a line on the left; the whole line by default.
     """
     one, other = Cursor(left), Cursor(right, key)
-    while one or other:
-        border = min(cursor.last for cursor in (one, other) if cursor)
-        yield one.take(border) if one else [], other.take(border) if other else []
+    while there := [cursor for cursor in (one, other) if cursor.fill()]:
+        border = min(cursor.last for cursor in there)
+        yield one.take(border), other.take(border)
