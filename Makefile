@@ -19,8 +19,8 @@ KUBERNETES_VALIDATE := 1.37.0
 UPGRADE ?= --upgrade
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
-.PHONY: demo up test test-fast test-system test-distributed test-compose test-matrix check-kubernetes check-release test-editor docs \
-	screenshots lint bench lock compose-env clean
+.PHONY: demo up test test-fast test-system test-browser test-distributed test-compose test-matrix test-editor \
+	check-kubernetes check-release docs screenshots lint bench lock compose-env clean
 
 demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
 	$(BIN)/python -m dev.demo
@@ -29,14 +29,17 @@ up: $(READY)              ## the same, and the UI stays up until Ctrl-C
 	$(BIN)/python -m dev.demo --stay
 
 test: lint                ## static checks, then all tests, those in real Airflow beside the others
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target \
-		test-system test-fast test-distributed
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target \
+		test-system test-browser test-fast test-distributed
 
 test-fast: $(READY)       ## the tests that need no running Airflow
 	$(BIN)/python -m pytest -m "not system and not compose"
 
 test-system: $(READY)     ## the tests in a running Airflow; those of its versions are test-matrix's
-	$(BIN)/python -m pytest -m system --ignore=tests/versions --ignore=tests/system/distributed
+	$(BIN)/python -m pytest tests/system --ignore=tests/system/browser --ignore=tests/system/distributed
+
+test-browser: $(READY)    ## the same, looked at in a browser
+	$(BIN)/python -m pytest tests/system/browser
 
 test-distributed: $(READY) ## the same on PostgreSQL, Redis and Celery workers, as processes
 	$(BIN)/python -m pytest tests/system/distributed
