@@ -235,7 +235,12 @@ def test_several_segments(
     answer = airflow("snapshot", "show", file, "--target", "two")
     assert answer.code == 1
     assert "sync, two has no snapshot yet" in answer.err
-    assert airflow("snapshot", "list", file, "--target", "three").code == 2
+    answer = airflow("snapshot", "list", file, "--target", "three")
+    assert answer.code == 2
+    assert "There is no target 'three'; there are one, two." in answer.err
+    answer = airflow("snapshot", "list", file, "--sync", "without", "--target", "three")
+    assert answer.code == 2
+    assert "There is no target 'three'; nothing there has targets." in answer.err
     answer = airflow("snapshot", "list", file, "--sync", "without")
     assert answer.code == 1
     assert "no snapshot_path" in answer.err

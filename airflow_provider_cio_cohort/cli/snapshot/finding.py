@@ -75,9 +75,15 @@ def find_all(args: Namespace) -> list[Kept]:
     :param args: the arguments.
     :raises CommandError: if none of them keeps any.
     """
-    found = [one for one in find(args.what, args.sync) if args.target in (None, one.target)]
+    there = find(args.what, args.sync)
+    found = [one for one in there if args.target in (None, one.target)]
     if not found:
-        raise CommandError(f"There is no target {args.target!r}.", WRONG_USAGE)
+        targets = ", ".join(sorted({one.target for one in there if one.target}))
+        raise CommandError(
+            f"There is no target {args.target!r}; "
+            f"{f'there are {targets}' if targets else 'nothing there has targets'}.",
+            WRONG_USAGE,
+        )
     kept = [one for one in map(_kept, found) if one is not None]
     if not kept:
         problems = [one.problem for one in found if one.problem]
