@@ -15,7 +15,7 @@ from dev.airflow_api import AirflowApi
 from dev.airflow_instance import AirflowInstance
 
 ROOT = Path(__file__).resolve().parent.parent
-HOME = ROOT / ".demo"
+HOME = ROOT / ".demo" / "airflow"
 UI_PORT = 8080
 SANDBOX_PORT = 9700
 
