@@ -80,13 +80,22 @@ class SegmentFillingOperator(ExportingOperator):
 
     @contextmanager
     def private_directory(self) -> Iterator[Path]:
-        """Make a directory for the people of this run, which goes with it however it ends."""
+        """
+        Make a directory for the people of this run, which goes with it however it ends.
+
+        :raises SyncStoppedError: if a kill has taken the files away.
+        """
         from airflow_provider_cio_cohort.transfers.collector import old_objects_set_aside
         from airflow_provider_cio_cohort.transfers.run_directory import run_directory
 
         with run_directory() as directory, full_disk_named(directory), old_objects_set_aside():
             self._directory = directory
-            yield directory
+            try:
+                yield directory
+            except FileNotFoundError:
+                # A kill takes the files away from under whoever was about to open one.
+                self.customer_io.stopped.check("it was done with the run's files")
+                raise
 
     @contextmanager
     def segment_read_aside(

@@ -7,18 +7,37 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_cio_cohort.exceptions import SyncStoppedError
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
+from airflow_provider_cio_cohort.transfers.touched import Touched
+
+
+@pytest.fixture
+def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AmplitudeCohortToCustomerIOOperator:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return AmplitudeCohortToCustomerIOOperator(
+        task_id="sync", cohort_id="a1b2c3d", segment_name="Power users", poll_interval=0.05
+    )
+
+
+def test_a_kill_between_two_requests_says_so(
+    sandbox, cohort, operator, store, assets, xcoms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort("a")
+    # Nobody is held up at this moment: the file of those to be added is opened next.
+    monkeypatch.setattr(Touched, "note", lambda touched: operator.on_kill())
+    with pytest.raises(
+        SyncStoppedError, match=r"The task was stopped before it was done with the run's files\."
+    ):
+        operator.execute({"task_state_store": store, "asset_state_store": assets, "ti": xcoms})
+    assert sandbox.count(path_regex="add_customers$") == 0
 
 
 def test_a_kill_in_the_middle_of_a_write(
-    sandbox, cohort, store, assets, xcoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sandbox, cohort, operator, store, assets, xcoms, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     cohort("a")
     held = sandbox.faults.add("delay", path="add_customers", seconds=1)
-    operator = AmplitudeCohortToCustomerIOOperator(
-        task_id="sync", cohort_id="a1b2c3d", segment_name="Power users", poll_interval=0.05
-    )
     context = {"task_state_store": store, "asset_state_store": assets, "ti": xcoms}
     ended: list[BaseException] = []
 
