@@ -29,8 +29,8 @@ up: $(READY)              ## the same, and the UI stays up until Ctrl-C
 	$(BIN)/python -m dev.demo --stay
 
 test: lint                ## static checks, then all tests, those in real Airflow beside the others
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target \
-		test-system test-browser test-fast test-distributed
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target \
+		test-system test-fast test-browser test-distributed
 
 test-fast: $(READY)       ## the tests that need no running Airflow
 	$(BIN)/python -m pytest -m "not system and not compose"
