@@ -36,7 +36,8 @@ test-fast: $(READY)       ## the tests that need no running Airflow
 	$(BIN)/python -m pytest -m "not system and not compose"
 
 test-system: $(READY)     ## the tests in a running Airflow; those of its versions are test-matrix's
-	$(BIN)/python -m pytest tests/system --ignore=tests/system/browser --ignore=tests/system/distributed
+	$(BIN)/python -m pytest -m system --ignore=tests/versions \
+		--ignore=tests/system/distributed --ignore=tests/system/browser
 
 test-browser: $(READY)    ## the same, looked at in a browser
 	$(BIN)/python -m pytest tests/system/browser
