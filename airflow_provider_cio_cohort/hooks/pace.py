@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 
 #: Of a limit, the share that is used. What is left of each second is for requests that are sent late and made
-#: up for, for those that are sent in time and arrive late, and for the error in how many these are: seconds.
+#: up for, and for those that are sent in time and arrive late: seconds, each. The rest is for the error in
+#: how many these are.
 SHARE_OF_LIMIT = 0.95
 SLACK = 0.02
 ROOM = 0.02
-ERROR = 1 - SHARE_OF_LIMIT - SLACK - ROOM
 
 
 class Pacer:

@@ -79,11 +79,8 @@ def find_all(args: Namespace) -> list[Kept]:
     found = [one for one in there if args.target in (None, one.target)]
     if not found:
         targets = ", ".join(sorted({one.target for one in there if one.target}))
-        raise CommandError(
-            f"There is no target {args.target!r}; "
-            f"{f'there are {targets}' if targets else 'nothing there has targets'}.",
-            WRONG_USAGE,
-        )
+        others = f"there are {targets}" if targets else "nothing there has targets"
+        raise CommandError(f"There is no target {args.target!r}; {others}.", WRONG_USAGE)
     kept = [one for one in map(_kept, found) if one is not None]
     if not kept:
         problems = [one.problem for one in found if one.problem]

@@ -12,9 +12,9 @@ words = st.text("abc", min_size=1, max_size=3)
 
 
 @st.composite
-def streams(draw: st.DrawFn, max_lines: int = 30) -> list[list[str]]:
+def streams(draw: st.DrawFn) -> list[list[str]]:
     """Sorted, distinct lines, cut into blocks of any lengths."""
-    lines = sorted(draw(st.sets(words, max_size=max_lines)))
+    lines = sorted(draw(st.sets(words, max_size=30)))
     blocks = []
     while lines:
         length = draw(st.integers(1, len(lines)))
