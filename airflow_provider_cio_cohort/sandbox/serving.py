@@ -7,6 +7,8 @@ import base64
 import binascii
 import gzip
 import json
+import math
+import random
 import socket
 import struct
 import time
@@ -52,8 +54,9 @@ def vendor_app(
         if fault:
             request[FAULT] = fault
         response = await _serve(request, handler, fault, settings) or web.Response()
-        if settings.latency_ms:  # the answer is what is late: limits count what arrives
-            await asyncio.sleep(settings.latency_ms / 1000)
+        if settings.latency_ms > 0:  # the answer is what is late: limits count what arrives
+            late = random.lognormvariate(math.log(settings.latency_ms), settings.latency_spread)
+            await asyncio.sleep(late / 1000)
         if not settings.content_length and response.content_type == "text/csv":
             await _send_without_length(request, response)
         return response

@@ -11,6 +11,8 @@ class Settings:
     Everything that can be changed while the sandbox runs.
 
     :param latency_ms: added to every answer.
+    :param latency_spread: how far that spreads: it is the middle of a log-normal distribution with this
+        sigma; 0 for the same every time, 0.5 for a usual vendor: half to twice as long, as a rule.
     :param export_seconds: how long Amplitude computes an export; really 30 to 60.
     :param inline_rows: exports of up to so many rows come inline, larger ones behind a redirect.
     :param signed_url_seconds: how long a signed URL lives.
@@ -46,6 +48,7 @@ class Settings:
     """
 
     latency_ms: float = 0
+    latency_spread: float = 0
     export_seconds: float = 2
     inline_rows: int = 1000
     signed_url_seconds: float = 60

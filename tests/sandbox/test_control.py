@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import fields
 
 import pytest
@@ -105,6 +107,18 @@ def test_latency_comes_before_every_answer(sandbox, app) -> None:
         app("/v1/segments", timeout=0.1)
     sandbox.configure(latency_ms=1)
     assert app("/v1/segments").status_code == 200
+
+
+def test_latency_spreads_around_its_middle(sandbox, app) -> None:
+    sandbox.configure(latency_ms=50, latency_spread=3)
+    took = []
+    for _ in range(30):
+        began = time.monotonic()
+        with suppress(requests.ReadTimeout):
+            app("/v1/segments", timeout=0.2)
+        took.append(time.monotonic() - began)
+    assert min(took) < 0.04  # two in five are
+    assert max(took) > 0.1  # and so
 
 
 def test_each_setting_takes_its_own_type_only() -> None:
