@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from bisect import bisect_left, insort
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
@@ -14,15 +12,13 @@ from itertools import chain, islice
 from typing import Generic, TypeVar
 
 from airflow_provider_cio_cohort.hooks.halt import Halt
+from airflow_provider_cio_cohort.hooks.latency import Latency
 from airflow_provider_cio_cohort.hooks.pace import Pacer
 from airflow_provider_cio_cohort.hooks.progress import Progress
 
 Packed = TypeVar("Packed")
 
-#: The latency of the batches of so many seconds tells how many are on their way at once, and a few more may
-#: be: the quickest quarter's, for halts of the vendor, which the others may all have felt, must not raise it.
-#: Over less time it would rise with what waits for a vendor that is slow for a moment, and more would wait.
-SECONDS = 10
+#: So many more batches may be on their way than the latency takes, however low the pace.
 AT_LEAST = 4
 
 
@@ -63,11 +59,7 @@ class BatchSender(Generic[Packed]):
         self.connections = connections
         self.halt = halt
         self.progress = progress
-        self._window = math.ceil(SECONDS / pacer.gap)
-        self._latencies: deque[float] = deque()
-        self._sorted: list[float] = []
-        if latency:
-            self._learn(latency)
+        self.latency = Latency(pacer.gap, latency)
 
     def run(self, values: Iterable[str]) -> int:
         """
@@ -102,21 +94,15 @@ class BatchSender(Generic[Packed]):
 
     def _allowed(self) -> int:
         """Return how many batches may be on their way at once."""
-        if not self._latencies:
+        if self.latency.usual is None:
             return self.connections
-        needed = self._sorted[len(self._sorted) // 4] / self.pacer.gap
+        needed = self.latency.usual / self.pacer.gap
         return min(self.connections, math.ceil(needed + max(self.pacer.room, AT_LEAST)))
-
-    def _learn(self, latency: float) -> None:
-        if len(self._latencies) == self._window:
-            del self._sorted[bisect_left(self._sorted, self._latencies.popleft())]
-        self._latencies.append(latency)
-        insort(self._sorted, latency)
 
     async def _arrive(self, send: Callable[[Packed], Awaitable[object]], packed: Packed, count: int) -> None:
         began = time.perf_counter()
         await send(packed)
-        self._learn(time.perf_counter() - began)
+        self.latency.learn(time.perf_counter() - began)
         if self.progress:
             self.progress.step(count)
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cio_cohort.hooks.batches import SECONDS, BatchSender
+from airflow_provider_cio_cohort.hooks.batches import AT_LEAST, BatchSender
 from airflow_provider_cio_cohort.hooks.halt import Halt
+from airflow_provider_cio_cohort.hooks.latency import WINDOW, Latency
 from airflow_provider_cio_cohort.hooks.pace import SHARE_OF_LIMIT, SLACK, Pacer
 
 
@@ -208,21 +209,56 @@ def test_the_connections_are_those_that_the_latency_takes_and_a_few() -> None:
     at_work = sender(send, connections=100)
     few = at_work.pacer.room
     assert at_work._allowed() == 100  # nothing is known yet
-    at_work._learn(0.02)
+    at_work.latency.learn(0.02)
     assert at_work._allowed() == math.ceil(20 + few)
-    for latency in (0.03, 9.0, 9.0):  # two have met a halt
-        at_work._learn(latency)
-    assert at_work._allowed() == math.ceil(30 + few)
-    pace = 1000
-    for _ in range(SECONDS * pace):  # a vendor that has become quicker
-        at_work._learn(0.001)
+    at_work.latency.learn(0.001)
     assert at_work._allowed() == math.ceil(1 + few)
-    for _ in range(SECONDS * pace // 2):  # one that is slow for some seconds
-        at_work._learn(10.0)
-    assert at_work._allowed() == math.ceil(1 + few)
-    for _ in range(SECONDS * pace // 2):
-        at_work._learn(10.0)
+    for _ in range(1000):
+        at_work.latency.learn(10.0)
     assert at_work._allowed() == 100
+
+
+def test_at_a_low_pace_a_few_batches_may_be_on_their_way() -> None:
+    slow = BatchSender(list, nullcontext, pacer(1, Clock()), size=2, connections=100, halt=Halt())
+    slow.latency.learn(0.1)
+    assert slow._allowed() == 1 + AT_LEAST
+
+
+@pytest.mark.parametrize("pace", [100, 1000])
+def test_where_answers_take_a_short_time_and_a_long_one_by_turns_the_pace_is_kept(pace: int) -> None:
+    latency = Latency(1 / pace)
+    for _ in range(WINDOW * pace):
+        for seconds in (0.1, 0.1, 0.1, 0.5):
+            latency.learn(seconds)
+    assert latency.usual == pytest.approx(0.2, rel=0.1)  # as many are on their way, by Little's law
+
+
+def test_the_first_answers_which_open_their_connections_do_not_raise_the_latency() -> None:
+    latency = Latency(1 / 1000, known=0.3)
+    for _ in range(99):
+        latency.learn(0.36)
+    assert latency.usual == 0.3
+    latency.learn(0.36)  # the slice is full: so it is with all of them
+    assert latency.usual == pytest.approx(0.36)
+    for _ in range(100):
+        latency.learn(0.31)
+    assert latency.usual == pytest.approx(0.31)
+
+
+def test_a_vendor_that_halts_now_and_then_does_not_become_slow_and_one_that_is_quicker_is_noticed() -> None:
+    pace = 100
+    latency = Latency(1 / pace)
+    for _ in range(WINDOW * pace):
+        latency.learn(0.1)
+    for _ in range(WINDOW * pace // 2):  # it is slow for some seconds
+        latency.learn(10.0)
+    assert latency.usual == pytest.approx(0.1)
+    for _ in range(WINDOW * pace // 2):
+        latency.learn(10.0)
+    assert latency.usual == pytest.approx(10.0)
+    for _ in range(WINDOW * pace // 2):
+        latency.learn(0.001)
+    assert latency.usual == pytest.approx(0.001)
 
 
 def test_what_a_vendor_that_halts_is_sent_meanwhile_may_arrive_at_once() -> None:
@@ -245,7 +281,7 @@ def test_what_a_vendor_that_halts_is_sent_meanwhile_may_arrive_at_once() -> None
 
     pace = Pacer.within(limit)
     at_work = BatchSender(list, opened, pace, size=1, connections=512, halt=Halt())
-    at_work._learn(0.002)
+    at_work.latency.learn(0.002)
     allowed = at_work._allowed()
     assert at_work.run(map(str, range(500))) == 500
     assert most == allowed
