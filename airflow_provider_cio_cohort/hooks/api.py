@@ -14,6 +14,8 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
+import msgspec
+
 from airflow_provider_cio_cohort.exceptions import (
     CohortSyncError,
     RateLimitedError,
@@ -42,6 +44,13 @@ class Answer:
     @cached_property
     def payload(self) -> Any:
         """The body read as JSON, or ``None`` where it is none."""
+        try:
+            # It takes half the time of ``json``, and a membership of millions is gigabytes of it.
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError:
+            pass  # it may be what is no JSON, strictly, and what ``json`` reads
+        except RecursionError:
+            return None
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):

@@ -196,3 +196,19 @@ def test_where_a_request_names_people_the_vendors_words_are_left_out() -> None:
     given = answer(400, {"meta": {"errors": ["person-4711 is no id"]}})
     assert "4711" in str(TRACK.judge(given, "writing"))
     assert "4711" not in str(TRACK.judge(given, "writing", personal=True))
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (b'{"id": "\\ud800", "n": [1e999, NaN]}', "{'id': '\\ud800', 'n': [inf, nan]}"),
+        (b'{"id": 123456789012345678901234567890, "id": 7}', "{'id': 7}"),
+        ("\ufeff{}".encode("utf-16"), "None"),
+        (b'{"segments": [', "None"),
+        (b"", "None"),
+        (b"[" * 100_000, "None"),
+    ],
+)
+def test_an_answer_is_read_if_it_can_be_read_and_else_there_is_none(body: bytes, read: str) -> None:
+    """A parser that is quick is strict as well: what it refuses may be read by Python's own."""
+    assert repr(answer(200, body).payload) == read
