@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
+from tests.system.soon import SOON
 
 DAGS = Path(__file__).with_name("dags")
 
@@ -85,16 +86,9 @@ def airflow(
             "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
                 {"type": "file", "log_file_path": str(home / "lineage.jsonl"), "append": True}
             ),
-            # A task that was killed is noticed in seconds instead of minutes.
+            **SOON,
+            # Several tests here wait for it.
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-            # A scheduler that takes itself for dead, on a busy machine, starts its tasks anew.
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
-            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
-            "AIRFLOW__CIO_COHORT__VERIFY_SETTLE": "0.2",
-            "AIRFLOW__CIO_COHORT__VERIFY_INTERVAL": "0.1",
-            "AIRFLOW__CIO_COHORT__VERIFY_TIMEOUT": "5",
         },
     )
     with instance:

@@ -13,6 +13,7 @@ from airflow_provider_cio_cohort.sandbox import Sandbox
 from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
 from dev import servers
 from dev.distributed import DistributedAirflow
+from tests.system.soon import SOON
 
 HERE = Path(__file__).parent
 DAGS = {"cohort_sync__machine_1", "cohort_sync__pooled_1"}
@@ -53,19 +54,10 @@ def airflow(
         home / "dags",
         {**vendors.connections(), "customer_io_other": vendors.connection_to(other_workspace)},
         env={
-            # A task whose machine died is noticed in seconds instead of minutes.
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-            # A scheduler that takes itself for dead, on a busy machine, starts its tasks anew.
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
-            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+            **SOON,
             # What a dead worker had taken is handed out again while the tests still run.
             "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "60",
             "AIRFLOW__CIO_COHORT__EXPORT_HOLD": str(40 * SCALE),
-            "AIRFLOW__CIO_COHORT__VERIFY_SETTLE": "0.2",
-            "AIRFLOW__CIO_COHORT__VERIFY_INTERVAL": "0.1",
-            "AIRFLOW__CIO_COHORT__VERIFY_TIMEOUT": "5",
         },
     )
     with instance:
