@@ -45,13 +45,15 @@ class Vendors:
     :param people: how many people there are in Amplitude; one in ten is nobody in Customer.io.
     :param latency_ms: added to every answer.
     :param pace: requests a second that the Track API takes, and that the connection sets.
+    :param spread: how far the latency spreads around ``latency_ms``: sigma of a log-normal distribution.
     """
 
-    def __init__(self, people: int, latency_ms: float, pace: int = 100) -> None:
+    def __init__(self, people: int, latency_ms: float, pace: int = 100, spread: float = 0) -> None:
         self.people = people
         self.pace = pace
         self.settings = {
             "latency_ms": float(latency_ms),
+            "latency_spread": spread,
             "track_per_second": pace,
             "export_seconds": 0,
             "export_members": max(people, 2_000_000),
