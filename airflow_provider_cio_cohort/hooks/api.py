@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -44,17 +45,12 @@ class Answer:
     @cached_property
     def payload(self) -> Any:
         """The body read as JSON, or ``None`` where it is none."""
-        try:
-            # It takes half the time of ``json``, and a membership of millions is gigabytes of it.
-            return msgspec.json.decode(self.body)
-        except msgspec.DecodeError:
-            pass  # it may be what is no JSON, strictly, and what ``json`` reads
-        except RecursionError:
-            return None
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
+        # The first takes half the time, and a membership of millions is gigabytes of JSON; the second reads
+        # what is none, strictly, as well.
+        for read in (msgspec.json.decode, json.loads):
+            with suppress(msgspec.DecodeError, ValueError, RecursionError):
+                return read(self.body)
+        return None
 
     @property
     def is_page(self) -> bool:
