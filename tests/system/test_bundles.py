@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
 from tests.system.helpers import fill, members, run
+from tests.system.soon import SOON
 
 pytestmark = pytest.mark.system
 
@@ -101,8 +102,7 @@ def airflow(
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "storage"),
         "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
-        "AIRFLOW__CIO_COHORT__VERIFY_SETTLE": "0.2",
-        "AIRFLOW__CIO_COHORT__VERIFY_INTERVAL": "0.1",
+        **SOON,
     }
     connections = {**vendors.connections(), "git_syncs": {"conn_type": "git", "host": str(repository.bare)}}
     with AirflowInstance(home, home / "unused", connections, env=settings) as instance:
