@@ -1,13 +1,13 @@
-# Everything happens in .venv and .demo; nothing else on the machine is touched.
+# All targets use .venv and .demo only; nothing else on the machine is changed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCHABLE := $(VENV)/.bench
-# Which benchmarks: all, or for example BENCH="pace peers"; QUICK=1 for small ones, kept beside the docs.
+# The benchmarks: all by default, or for example BENCH="pace peers"; QUICK=1 runs small ones and leaves the docs unchanged.
 BENCH ?=
 QUICK ?=
-# Which Pythons and cells of the matrix; which Helm and chart.
+# The Pythons and cells of the matrix; Helm and the chart.
 MATRIX := $(basename $(wildcard requirements/matrix/*.in))
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 CELLS ?=
@@ -15,50 +15,49 @@ FINAL ?=
 CHART ?= apache-airflow/airflow
 HELM ?= helm
 KUBERNETES_VALIDATE := 1.37.0
-# Empty, for locks that gain what is new and keep the rest.
+# Empty to keep the locked versions and only add new packages.
 UPGRADE ?= --upgrade
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
 .PHONY: demo up test test-fast test-system test-browser test-distributed test-compose test-matrix test-editor \
 	check-kubernetes check-release docs screenshots lint bench lock compose-env clean
 
-demo: $(READY)            ## real Airflow and the sandbox; syncs cohorts and prints the reports
+demo: $(READY)            ## runs the syncs of dags/ in a real Airflow with the sandbox, and prints the reports
 	$(BIN)/python -m dev.demo
 
-up: $(READY)              ## the same, and the UI stays up until Ctrl-C
+up: $(READY)              ## the same, and keeps the UI running until Ctrl-C
 	$(BIN)/python -m dev.demo --stay
 
-test: lint                ## static checks, then all tests, those in real Airflow beside the others
+test: lint                ## static checks, then all tests; those in a real Airflow run in parallel to the others
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target \
 		test-system test-fast test-browser test-distributed
 
 test-fast: $(READY)       ## the tests that need no running Airflow
-	$(BIN)/python -m pytest -m "not system and not compose"
+	$(BIN)/python -m pytest tests/docs tests/editor tests/fuzz tests/integration tests/model tests/unit
 
-test-system: $(READY)     ## the tests in a running Airflow; those of its versions are test-matrix's
-	$(BIN)/python -m pytest -m system --ignore=tests/versions \
-		--ignore=tests/system/distributed --ignore=tests/system/browser
+test-system: $(READY)     ## the tests in a running Airflow, except those of test-matrix
+	$(BIN)/python -m pytest tests/system --ignore=tests/system/distributed --ignore=tests/system/browser
 
-test-browser: $(READY)    ## the same, looked at in a browser
+test-browser: $(READY)    ## the tests of the UI in a browser
 	$(BIN)/python -m pytest tests/system/browser
 
-test-distributed: $(READY) ## the same on PostgreSQL, Redis and Celery workers, as processes
+test-distributed: $(READY) ## the system tests on PostgreSQL, Redis and Celery workers, as processes
 	$(BIN)/python -m pytest tests/system/distributed
 
-test-compose: $(READY)    ## docker-compose.yaml for real, in containers; not part of test, for it takes Docker, or root
+test-compose: $(READY)    ## docker-compose.yaml for real, in containers; not part of test, because it requires Docker or root
 	$(BIN)/python -m pytest -m compose
 
 test-matrix: $(READY)     ## each supported Airflow with each Python; CELLS="3.1/3.11 …" for some; writes docs/versions.md
 	$(BIN)/python -m dev.matrix --pythons $(PYTHONS) --cells $(CELLS)
 
-test-editor: $(READY) $(EDITOR) ## what editors make of the JSON Schema; takes npm, so it is not part of test without it
+test-editor: $(READY) $(EDITOR) ## tests the JSON Schema in the language server of editors; requires npm, and is part of test only with it
 	$(BIN)/python -m pytest tests/editor
 
 check-kubernetes: $(READY) ## renders deploy/kubernetes with the official chart: make check-kubernetes CHART=airflow-1.22.0.tgz
 	$(BIN)/python -m uv run --quiet --no-project --python $(BIN)/python --with kubernetes-validate==$(KUBERNETES_VALIDATE) \
 		python -m dev.kubernetes --chart $(CHART) --helm $(HELM)
 
-check-release: $(READY)   ## builds what would be uploaded, looks into it and installs it; FINAL=1: nothing may be open any more
+check-release: $(READY)   ## builds the files for an upload, checks and installs them; FINAL=1 fails for open points
 	$(BIN)/python -m dev.release $(if $(FINAL),--final)
 
 $(EDITOR):
@@ -67,8 +66,9 @@ $(EDITOR):
 docs: $(READY)           ## docs/yaml.md and the JSON Schema, from the models
 	$(BIN)/python -m airflow_provider_cio_cohort.dag_generation.schema
 	$(BIN)/python -m dev.yaml_reference
+	$(BIN)/python -m dev.operator_reference
 
-screenshots: $(READY)     ## the pictures in the docs, which the browser tests take
+screenshots: $(READY)     ## the images in the docs, taken by the browser tests
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/system/browser
 
 lint: $(READY)
@@ -77,14 +77,14 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 
-bench: $(READY) $(BENCHABLE) ## time, memory and requests, beside peers; writes docs/performance.md
+bench: $(READY) $(BENCHABLE) ## measures time, memory and requests, compared with peers; writes docs/performance.md
 	$(BIN)/python -m tests.benchmarks $(BENCH) $(if $(QUICK),--quick)
 
 $(BENCHABLE): requirements/bench.txt $(READY)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/bench.txt
 	@touch $@
 
-lock: $(READY)            ## resolve the dependencies anew; UPGRADE= keeps the versions that are locked
+lock: $(READY)            ## resolves the dependencies again; UPGRADE= keeps the locked versions
 	$(BIN)/uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-header \
 		--group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
@@ -94,7 +94,7 @@ lock: $(READY)            ## resolve the dependencies anew; UPGRADE= keeps the v
 	for each in $(MATRIX); do $(BIN)/uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
 		--no-header --group matrix -c $$each.in pyproject.toml -o $$each.txt || exit 1; done
 
-compose-env:              ## .env for docker-compose.yaml, with new secrets; takes nothing but Python
+compose-env:              ## writes .env for docker-compose.yaml with new secrets; requires only Python
 	@$(PYTHON) -m dev.compose_env
 
 clean:

@@ -23,7 +23,7 @@ _Literal = type(literal(""))
 
 def segment_asset(conn_id: Any, name: Any, segment_id: Any) -> Asset | None:
     """
-    Return the Airflow asset that a segment is; ``None`` where a template decides which segment it is.
+    Return the Airflow asset of a segment; ``None`` where a template decides which segment it is.
 
     :param conn_id: the connection to the workspace.
     :param name: the segment's name, or ``None``.
@@ -35,7 +35,7 @@ def segment_asset(conn_id: Any, name: Any, segment_id: Any) -> Asset | None:
 
 def cohort_asset(conn_id: Any, cohort_id: Any) -> Asset | None:
     """
-    Return the Airflow asset that a cohort is; ``None`` where a template decides which cohort it is.
+    Return the Airflow asset of a cohort; ``None`` where a template decides which cohort it is.
 
     :param conn_id: the connection to the project.
     :param cohort_id: its id.
@@ -45,10 +45,10 @@ def cohort_asset(conn_id: Any, cohort_id: Any) -> Asset | None:
 
 def as_dataset(asset: Asset, lineage_context: Any) -> Dataset | None:
     """
-    Return what a cohort or a segment is to OpenLineage: the connection is the namespace.
+    Return the OpenLineage dataset of a cohort or a segment: the connection is the namespace.
 
     :param asset: one of this module's assets.
-    :param lineage_context: the operator that Airflow asks for; of no use here.
+    :param lineage_context: the operator that Airflow passes; not used.
     """
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
@@ -69,7 +69,16 @@ def _asset(scheme: str, conn_id: Any, path: str, which: Any) -> Asset | None:
 
 
 def _as_it_is(value: Any) -> str | None:
-    """Return a parameter's text, ``None`` if it is a template."""
+    """
+    Return a parameter's text, ``None`` if it is not known before the task runs.
+
+    Only plain text and whole numbers are known. What Airflow resolves later (a template, an argument of a
+    ``@dag`` or of a mapped task group, an XCom) has a text too, but that is the address of an object.
+    """
     if isinstance(value, _Literal):
-        return str(value.value)
-    return None if "{{" in str(value) or "{%" in str(value) else str(value)
+        return value.value if isinstance(value.value, str) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or "{{" in value or "{%" in value or "{#" in value:
+        return None
+    return value

@@ -1,8 +1,8 @@
 """
-What has another name, or is not there, in Airflow 3.1 and 3.2, or in the providers of their constraints.
+Names that differ or are missing in Airflow 3.1 and 3.2, or in the providers of their constraints.
 
-The rest of the package imports these names from here and knows one Airflow, the newest. What the older ones
-cannot do at all is said where it is missed, and in ``docs/versions.md``.
+The rest of the package imports these names from here and is written for the newest Airflow. What older
+versions cannot do is noted where it matters, and in ``docs/versions.md``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowNotFoundException,
     AirflowTaskTimeout,
+    TaskDeferred,
     conf,
 )
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 try:  # 3.2
     from airflow.sdk import CronTriggerTimetable
 
-    #: ``retry_exponential_backoff`` of tasks whose every wait is twice the one before.
+    #: The ``retry_exponential_backoff`` of tasks that doubles each wait.
     DOUBLED: float = 2.0
 except ImportError:  # 3.1
     from airflow.timetables.trigger import CronTriggerTimetable  # type: ignore[assignment]
@@ -38,7 +39,7 @@ try:  # 3.3
     from airflow.sdk.log import amask_secret
     from airflow.sdk.observability import stats
 
-    #: Whether tasks and assets can keep something from try to try and from run to run.
+    #: Whether tasks and assets have state stores, which outlive tries and runs.
     HAS_STATE_STORES = True
 except ImportError:
     from airflow.providers.common.compat.sdk import Stats
@@ -52,7 +53,7 @@ except ImportError:
     async def amask_secret(secret: JsonValue, name: str | None = None) -> None:
         """Mask a secret from within the event loop."""
         # In a thread, since in the loop itself it would not be passed on; and in one that asgiref knows, or
-        # the triggerer of 3.1 reads the answer in a second loop and dies of it.
+        # the triggerer of 3.1 reads the answer in a second loop and fails.
         await sync_to_async(mask_secret)(secret, name)
 
 
@@ -96,6 +97,7 @@ __all__ = [
     "AirflowNotFoundException",
     "AirflowTaskTimeout",
     "CronTriggerTimetable",
+    "TaskDeferred",
     "amask_secret",
     "conf",
     "dag_bag",

@@ -1,46 +1,54 @@
 """
-What can go wrong, as one tree: the branch says whether a retry can mend it.
+The errors of this package, as one tree: the branch says whether a retry can help.
 
 ::
 
-    CohortSyncError                       every error of our own that a hook or a task raises
+    CohortSyncError                       every error that a hook or a task of this package raises
     ├── RetryableError                    Airflow's retries apply
     │   ├── VendorUnavailableError        connection fault, 5xx, a proxy's HTML, broken JSON
-    │   ├── RateLimitedError              429 for longer than the retry budget (``retry_after``)
-    │   ├── ExportNotReadyError           not computed within ``export_timeout``; a retry waits on
-    │   ├── ExportFailedError             Amplitude gave it up or lost it; a retry asks for a new one
+    │   ├── RateLimitedError              429 for longer than ``retry_timeout`` (``retry_after``)
+    │   ├── ExportNotReadyError           not computed within ``export_timeout``; a retry continues to wait
+    │   ├── ExportFailedError             Amplitude gave up on it or lost it; a retry requests a new one
     │   ├── IncompleteExportError         the file is cut or damaged; a retry downloads the same export again
     │   ├── SyncStoppedError              the task was killed while it ran
-    │   ├── SegmentNotCreatedError        it is not known whether the segment was made; a retry looks first
-    │   ├── SegmentVanishedError          the segment was deleted while the task ran; a retry looks again
-    │   ├── NoRoomError                   the worker's disk is too full for the run's files
+    │   ├── SegmentNotCreatedError        unknown whether the segment was created; a retry looks for it
+    │   ├── MembershipMismatchError       the members read and the segment's count do not agree
+    │   ├── StateStoreError               Airflow's state store cannot be reached before the first write
+    │   ├── SegmentDeletedError           the segment was deleted while the task ran; a retry looks again
+    │   ├── DiskFullError                 the worker's disk is too full for the run's files
     │   ├── SnapshotStorageError          the storage of the snapshots cannot be read or written
-    │   └── VerificationError             read back, the segment is not what it should be
+    │   └── VerificationError             read back, the segment does not hold what it should
     └── PermanentError                    ends the task at once (an AirflowFailException)
         ├── ConfigurationError            a parameter or a connection field is missing or wrong
+        │   ├── MappingError              cohort and segment cannot be compared: no identifier matches
+        │   ├── SegmentConflictError      another sync of the same file writes to the same segment
+        │   └── WorkspaceMismatchError    the two API keys of a connection belong to two workspaces
         ├── AuthenticationError           a key is wrong; the message names which
         ├── WrongRegionError              the account lives in the other region
-        ├── PlanError                     the Amplitude plan has no cohort API
-        ├── QuotaReachedError             no export of the month is left but the reserve
+        ├── AmplitudePlanError            the Amplitude plan has no cohort API
+        ├── QuotaReachedError             only the reserved exports of the month are left
         ├── UnknownCohortError            no such cohort in this Amplitude project
         ├── ArchivedCohortError           the cohort is archived
         ├── GroupCohortError              the cohort holds groups (accounts), not people
         ├── MissingPropertyError          the export has no column for ``user_id_property``
+        ├── ExportMismatchError           the export is of another cohort, property or connection
+        ├── OutdatedExportError           the segment has already been synced from a later export
         ├── UnknownSegmentError           no such segment in this Customer.io workspace
         ├── DataDrivenSegmentError        Customer.io computes this segment itself, so nobody can be added
-        ├── AmbiguousSegmentError         several segments carry the name
-        ├── RequestRejectedError          the vendor refused the request as such (``status``)
-        ├── SnapshotMissingError          no snapshot is as old as the moment that was asked for
+        ├── AmbiguousSegmentError         several segments have the name
+        ├── RequestRejectedError          the vendor refused the request itself (``status``)
+        ├── SnapshotMissingError          there is no snapshot at or before the requested time
         ├── SnapshotDamagedError          a snapshot does not hold what its manifest says
-        ├── ForeignSnapshotError          a snapshot is of another segment, workspace or ``id_type``
+        ├── SnapshotMismatchError         a snapshot is of another segment, workspace or ``id_type``
         ├── StaleSegmentError             a segment has had no good run for longer than its ``max_age``
         └── GuardTrippedError             the change looked dangerous; nothing was written (``trips``)
 
-A message's first line (``headline``) says what is wrong and where, short enough for a pager; below it follow
-what has become of the segment and what to do. No message holds a key, a person's identifier or a signed URL.
+A message's first line (``headline``) says what is wrong and where, short enough for a pager; the lines below
+say what happened to the segment and what to do. No message holds a key, a person's identifier or a signed
+URL.
 
-Beside the tree stands ``dag_generation.CohortSyncConfigError``: no DAG can be made of a YAML file, so there
-is no task yet that could fail.
+``dag_generation.CohortSyncConfigError`` is not in the tree: it is raised where no DAG can be generated from a
+YAML file, so that there is no task yet that could fail.
 """
 
 from __future__ import annotations
@@ -52,15 +60,15 @@ from airflow_provider_cio_cohort.compatibility import AirflowException, AirflowF
 
 class CohortSyncError(AirflowException):
     """
-    Base of every error of our own that a hook or a task raises.
+    Base of every error that a hook or a task of this package raises.
 
-    :param message: a line for a pager, what is wrong and where; below it what else is known and what to do.
+    :param message: a headline that says what is wrong and where; below it, what else is known and what to do.
     """
 
-    #: Whether somebody may have been added to the segment or removed from it; ``None`` where that depends on
-    #: when it happens. A task sets it on each error that it ends with, for all tries of the run.
+    #: Whether people may have been added to the segment or removed from it; ``None`` where that depends on
+    #: when the error occurs. A task sets it on the error that it ends with, for all tries of the run.
     segment_touched: bool | None = None
-    #: The same as a sentence, the first below the headline; empty until the error leaves a task of ours.
+    #: The same as a sentence, the first one below the headline; empty until a task sets it.
     consequence: str = ""
 
     @property
@@ -69,7 +77,7 @@ class CohortSyncError(AirflowException):
         return str(self).partition("\n")[0]
 
     def __str__(self) -> str:
-        """Return the whole message: the headline, what has become of the segment, and what to do."""
+        """Return the whole message: the headline, what happened to the segment, and what to do."""
         headline, _, rest = super().__str__().partition("\n")
         below = " ".join(part for part in (self.consequence, rest) if part)
         return f"{headline}\n{below}" if below else headline
@@ -80,7 +88,7 @@ class RetryableError(CohortSyncError):
     A later try can succeed: Airflow's ``retries`` apply.
 
     :param message: what happened, where, and what to do.
-    :param maybe_applied: whether the request may have taken effect all the same.
+    :param maybe_applied: whether the request may have taken effect even so.
     """
 
     def __init__(self, message: str, *, maybe_applied: bool = True) -> None:
@@ -89,16 +97,16 @@ class RetryableError(CohortSyncError):
 
 
 class PermanentError(CohortSyncError, AirflowFailException):
-    """No retry can mend it: the task fails at once and says what to do."""
+    """No retry can help: the task fails at once, and the message says what to do."""
 
 
 class VendorUnavailableError(RetryableError):
-    """The vendor gave no usable answer within the retry budget."""
+    """The vendor gave no usable answer within ``retry_timeout``."""
 
 
 class RateLimitedError(RetryableError):
     """
-    The vendor answered 429 until the retry budget was used up.
+    The vendor answered 429 until ``retry_timeout`` was over.
 
     :param message: what was refused and what to do.
     :param retry_after: seconds that the vendor asked to wait, ``None`` when it did not say.
@@ -116,7 +124,7 @@ class ExportNotReadyError(RetryableError):
 
 
 class ExportFailedError(RetryableError):
-    """Amplitude gave the export up or no longer knows it; a retry requests a new one."""
+    """Amplitude gave up on the export or no longer knows it; a retry requests a new one."""
 
     segment_touched = False
 
@@ -137,16 +145,26 @@ class SegmentNotCreatedError(RetryableError):
     segment_touched = False
 
 
-class SegmentVanishedError(RetryableError):
-    """The segment was deleted while the task ran; a retry looks for it, and creates it where it may."""
+class MembershipMismatchError(RetryableError):
+    """The members on Customer.io's pages and the segment's count still differ after several readings."""
 
 
-class NoRoomError(RetryableError):
-    """The disk of the worker has no room for the files of the run; a retry may run where there is some."""
+class StateStoreError(RetryableError):
+    """Airflow's state store could not be read, or its entries not be marked as outdated."""
+
+    segment_touched = False
+
+
+class SegmentDeletedError(RetryableError):
+    """The segment was deleted while the task ran; a retry looks for it, and creates it if the sync may."""
+
+
+class DiskFullError(RetryableError):
+    """The worker's disk has no space for the run's files; a retry may run on another worker."""
 
 
 class SnapshotStorageError(RetryableError):
-    """The storage of the snapshots is away, or does not let us read, write, list or delete."""
+    """The storage of the snapshots is unavailable, or refuses to read, write, list or delete."""
 
 
 class VerificationError(RetryableError):
@@ -158,7 +176,27 @@ class VerificationError(RetryableError):
 class ConfigurationError(PermanentError):
     """A parameter or a connection field is missing or has a wrong value."""
 
-    segment_touched = False
+    segment_touched: bool | None = False
+
+
+class MappingError(ConfigurationError):
+    """
+    Cohort and segment cannot be compared: one side lacks the key, or no identifier of the cohort matches.
+
+    Usually ``user_id_property`` or ``id_type`` is wrong; ``allow_no_match`` lets one run pass.
+    """
+
+    segment_touched = None
+
+
+class SegmentConflictError(ConfigurationError):
+    """Another sync of the same file writes to the same segment, and they would undo each other's work."""
+
+
+class WorkspaceMismatchError(ConfigurationError):
+    """The App API key does not see what the Track API's keys write: they belong to two workspaces."""
+
+    segment_touched = True
 
 
 class AuthenticationError(PermanentError):
@@ -169,14 +207,14 @@ class WrongRegionError(PermanentError):
     """The account lives in the other region."""
 
 
-class PlanError(PermanentError):
+class AmplitudePlanError(PermanentError):
     """The plan of the Amplitude project does not include the cohort API."""
 
     segment_touched = False
 
 
 class QuotaReachedError(PermanentError):
-    """The exports of the month are used up, but for the reserve; only the new month mends it."""
+    """Only the reserved exports of the month are left; the count is reset with the new month."""
 
     segment_touched = False
 
@@ -205,6 +243,18 @@ class MissingPropertyError(PermanentError):
     segment_touched = False
 
 
+class ExportMismatchError(PermanentError):
+    """The export that this task was given is of another cohort, property or connection."""
+
+    segment_touched = False
+
+
+class OutdatedExportError(PermanentError):
+    """The export that this task was given is older than the one from which the segment was synced last."""
+
+    segment_touched = False
+
+
 class UnknownSegmentError(PermanentError):
     """Customer.io knows no segment with this id in the connection's workspace."""
 
@@ -216,14 +266,14 @@ class DataDrivenSegmentError(PermanentError):
 
 
 class AmbiguousSegmentError(PermanentError):
-    """More than one segment carries the name."""
+    """More than one segment has the name."""
 
     segment_touched = False
 
 
 class RequestRejectedError(PermanentError):
     """
-    The vendor refused the request as such.
+    The vendor refused the request itself; a retry would be refused as well.
 
     :param message: what was refused and the vendor's reason.
     :param status: the HTTP status code.
@@ -235,7 +285,7 @@ class RequestRejectedError(PermanentError):
 
 
 class SnapshotMissingError(PermanentError):
-    """There is no snapshot of the moment that was asked for, nor of any before it."""
+    """There is no snapshot at or before the requested time."""
 
     segment_touched = False
 
@@ -246,7 +296,7 @@ class SnapshotDamagedError(PermanentError):
     segment_touched = False
 
 
-class ForeignSnapshotError(PermanentError):
+class SnapshotMismatchError(PermanentError):
     """A snapshot is of another segment, workspace or ``id_type``: its people belong elsewhere."""
 
     segment_touched = False

@@ -43,7 +43,7 @@ def _days_of(days: str) -> int:
     """
     Count the days of a cron expression in the fullest of a year's months.
 
-    Apart from the times of day, which differ from sync to sync: walking through a year takes milliseconds.
+    Cached without the times of day, which differ between syncs: walking through a year takes milliseconds.
 
     :param days: the last three fields.
     """

@@ -62,7 +62,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "connection-types": [_amplitude(), _customer_io()],
-        "cli": [f"{_PACKAGE}.cli.definition.get_cli_commands"],
+        "cli": [f"{_PACKAGE}.cli.commands.get_cli_commands"],
         "config": {"cio_cohort": {"description": _CONFIG, "options": _options()}},
     }
 
@@ -85,8 +85,8 @@ def _amplitude() -> dict[str, Any]:
             "region": _region("It is eu if Amplitude's address in your browser has .eu."),
             "organization": {
                 "label": "Organization",
-                "description": "What follows /analytics/ in Amplitude's address in your browser. It is only "
-                "for the link from a task to its cohort.",
+                "description": "What follows /analytics/ in Amplitude's address in your browser. It is used "
+                "only for the link from a task to its cohort.",
                 "schema": _OPTIONAL_TEXT,
             },
         },
@@ -110,11 +110,11 @@ def _customer_io() -> dict[str, Any]:
             "app_api_key": {
                 "label": "App API key",
                 "description": "In Customer.io: Settings > Workspace settings > API credentials > App API "
-                "keys. It is another key than the Tracking API key, of the same workspace, and shown only "
-                "once, when it is made.",
+                "keys. It differs from the Tracking API key, belongs to the same workspace, and is shown "
+                "only once, when it is created.",
                 "schema": {"type": "string", "format": "password"},
             },
-            "region": _region("The test button tells if it is the other one."),
+            "region": _region("The test button says if it is the wrong one."),
             "track_base_url": {
                 "label": "Track base URL",
                 "description": "Leave empty. Replaces the region's Track API, for a proxy or the sandbox.",
@@ -127,43 +127,49 @@ def _customer_io() -> dict[str, Any]:
             },
             "requests_per_second": {
                 "label": "Requests per second",
-                "description": "The pace of a run that adds or removes people, 1,000 with each request. "
-                "Customer.io drops data of a workspace that goes on too fast.",
+                "description": "How fast a run sends requests, each of which adds or removes up to "
+                "1,000 people. Customer.io drops data of a workspace that stays above its limit.",
                 "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 100},
             },
-            "tasks_at_once": {
-                "label": "Tasks at once",
-                "description": "How many tasks may work on this workspace at the same time. Each gets that "
-                "part of the pace, and with use_pools the workspace's pool has so many slots.",
+            "max_concurrent_tasks": {
+                "label": "Concurrent tasks",
+                "description": "How many tasks may work on this workspace at the same time. Each gets its "
+                "share of the requests per second; with use_pools, the workspace's pool has this many slots.",
                 "schema": {"type": ["integer", "null"], "minimum": 1, "default": 1},
             },
         },
     }
 
 
-_CONFIG = "Time-outs, retries and patience of the syncs from Amplitude cohorts to Customer.io segments."
+_CONFIG = "Time-outs and retries of the syncs from Amplitude cohorts to Customer.io segments."
 
 
 def _options() -> dict[str, Any]:
     seconds = {
         "connect_timeout": ("Seconds to wait for a connection to either vendor.", 10),
-        "read_timeout": ("Seconds to wait for the next bytes of an answer.", 60),
-        "retry_budget": (
+        "read_timeout": ("Seconds to wait for the next bytes of a response.", 60),
+        "retry_timeout": (
             "Seconds that one call may take with all its retries, before the task is retried.",
             300,
         ),
-        "retry_first_wait": ("Seconds; doubled with each retry, and the wait is drawn from 0 to that.", 1),
-        "retry_longest_wait": ("Seconds; the most that one such wait may be.", 60),
+        "retry_wait_initial": (
+            "Seconds; the wait before a retry is random, from 0 to this, which doubles with each retry.",
+            1,
+        ),
+        "retry_wait_max": ("Seconds; the longest such wait.", 60),
         "progress_interval": (
             "Seconds between two messages in the log about long work; 0 for none.",
             30,
         ),
-        "verify_timeout": ("Seconds that writes may take to show when a segment is read back.", 60),
-        "verify_settle": ("Seconds for which a segment's count must stand still before it is read.", 5),
-        "verify_interval": ("Seconds between two looks at that count.", 1),
+        "verify_timeout": ("Seconds that writes may take to become visible when a segment is read back.", 60),
+        "verify_stable_seconds": (
+            "Seconds for which a segment's count must not change before its members are read.",
+            5,
+        ),
+        "verify_interval": ("Seconds between two checks of that count.", 1),
         "export_hold": (
-            "Seconds for which a task that requests an export in a pool (use_pools) keeps its slot at least: "
-            "four slots for 40 s each are the 60 exports in 10 minutes that Amplitude allows.",
+            "The least seconds for which a task that requests an export in a pool (use_pools) keeps its "
+            "slot: four slots for 40 s each are the 60 exports in 10 minutes that Amplitude allows.",
             40,
         ),
     }

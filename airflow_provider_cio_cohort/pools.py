@@ -1,12 +1,12 @@
 """
 The Airflow pools that keep the vendors' limits over all workers and machines: their names and sizes.
 
-Airflow counts a pool's slots in its database, so that no lock server of our own is needed.
+Airflow counts a pool's slots in its database, so no lock server is needed.
 """
 
 from __future__ import annotations
 
-#: Airflow stores at most so many characters of a pool's name.
+#: The longest name of a pool that Airflow stores, in characters.
 MAX_NAME = 256
 #: Amplitude computes four exports of a project in parallel. Source: "Behavioral Cohorts API", rate limits.
 EXPORT_SLOTS = 4
@@ -35,7 +35,7 @@ def syncs_pool(customer_io_conn_id: str) -> str:
 
 def pools_of(amplitude_conn_id: str, customer_io_conn_id: str) -> tuple[tuple[str, str, str], ...]:
     """
-    Return the pools that a sync runs in: of each the kind, the connection and the name.
+    Return the pools that a sync runs in, each as its kind, connection and name.
 
     :param amplitude_conn_id: the connection to the project.
     :param customer_io_conn_id: the connection to the workspace.

@@ -1,4 +1,4 @@
-"""Airflow's REST API, as the demo and the tests use it; Airflow itself may run anywhere."""
+"""A client of Airflow's REST API for the demo and the tests; Airflow may run anywhere."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class AirflowApi:
     """
     The REST API of a running Airflow.
 
-    :param url: of the API server.
-    :param user: name and password; ``None`` where everybody is an administrator.
+    :param url: the URL of the API server.
+    :param user: name and password; ``None`` if every user is an administrator.
     """
 
     def __init__(self, url: str, user: tuple[str, str] | None = None) -> None:
@@ -32,7 +32,7 @@ class AirflowApi:
         """
         Raise an error if there is no point in waiting any longer.
 
-        :param waiting_for: what somebody is waiting for, for the message.
+        :param waiting_for: what the caller waits for, for the message.
         """
 
     def _log_in(self) -> str:
@@ -46,7 +46,7 @@ class AirflowApi:
         return token
 
     def is_healthy(self) -> bool:
-        """Say whether all four components are well."""
+        """Return whether all four components are healthy."""
         try:
             health = requests.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
         except (requests.RequestException, ValueError):
@@ -56,10 +56,10 @@ class AirflowApi:
 
     def api(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
         """
-        Call the REST API and return the answer's JSON.
+        Call the REST API and return the JSON of the response.
 
         :param method: the HTTP method.
-        :param path: below ``/api/v2/``.
+        :param path: the path below ``/api/v2/``.
         :param body: the JSON body.
         :param params: the query.
         """
@@ -69,7 +69,7 @@ class AirflowApi:
         return answer.json() if answer.content else None
 
     def _patiently(self, method: str, path: str, body: Any, params: Mapping[str, Any]) -> requests.Response:
-        """Ask, and ask again where nothing can have been changed."""
+        """Send a request, and retry it if nothing can have been changed."""
         for _ in range(20):
             try:
                 answer = self.request(method, path, body, **params)
@@ -77,8 +77,8 @@ class AirflowApi:
                 if method != "GET":
                     raise
             else:
-                # SQLite has one writer: who meets another one is told to come again, and nothing was changed.
-                # (Airflow 3.2 says no more than that there was an error.)
+                # SQLite allows one writer: a second one gets an error, and nothing is changed.
+                # (Airflow 3.2 only reports an internal error.)
                 busy = answer.status_code in (500, 503) and _BUSY.search(answer.text)
                 if not busy and (method != "GET" or answer.status_code < 500):
                     return answer
@@ -86,7 +86,7 @@ class AirflowApi:
         return self.request(method, path, body, **params)
 
     def request(self, method: str, path: str, body: Any = None, **params: Any) -> requests.Response:
-        """Call any path of the API server and return the answer as it is."""
+        """Call any path of the API server and return the response."""
         if not self._token:
             self._token = self._log_in()
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
@@ -94,19 +94,19 @@ class AirflowApi:
             method, f"{self.url}{path}", json=body, params=params, headers=headers, timeout=30
         )
 
-    def wait_until(self, condition: Callable[[], Result], what: str, seconds: float = 90) -> Result:
+    def wait_until(self, condition: Callable[[], Result], what: str, seconds: float = 180) -> Result:
         """
-        Wait until ``condition`` returns something true, and return it.
+        Wait until ``condition`` returns a true value, and return the value.
 
-        :param condition: asked twice a second.
-        :param what: what is waited for, for the message.
-        :param seconds: the patience.
+        :param condition: called twice a second.
+        :param what: what to wait for, for the message.
+        :param seconds: the timeout.
         """
         deadline = time.monotonic() + seconds
         while not (result := condition()):
             self.look_after(what)
             if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {seconds:g} s in vain for {what}")
+                raise TimeoutError(f"timed out after {seconds:g} s waiting for {what}")
             time.sleep(0.5)
         return result
 
@@ -115,13 +115,17 @@ class AirflowApi:
         return {dag["dag_id"] for dag in self.api("GET", "dags", limit=500)["dags"]}
 
     def unpause(self, dag_id: str) -> None:
-        """Let a DAG run."""
+        """Unpause a DAG as soon as the DAG processor has found it."""
+        self.wait_until(lambda: dag_id in self.dag_ids(), f"the DAG {dag_id} to be found")
         self.api("PATCH", f"dags/{dag_id}", {"is_paused": False})
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
-        """Start a run by hand, as the trigger form does, and return its id."""
+        """Trigger a run, as the trigger form does, and return its id."""
         body = {"logical_date": None, "conf": dict(conf or {})}
         run_id: str = self.api("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"]
+        # The API server responds before it commits, which may be delayed by another writer of SQLite.
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
+        self.wait_until(lambda: self.request("GET", path).status_code == 200, f"run {run_id} to be stored")
         return run_id
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
@@ -145,14 +149,14 @@ class AirflowApi:
         return found
 
     def report(self, dag_id: str, run_id: str, task_id: str = "sync") -> dict[str, Any]:
-        """Return the report of a sync: its XCom."""
+        """Return the report of a sync from its XCom."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         value = self.api("GET", path, deserialize=True)["value"]
         report: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
         return report
 
     def log(self, dag_id: str, run_id: str, task_id: str = "sync", try_number: int = 1) -> str:
-        """Return the log of a try, a line an event."""
+        """Return the log of a try, one event per line."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         events = self.api("GET", path, full_content=True)["content"]
         return "\n".join(json.dumps(event) if isinstance(event, dict) else str(event) for event in events)

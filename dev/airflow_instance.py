@@ -1,4 +1,4 @@
-"""A real Airflow on SQLite, in a directory of its own: for the demo and the system tests."""
+"""A real Airflow on SQLite in its own directory, for the demo and the system tests."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def free_ports(count: int) -> list[int]:
 
 class AirflowInstance(AirflowApi):
     """
-    Scheduler, dag processor, triggerer and API server, each a process of its own.
+    Scheduler, DAG processor, triggerer and API server, each in its own process.
 
-    :param home: the directory that holds everything; made if it is not there.
+    :param home: the directory for all files, created if necessary.
     :param dags: the directory with the DAG files.
-    :param connections: Airflow connections as dicts, by id; they reach every process by its environment.
+    :param connections: Airflow connections as dicts, by id; passed to every process by its environment.
     :param env: further environment variables.
-    :param port: of the API server and the UI; 0 for any free one.
+    :param port: the port of the API server and the UI; 0 for any free one.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class AirflowInstance(AirflowApi):
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "4",
-            # Up to so many seconds late, an ended task gives its slot back, and a deferred one goes on.
+            # The delay in seconds until an ended task frees its slot, and a deferred one resumes.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
@@ -98,7 +98,7 @@ class AirflowInstance(AirflowApi):
         self.stop()
 
     def start(self) -> None:
-        """Make the database, start all components, and wait until they say that they are healthy."""
+        """Create the database, start all components, and wait until they are healthy."""
         self.home.mkdir(parents=True, exist_ok=True)
         self.command("db", "migrate")
         try:
@@ -110,7 +110,7 @@ class AirflowInstance(AirflowApi):
             raise
 
     def stop(self) -> None:
-        """End every component and what it started."""
+        """Stop every component with its children."""
         self.processes.stop_all()
 
     def command_of(self, component: str) -> Sequence[str]:
@@ -122,32 +122,32 @@ class AirflowInstance(AirflowApi):
         return self.env
 
     def start_component(self, component: str) -> None:
-        """Start one component; what it prints goes to a file in the home."""
+        """Start one component; its output goes to a file in the home directory."""
         command = [sys.executable, "-m", "airflow", *self.command_of(component)]
         self.processes.start(component, command, self.env_of(component))
 
     def stop_component(self, component: str, kill: bool = False) -> None:
         """
-        End a component and its children.
+        Stop a component with its children.
 
-        :param component: which.
-        :param kill: with SIGKILL, as a crash would, instead of asking first.
+        :param component: the component.
+        :param kill: use SIGKILL, like a crash, instead of SIGTERM.
         """
         self.processes.stop(component, signal.SIGKILL if kill else signal.SIGTERM)
 
     def look_after(self, waiting_for: str) -> None:
         """
-        See whether all components are still running.
+        Check that all components are still running.
 
-        :param waiting_for: what somebody is waiting for, for the message.
-        :raises RuntimeError: if one has ended.
+        :param waiting_for: what the caller waits for, for the message.
+        :raises RuntimeError: if a component has ended.
         """
         for component in self.processes.ended():
             tail = self.processes.tail(component)
             raise RuntimeError(f"{component} ended while waiting for {waiting_for}:\n{tail}")
 
     def command(self, *arguments: str) -> str:
-        """Run an ``airflow`` command and return what it printed."""
+        """Run an ``airflow`` command and return its output."""
         done = subprocess.run(
             [sys.executable, "-m", "airflow", *arguments],
             env=self.env,

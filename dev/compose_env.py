@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def password() -> str:
-    """Return 32 random bytes in hexadecimal: letters and digits alone, so that it can stand in an address."""
+    """Return 32 random bytes in hexadecimal: only letters and digits, so that it can be part of a URL."""
     return secrets.token_hex(32)
 
 
@@ -23,7 +23,7 @@ def fernet_key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
-#: What docker-compose.yaml does not start without.
+#: The secrets that docker-compose.yaml requires.
 SECRETS: dict[str, Callable[[], str]] = {
     "FERNET_KEY": fernet_key,
     "JWT_SECRET": password,
@@ -34,22 +34,22 @@ SECRETS: dict[str, Callable[[], str]] = {
 }
 
 TEMPLATE = """\
-# The secrets of docker-compose.yaml. Keep this file to yourself, and a copy of it with your back-ups:
-# without FERNET_KEY the connections in the database cannot be read any more.
+# The secrets of docker-compose.yaml. Keep this file secret, and keep a copy with your backups:
+# without FERNET_KEY the connections in the database can no longer be read.
 
 # Encrypts the connections in the database.
 FERNET_KEY={FERNET_KEY}
-# Sign what the components and the browsers show to the API server.
+# Sign the tokens that components and browsers send to the API server.
 JWT_SECRET={JWT_SECRET}
 API_SECRET_KEY={API_SECRET_KEY}
-# Letters and digits only: they become parts of addresses. PostgreSQL takes its own at the very first start.
+# Letters and digits only, because they are parts of URLs. PostgreSQL stores its password at the first start.
 POSTGRES_PASSWORD={POSTGRES_PASSWORD}
 REDIS_PASSWORD={REDIS_PASSWORD}
-# Of the user `admin`, who is made at the first start; change it in Airflow's UI.
+# The password of the user `admin`, created at the first start; change it in Airflow's UI.
 ADMIN_PASSWORD={ADMIN_PASSWORD}
 
-# The connections amplitude_default and customer_io_default. They are written into the database, encrypted,
-# at each `docker compose up`; none is while its keys are empty. Values with $ or # go into single quotes.
+# The connections amplitude_default and customer_io_default. They are written to the database, encrypted, at
+# each `docker compose up`, unless their keys are empty. Put values with $ or # in single quotes.
 AMPLITUDE_API_KEY=
 AMPLITUDE_SECRET_KEY=
 AMPLITUDE_REGION=us
@@ -58,25 +58,25 @@ CUSTOMER_IO_TRACKING_API_KEY=
 CUSTOMER_IO_APP_API_KEY=
 CUSTOMER_IO_REGION=us
 
-# Further connections, as Airflow reads them from the environment; this one is called amplitude_b:
+# Further connections, in Airflow's format for environment variables; this one is amplitude_b:
 # AIRFLOW_CONN_AMPLITUDE_B='{{"conn_type": "amplitude", "login": "", "password": "", "extra": {{}}}}'
 
-# Where Airflow's UI and the sandbox's page are found, on this machine alone; and the address of the UI as
-# others know it, for the links in alerts.
+# The ports of Airflow's UI and the sandbox's page, on this machine only; and the public URL of the UI, for
+# the links in alerts.
 AIRFLOW_PORT=8080
 AIRFLOW_URL=http://localhost:8080
 SANDBOX_PORT=9700
-# Tasks that one worker runs at once.
+# Concurrent tasks of each worker.
 WORKER_CONCURRENCY=4
 """
 
 
 def write(path: Path) -> None:
     """
-    Write the file with new secrets, readable by its owner alone.
+    Write the file with new secrets, readable only by its owner.
 
-    :param path: where.
-    :raises FileExistsError: if there is something already.
+    :param path: the path of the file.
+    :raises FileExistsError: if it exists already.
     """
     text = TEMPLATE.format(**{name: make() for name, make in SECRETS.items()})
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -84,22 +84,22 @@ def write(path: Path) -> None:
 
 
 def missing(path: Path) -> list[str]:
-    """Return which secrets a file does not give a value."""
+    """Return the secrets that have no value in a file."""
     given = set(re.findall(r"^(\w+)=.", path.read_text(encoding="utf-8"), re.MULTILINE))
     return [name for name in SECRETS if name not in given]
 
 
 def main(path: Path = ROOT / ".env") -> int:
-    """Write the file; return what the shell is to be told."""
+    """Write the file; return the exit code."""
     try:
         write(path)
     except FileExistsError:
         if lacking := missing(path):
-            print(f"{path.name} exists and is left as it is, but has no value for {', '.join(lacking)}.")
+            print(f"{path.name} exists and was left unchanged, but has no value for {', '.join(lacking)}.")
             return 1
-        print(f"{path.name} exists and is left as it is.")
+        print(f"{path.name} exists and was left unchanged.")
         return 0
-    print(f"{path.name} is written, with new secrets. The keys of Amplitude and Customer.io go there too.")
+    print(f"Wrote {path.name} with new secrets. Add the keys of Amplitude and Customer.io there.")
     return 0
 
 

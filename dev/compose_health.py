@@ -1,4 +1,4 @@
-"""The health checks of ``docker-compose.yaml`` over HTTP: cheap enough to be made often."""
+"""The HTTP health checks of ``docker-compose.yaml``, which are cheap enough to run often."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import urllib.request
 
 def main(url: str, part: str = "") -> int:
     """
-    Ask an address; return what Docker is to be told.
+    Check a URL; return the exit code for Docker.
 
-    :param url: must answer with a status below 400, in 8 seconds.
-    :param part: a part of Airflow that the answer must call healthy.
+    :param url: must respond with a status below 400 within 8 seconds.
+    :param part: a part of Airflow that must be healthy according to the response.
     """
     try:
         with urllib.request.urlopen(url, timeout=8) as answer:

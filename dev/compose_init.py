@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PREFIX = "AIRFLOW_CONN_"
-#: The variables of a default connection: its fields, then what goes into its extra.
+#: The variables of a default connection: those of its fields, and those of its extra.
 DEFAULTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "amplitude": (
         {"login": "AMPLITUDE_API_KEY", "password": "AMPLITUDE_SECRET_KEY"},
@@ -27,10 +27,10 @@ DEFAULTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 
 def connections(env: Mapping[str, str]) -> dict[str, Any]:
     """
-    Return the connections that the environment describes, by their ids, as Airflow imports them.
+    Return the connections in the environment, by their ids, in the format of Airflow's import.
 
-    :param env: the environment; an ``AIRFLOW_CONN_…`` comes before the variables of a default connection.
-    :raises ValueError: if a connection is described in part, or cannot be read. No value is shown.
+    :param env: the environment; ``AIRFLOW_CONN_…`` takes precedence over the other variables.
+    :raises ValueError: if a connection is incomplete or invalid; the message has no values.
     """
     found = {}
     for kind in DEFAULTS:
@@ -56,33 +56,33 @@ def _default(kind: str, env: Mapping[str, str]) -> dict[str, Any] | None:
 
 def _from_variable(name: str, value: str) -> Any:
     if not value.lstrip().startswith("{"):
-        return value  # an address, which Airflow reads
+        return value  # a URI, which Airflow parses
     try:
         return json.loads(value)
     except ValueError:
-        raise ValueError(f"{name} in .env begins like JSON, but is none.") from None
+        raise ValueError(f"{name} in .env starts like JSON, but is not valid JSON.") from None
 
 
 def airflow(*arguments: str, words: str = "", check: bool = True) -> None:
     """
     Run an ``airflow`` command.
 
-    :param arguments: its arguments; no secret, for they can be seen from outside the container.
-    :param words: what it is told through its standard input.
-    :param check: whether its failure ends the preparation.
+    :param arguments: its arguments; no secrets, because they are visible outside of the container.
+    :param words: its standard input.
+    :param check: whether to raise an error if it fails.
     """
     subprocess.run(["airflow", *arguments], input=words, text=True, check=check)
 
 
 def main() -> int:
-    """Prepare the database; return what the shell is to be told."""
+    """Prepare the database; return the exit code."""
     try:
         wanted = connections(os.environ)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
     airflow("db", "migrate")
-    # Asks for the password, twice; leaves a user alone who is there.
+    # Asks for the password twice; does not change an existing user.
     person = ("--firstname", "The", "--lastname", "administrator", "--email", "admin@example.invalid")
     secret = os.environ["ADMIN_PASSWORD"]
     airflow(
@@ -94,7 +94,7 @@ def main() -> int:
             file.flush()
             airflow("connections", "import", "--overwrite", file.name)
     for file_of_syncs in sorted(Path(os.environ["AIRFLOW_HOME"], "dags").glob("*.yaml")):
-        # A file that is wrong, or no list of syncs, is told of in the UI; it is not to keep the others back.
+        # The UI shows a file with mistakes; it must not stop the other files.
         airflow("cohort-sync", "pools", str(file_of_syncs), check=False)
     print(f"Ready: {len(wanted)} connections from .env are in the database.", flush=True)
     return 0

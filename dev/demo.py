@@ -1,4 +1,4 @@
-"""The main job on an embedded default: real Airflow on SQLite, the sandbox instead of the two vendors."""
+"""Runs the syncs of ``dags/`` in a real Airflow on SQLite, with the sandbox instead of the two vendors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from airflow_provider_cio_cohort.engine.report import SyncReport
 from airflow_provider_cio_cohort.sandbox import Sandbox
-from airflow_provider_cio_cohort.sync.report import SyncReport
 from dev.airflow_api import AirflowApi
 from dev.airflow_instance import AirflowInstance
 
@@ -21,12 +21,12 @@ SANDBOX_PORT = 9700
 
 
 def main() -> int:
-    """Run the demo; return what the shell is to be told."""
+    """Run the demo; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stay", action="store_true", help="leave Airflow and the sandbox running")
     parser.add_argument("--people", type=int, default=12_000, help="people in the sandbox")
     stay, people = vars(parser.parse_args()).values()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything started here is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all started processes are stopped
     shutil.rmtree(HOME, ignore_errors=True)
     say("Starting the sandbox (Amplitude and Customer.io on loopback) …")
     with Sandbox(people=people, port=SANDBOX_PORT if stay else 0, export_seconds=2) as sandbox:
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def sync_all(airflow: AirflowApi) -> bool:
-    """Run every sync of ``dags/cohort_syncs.yaml`` once, and print the reports; say whether all went well."""
+    """Run every sync of ``dags/`` once and print the reports; return whether all succeeded."""
     dags = airflow.wait_until(lambda: sorted(airflow.dag_ids()), "the DAGs of dags/cohort_syncs.yaml", 300)
     say(f"{len(dags)} DAGs from dags/cohort_syncs.yaml: {', '.join(dags)}")
     runs = {dag_id: first_run(airflow, dag_id) for dag_id in dags}
@@ -58,7 +58,7 @@ def sync_all(airflow: AirflowApi) -> bool:
 
 
 def first_run(airflow: AirflowApi, dag_id: str) -> str:
-    """Let a DAG run; one with a schedule is run by Airflow at once, for the slot that it has just missed."""
+    """Run a DAG; Airflow runs a scheduled one at once, for its last missed run."""
     airflow.unpause(dag_id)
     if airflow.api("GET", f"dags/{dag_id}")["timetable_summary"] in (None, "None"):
         return airflow.trigger(dag_id)
@@ -78,7 +78,7 @@ def wait_for_the_user(airflow: AirflowInstance, sandbox: Sandbox) -> None:
 
 
 def say(words: str) -> None:
-    """Tell the user what goes on, at once."""
+    """Print a message, without buffering."""
     print(words, flush=True)
 
 

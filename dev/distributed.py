@@ -1,4 +1,4 @@
-"""A real Airflow as it runs on many machines: PostgreSQL, Redis and Celery workers, here all on loopback."""
+"""A real distributed Airflow with PostgreSQL, Redis and Celery workers, all on loopback."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from dev.servers import Postgres, Redis
 ROOT = Path(__file__).resolve().parent.parent
 CELERY = "CeleryExecutor"
 WORKER = "worker-"
-#: What a worker's processes call the machine that they run on.
+#: The variable with the host name of a worker's processes.
 MACHINE = "COHORT_SYNC_MACHINE"
-#: What many machines need to be set otherwise than Airflow's defaults; docs/scale.md says why.
+#: The settings that differ from Airflow's defaults for many machines; docs/scale.md explains them.
 SETTINGS = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": "60",
     "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": '{"task_publish_retry_policy": {"max_retries": 100}}',
 }
-#: A component that ends more often than this is broken, not unlucky.
+#: A component that ends more often than this is considered broken.
 MOST_RESTARTS = 10
 
 
 def machine() -> str:
-    """Return the worker's name; Airflow calls this where several workers stand for several machines."""
+    """Return the worker's name; Airflow uses it as the host name, so that each worker is like a machine."""
     return os.environ[MACHINE]
 
 
 class DistributedAirflow(AirflowInstance):
     """
-    The components of :class:`.AirflowInstance` on PostgreSQL, with Redis and Celery workers beside them.
+    The components of :class:`.AirflowInstance` on PostgreSQL, with Redis and Celery workers.
 
-    A component that ends by itself is started again, as systemd, Compose and Kubernetes do.
+    A component that ends unexpectedly is restarted, as systemd, Compose and Kubernetes do.
 
-    :param home: the directory that holds everything but PostgreSQL's data.
+    :param home: the directory for all files except PostgreSQL's data.
     :param dags: the directory with the DAG files.
     :param connections: Airflow connections as dicts, by id.
     :param env: further environment variables.
-    :param executor: ``CeleryExecutor``, or ``LocalExecutor`` to do without Redis and workers.
-    :param workers: Celery workers to start with.
-    :param slots: tasks that a worker runs at once; of all together with LocalExecutor.
+    :param executor: ``CeleryExecutor``, or ``LocalExecutor`` without Redis and workers.
+    :param workers: the initial number of Celery workers.
+    :param slots: concurrent tasks of each worker; of all together with LocalExecutor.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class DistributedAirflow(AirflowInstance):
             raise
 
     def stop(self) -> None:
-        """End everything, what the others need last, and delete the database."""
+        """Stop everything, the servers last, and delete the database."""
         super().stop()
         self.postgres.remove()
         self.servers.stop_all()
@@ -110,12 +110,12 @@ class DistributedAirflow(AirflowInstance):
         """Return the arguments of ``airflow`` that start a component."""
         if not component.startswith(WORKER):
             return super().command_of(component)
-        # All components share one folder of logs here, so no worker has to serve its own.
+        # All components share one log folder here, so no worker has to serve its logs.
         quiet = ("--skip-serve-logs", "--without-mingle", "--without-gossip")
         return ("celery", "worker", "--celery-hostname", f"{component}@%h", *quiet)
 
     def env_of(self, component: str) -> Mapping[str, str]:
-        """Return a component's environment: each worker believes to be a machine of its own."""
+        """Return a component's environment: each worker has its own host name."""
         if not component.startswith(WORKER):
             return super().env_of(component)
         path = os.pathsep.join(filter(None, (str(ROOT), self.env.get("PYTHONPATH"))))
@@ -128,22 +128,22 @@ class DistributedAirflow(AirflowInstance):
 
     def look_after(self, waiting_for: str) -> None:
         """
-        Start again what has ended by itself.
+        Restart components that have ended unexpectedly.
 
-        :param waiting_for: what somebody is waiting for, for the message.
-        :raises RuntimeError: if it ends over and over.
+        :param waiting_for: what the caller waits for, for the message.
+        :raises RuntimeError: if a component ends too often.
         """
         for component in self.processes.ended():
             if self.restarts[component] >= MOST_RESTARTS:
                 super().look_after(waiting_for)
             self.restarts[component] += 1
-            self.stop_component(component)  # its children may have outlived it
+            self.stop_component(component)  # its children may still be running
             self.start_component(component)
 
     def kill_machine(self, worker: str) -> None:
-        """Let a worker and its tasks die at one moment, as they do with their machine."""
+        """Kill a worker and its tasks at the same time, like a crash of their machine."""
         process = psutil.Process(self.processes.running[worker].pid)
-        process.suspend()  # or it would start new ones for those that die first
+        process.suspend()  # otherwise it would replace the first children to die
         for each in (*process.children(recursive=True), process):
             with suppress(psutil.NoSuchProcess):
                 each.kill()
@@ -152,10 +152,10 @@ class DistributedAirflow(AirflowInstance):
     @contextmanager
     def without(self, server: Postgres | Redis, seconds: float) -> Iterator[None]:
         """
-        Stop a server for a while, and wait until Airflow is well again.
+        Stop a server for a while, and wait until Airflow is healthy again.
 
-        :param server: which.
-        :param seconds: for how long at least; longer if what is done meanwhile takes longer.
+        :param server: the server.
+        :param seconds: the minimum duration; longer if the body of the ``with`` takes longer.
         """
         server.stop()
         deadline = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Renders deploy/kubernetes/values.yaml with the official chart and looks at what comes out; takes Helm."""
+"""Renders deploy/kubernetes/values.yaml with the official chart and checks the result; requires Helm."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 import yaml
 
 VALUES = Path(__file__).resolve().parent.parent / "deploy" / "kubernetes" / "values.yaml"
-#: What must run for a sync to run, beside the task's own pod.
+#: The components that a sync needs besides the task's own pod.
 COMPONENTS = {"scheduler", "api-server", "dag-processor", "triggerer"}
-#: What the chart calls by default, and only the official image has.
+#: Programs that the chart calls by default and that only the official image has.
 OFFICIAL_ONLY = ("/entrypoint", "/clean-logs")
 
 
 def main() -> int:
-    """Render, check and tell; return 1 if something is wrong."""
+    """Render, check and print the problems; return 1 if there are any."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chart", required=True, help="the chart: a folder, a .tgz, or its name")
     parser.add_argument("--helm", default="helm", help="the helm command")
@@ -34,12 +34,12 @@ def main() -> int:
             return 1
     manifests = [each for each in yaml.safe_load_all(done.stdout) if each]
     wrong = [*schema_errors(manifests), *problems(manifests)]
-    print("\n".join(wrong) or f"{len(manifests)} manifests are sound.")
+    print("\n".join(wrong) or f"{len(manifests)} manifests are valid.")
     return int(bool(wrong))
 
 
 def schema_errors(manifests: list[dict[str, Any]]) -> Iterator[str]:
-    """Hold each manifest against Kubernetes' own schema."""
+    """Check each manifest against Kubernetes' schema."""
     import kubernetes_validate
 
     for each in [*manifests, pod_template(manifests)]:
@@ -50,23 +50,23 @@ def schema_errors(manifests: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def problems(manifests: list[dict[str, Any]]) -> Iterator[str]:
-    """Say what our values were meant to do and did not."""
+    """Yield the problems of the manifests."""
     values = yaml.safe_load(VALUES.read_text(encoding="utf-8"))
     wanted = {entry["envName"] for entry in values["secret"]}
     found = {each["metadata"]["labels"]["component"] for each in manifests if each["kind"] == "Deployment"}
     if COMPONENTS - found:
-        yield f"There is no {' and no '.join(sorted(COMPONENTS - found))}."
-    yield from (f"{name_of(each)} would be made by the chart." for each in manifests if holds_secret(each))
+        yield f"Missing components: {', '.join(sorted(COMPONENTS - found))}."
+    yield from (f"{name_of(each)} would be created by the chart." for each in manifests if holds_secret(each))
     for owner, container in containers(manifests):
         where = f"{owner}, container {container['name']}"
         if not container.get("resources", {}).get("requests"):
-            yield f"{where}: nothing is requested."
+            yield f"{where}: it has no resource requests."
         if container["securityContext"].get("capabilities", {}).get("drop") != ["ALL"]:
-            yield f"{where}: it keeps capabilities."
+            yield f"{where}: it does not drop all capabilities."
         if called := [each for each in OFFICIAL_ONLY if each in json.dumps(container)]:
             yield f"{where}: {' and '.join(called)} is not in our image."
         if container["name"].endswith(("log-groomer", "cleanup-pods")):
-            continue  # they only tidy up
+            continue  # cleanup jobs need no connections
         missing = wanted - {each["name"] for each in container["env"]}
         if missing:
             yield f"{where}: {', '.join(sorted(missing))} is missing."
@@ -74,7 +74,7 @@ def problems(manifests: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{where}: it has no liveness probe."
     bundles = json.loads(config(manifests)["dag_processor"]["dag_bundle_config_list"])
     if bundles != values["dagProcessor"]["dagBundleConfigList"]:
-        yield "The configuration has other bundles than the values."
+        yield "The bundles in the configuration differ from those in the values."
 
 
 def containers(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -90,12 +90,12 @@ def containers(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str,
 
 
 def holds_secret(manifest: dict[str, Any]) -> bool:
-    """Say whether a manifest is a secret; that of Celery's broker is always made, and not used here."""
+    """Return whether a manifest is a secret, except that of Celery's broker, which is unused here."""
     return manifest["kind"] == "Secret" and not manifest["metadata"]["name"].endswith("-broker-url")
 
 
 def pod_template(manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the executor makes a task's pod of."""
+    """Return the executor's template of a task's pod."""
     template: dict[str, Any] = yaml.safe_load(files(manifests)["pod_template_file.yaml"])
     template["metadata"].setdefault("name", "pod-template")
     return template
@@ -109,14 +109,14 @@ def config(manifests: list[dict[str, Any]]) -> configparser.ConfigParser:
 
 
 def files(manifests: list[dict[str, Any]]) -> dict[str, str]:
-    """Return all files that the components are given."""
+    """Return all files in config maps."""
     return {
         name: text for each in manifests if each["kind"] == "ConfigMap" for name, text in each["data"].items()
     }
 
 
 def name_of(manifest: dict[str, Any]) -> str:
-    """Return what a manifest is called."""
+    """Return the kind and the name of a manifest."""
     return f"{manifest['kind']} {manifest['metadata'].get('name', '?')}"
 
 

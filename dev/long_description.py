@@ -1,8 +1,8 @@
 """
-What PyPI shows of the README: it has the page alone, so links and pictures must lead into the repository.
+The README for PyPI, with absolute links: PyPI has only the page, so links must point to the repository.
 
 Hatch calls this while it builds (``[tool.hatch.metadata.hooks.custom]``). The address is ``Source`` of
-``[project.urls]``; without it the page stays as it is.
+``[project.urls]``; without it the page is not changed.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-#: A link or a picture in Markdown or HTML: what is before the address, and the address.
+#: A link or an image in Markdown or HTML: the text before the address, and the address.
 REFERENCE = re.compile(r"(?P<before>!?\[[^\]]*\]\(|(?:src|href)=\")(?P<address>[^)\s\"]+)")
 _ELSEWHERE = re.compile(r"https?:|mailto:|#")
 
 
 class LongDescription(MetadataHookInterface):
-    """Sets ``readme``, which ``pyproject.toml`` calls dynamic."""
+    """Sets ``readme``, which is dynamic in ``pyproject.toml``."""
 
     def update(self, metadata: dict[str, Any]) -> None:
         """
-        Add the description to what is known of the project.
+        Add the description to the project's metadata.
 
         :param metadata: the table ``project``.
         """
@@ -35,11 +35,11 @@ class LongDescription(MetadataHookInterface):
 
 def absolute(markdown: str, source: str, version: str) -> str:
     """
-    Let a page's links and pictures lead into the repository, as it was at a version.
+    Make a page's links and images point to the repository at a version.
 
     :param markdown: the page.
     :param source: the repository's address.
-    :param version: its tag is ``v`` and that.
+    :param version: the version, whose tag is ``v<version>``.
     """
 
     def lead(found: re.Match[str]) -> str:
@@ -54,7 +54,7 @@ def absolute(markdown: str, source: str, version: str) -> str:
 
 def relative(markdown: str) -> list[str]:
     """
-    Return where a page leads within the repository, and what it shows from there.
+    Return the relative addresses of a page's links and images.
 
     :param markdown: the page.
     """

@@ -1,4 +1,4 @@
-"""Tries the built package with each Airflow and Python; the outcome goes into docs/versions.md."""
+"""Tests the built package with each Airflow and Python; writes the results to docs/versions.md."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ HOME = ROOT / ".demo" / "matrix"
 PAGE = ROOT / "docs" / "versions.md"
 BEGIN, END = "<!-- make test-matrix: begin -->\n", "<!-- make test-matrix: end -->\n"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-#: Each Airflow with its lock, and the newest Python that its own metadata allows.
+#: Each Airflow with its lock, and the newest Python that its metadata allows.
 LOCKS = {
     "3.1": ("requirements/matrix/airflow-3.1.txt", "3.13"),
     "3.2": ("requirements/matrix/airflow-3.2.txt", "3.14"),
     "3.3.0": ("requirements/matrix/airflow-3.3.0.txt", "3.14"),
     "newest": ("requirements/dev.txt", "3.14"),
 }
-#: A real Airflow that is migrated, started and syncs; and the operator and the hooks over HTTP.
-TESTS = ("tests/versions", "tests/hooks", "tests/operator/test_sync.py", "tests/operator/test_export.py")
+#: Tests in a real Airflow, and tests of the operator and the hooks over HTTP.
+TESTS = (
+    "tests/versions",
+    "tests/integration/hooks",
+    "tests/integration/operator/test_sync.py",
+    "tests/integration/operator/test_export.py",
+)
 PASSED, FAILED, NOT_RUN, NOT_ALLOWED = "passed", "FAILED", "not run", "Airflow: no"
 
 
@@ -42,17 +47,17 @@ class Cell:
     python: str
 
     def is_allowed(self) -> bool:
-        """Say whether this Airflow says that it runs with this Python."""
+        """Return whether this Airflow supports this Python."""
         return PYTHONS.index(self.python) <= PYTHONS.index(LOCKS[self.airflow][1])
 
 
 def main() -> int:
-    """Run the cells that were asked for; return 1 if one of them failed."""
+    """Run the wanted cells; return 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--pythons", nargs="+", required=True, help="interpreters; those that are missing are skipped"
     )
-    parser.add_argument("--cells", nargs="*", help="such as 3.1/3.11; all if there are none")
+    parser.add_argument("--cells", nargs="*", help="such as 3.1/3.11; all by default")
     given = parser.parse_args()
     found = interpreters(given.pythons)
     every = [Cell(airflow, python) for airflow in LOCKS for python in PYTHONS]
@@ -89,9 +94,9 @@ def interpreters(names: Sequence[str]) -> dict[str, str]:
 
 def passes(cell: Cell, interpreter: str, wheel: Path) -> bool:
     """
-    Try a cell in an environment of its own; what it prints is kept beside it.
+    Test a cell in its own environment, with the output in ``tests.log``.
 
-    :param cell: what is tried.
+    :param cell: the cell.
     :param interpreter: the Python.
     :param wheel: the package.
     """
@@ -103,12 +108,12 @@ def passes(cell: Cell, interpreter: str, wheel: Path) -> bool:
         uv("pip", "install", "--quiet", "--python", python, "--no-deps", wheel)
     except subprocess.CalledProcessError:
         return False
-    # The tests and what starts Airflow for them, without the sources of the package, which is the wheel's.
+    # The tests and the code that starts Airflow, without the package's sources, because the wheel is tested.
     for name in ("tests", "dev", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, home / name)
     with (home / "tests.log").open("wb") as log:
-        # Deprecated imports are judged with the newest Airflow: an old one meets those of its own providers.
+        # Deprecations are tested with the newest Airflow: old ones have some in their own providers.
         options = ("-q", "-p", "no:cacheprovider", "-W", "ignore::FutureWarning")
         tests = [python, "-m", "pytest", *options, *TESTS]
         return (
@@ -118,9 +123,9 @@ def passes(cell: Cell, interpreter: str, wheel: Path) -> bool:
 
 def write(done: Mapping[Cell, str]) -> None:
     """
-    Put what was tried into the page; the other cells keep what they say.
+    Write the results to the page; other cells keep their results.
 
-    :param done: the cells that were tried.
+    :param done: the results.
     """
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     table, _, after = rest.partition(END)
@@ -146,7 +151,7 @@ def render(said: Mapping[Cell, str]) -> str:
     """
     Return the page's table.
 
-    :param said: what is known of each cell.
+    :param said: the result of each cell.
     """
     lines = [f"| Airflow | tested | {' | '.join(f'Python {each}' for each in PYTHONS)} |", "|---" * 6 + "|"]
     for airflow, (lock, _) in LOCKS.items():
@@ -158,7 +163,7 @@ def render(said: Mapping[Cell, str]) -> str:
 
 def version_in(lock: Path) -> str:
     """
-    Return the Airflow of a lock.
+    Return Airflow's version in a lock.
 
     :param lock: the file.
     """

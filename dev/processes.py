@@ -1,4 +1,4 @@
-"""Processes that are started together, watched, and ended with their children."""
+"""Starts processes, watches them, and stops them with their children."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 class Processes:
     """
-    Processes by name, each the leader of a session of its own.
+    Processes by name, each the leader of its own session.
 
-    :param home: the directory that they work in; what ``name`` prints goes to ``<name>.out`` there.
+    :param home: the working directory; the output of ``name`` goes to ``<name>.out`` there.
     """
 
     def __init__(self, home: Path) -> None:
@@ -28,10 +28,10 @@ class Processes:
         """
         Start a process.
 
-        :param name: what it is called from now on.
+        :param name: its name.
         :param command: the program and its arguments.
         :param env: its whole environment.
-        :param user: whom it runs as; ``None`` for ourselves.
+        :param user: the user it runs as; ``None`` for the current user.
         """
         with (self.home / f"{name}.out").open("ab") as out:
             self.running[name] = subprocess.Popen(
@@ -41,7 +41,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that its children can be ended with it
+                start_new_session=True,  # so that its children can be stopped with it
                 user=user,
                 group=None if user is None else pwd.getpwnam(user).pw_gid,
                 extra_groups=None if user is None else (),
@@ -49,10 +49,10 @@ class Processes:
 
     def stop(self, name: str, first: signal.Signals = signal.SIGTERM) -> None:
         """
-        End a process and its children.
+        Stop a process with its children.
 
-        :param name: which.
-        :param first: the signal that is tried first; SIGKILL is what a crash would do.
+        :param name: the process.
+        :param first: the first signal; SIGKILL is like a crash.
         """
         process = self.running.pop(name)
         for number, patience in ((first, 10), (signal.SIGKILL, 10)):
@@ -66,7 +66,7 @@ class Processes:
         process.wait()
 
     def stop_all(self) -> None:
-        """End them all, the last first; asked at once, so that their patience does not add up."""
+        """Stop all processes in reverse order; signal all at once, so that their shutdown times overlap."""
         for process in self.running.values():
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -74,9 +74,9 @@ class Processes:
             self.stop(name)
 
     def ended(self) -> list[str]:
-        """Return the names of those that ended by themselves."""
+        """Return the names of the processes that have ended unexpectedly."""
         return [name for name, process in self.running.items() if process.poll() is not None]
 
     def tail(self, name: str) -> str:
-        """Return the end of what a process has printed."""
+        """Return the end of a process's output."""
         return (self.home / f"{name}.out").read_text(errors="replace")[-4000:]

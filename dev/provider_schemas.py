@@ -1,4 +1,4 @@
-"""Holds what Airflow discovers of a provider against both of Airflow's schemas."""
+"""Checks the information about a provider against both of Airflow's schemas."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 import airflow
 import jsonschema
 
-#: What ``provider.yaml`` of a provider in Airflow's own repository has besides.
+#: Further keys of ``provider.yaml`` in Airflow's own repository.
 ONLY_IN_YAML = {"state": "ready", "source-date-epoch": 0, "versions": ["1.0.0"]}
 
 
 def schema_faults(info: Mapping[str, Any]) -> list[str]:
     """
-    Say what in a provider's information is not as the installed Airflow wants it.
+    Return the errors in a provider's information, according to the installed Airflow.
 
-    The schema of ``provider.yaml`` is the stricter one: it knows every key and the shape of the connection
-    forms. Airflow 3.1 does not know them all yet, and reads past them at run time.
+    The schema of ``provider.yaml`` is stricter: it has every key and the structure of the connection forms.
+    Airflow 3.1 lacks some of them and ignores these at run time.
 
-    :param info: what ``get_provider_info()`` returns.
+    :param info: the result of ``get_provider_info()``.
     """
     strict = _read("provider.yaml.schema.json")
     faults = _faults(info, "provider_info.schema.json", _read("provider_info.schema.json"))

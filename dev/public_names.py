@@ -1,4 +1,4 @@
-"""What users may import: the contract that the docs describe and a release keeps."""
+"""The public names, which the docs describe and a release keeps compatible."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 PACKAGE = "airflow_provider_cio_cohort"
-#: The modules whose names are promised; everything else may change in any release.
+#: The public modules; everything else may change in any release.
 MODULES = (
     "dag_generation",
     "exceptions",

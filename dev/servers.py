@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis as Debian has them, on loopback ports of their own, gone when they are stopped."""
+"""Starts PostgreSQL and Redis of Debian on free loopback ports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import redis
 from dev.airflow_instance import free_ports
 from dev.processes import Processes
 
-#: Debian keeps the server's programs out of the PATH.
+#: Debian does not have the server's programs in the PATH.
 POSTGRES_PLACES = "/usr/lib/postgresql/*/bin"
 PROGRAMS = ("initdb", "postgres", "redis-server")
 
@@ -29,7 +29,7 @@ def program(name: str) -> str | None:
     """Return the path of a program; ``None`` if it is not installed."""
     places = [os.environ.get("PATH", os.defpath), *sorted(glob(POSTGRES_PLACES), reverse=True)]
     found = shutil.which(name, path=os.pathsep.join(places))
-    # Through links: PostgreSQL finds the rest of itself beside its program.
+    # Resolve links: PostgreSQL finds its other files relative to its program.
     return str(Path(found).resolve()) if found and name != "redis-server" else found
 
 
@@ -40,9 +40,9 @@ def missing() -> list[str]:
 
 class Postgres:
     """
-    A PostgreSQL cluster of its own, in a temporary directory.
+    A PostgreSQL cluster in a temporary directory.
 
-    :param processes: where its process is kept.
+    :param processes: manages its process.
     """
 
     NAME = "postgres"
@@ -56,11 +56,11 @@ class Postgres:
 
     @property
     def address(self) -> str:
-        """User, password, host, port and database, as they follow the scheme in an URL."""
+        """User, password, host, port and database, as in a URL after the scheme."""
         return f"airflow:{self._password}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Start it, the first time with an empty database, and wait until it takes connections."""
+        """Start it, the first time with an empty database, and wait until it accepts connections."""
         if self._directory is None:
             self._create()
         command = [
@@ -68,17 +68,17 @@ class Postgres:
             *("-D", str(self._directory)),
             *("-c", "listen_addresses=127.0.0.1", "-c", f"port={self.port}"),
             *("-c", "unix_socket_directories=", "-c", "max_connections=300"),
-            *("-c", "fsync=off"),  # nothing here has to outlive the machine
+            *("-c", "fsync=off"),  # the data need not survive a crash
         ]
         self.processes.start(self.NAME, command, dict(os.environ), user=self._user)
         _wait(self._is_up, self.NAME)
 
     def stop(self) -> None:
-        """Cut all connections and stop it; what is in it stays."""
+        """Close all connections and stop it; its data is kept."""
         self.processes.stop(self.NAME, signal.SIGINT)
 
     def remove(self) -> None:
-        """Stop it, and delete what is in it."""
+        """Stop it and delete its data."""
         if self.NAME in self.processes.running:
             self.stop()
         if self._directory is not None:
@@ -86,7 +86,7 @@ class Postgres:
             self._directory = None
 
     def _create(self) -> None:
-        # Not in the home: PostgreSQL does not run as root, and nobody else can enter root's directories.
+        # Not in the home directory: PostgreSQL does not run as root, and cannot access root's directories.
         self._directory = Path(tempfile.mkdtemp(prefix="postgres-"))
         with tempfile.NamedTemporaryFile("w", dir=self._directory.parent) as password:
             password.write(self._password)
@@ -117,9 +117,9 @@ class Postgres:
 
 class Redis:
     """
-    A Redis of its own, which keeps its queues while it is stopped.
+    A Redis that keeps its queues while it is stopped.
 
-    :param processes: where its process is kept.
+    :param processes: manages its process.
     """
 
     NAME = "redis"
@@ -131,11 +131,11 @@ class Redis:
 
     @property
     def url(self) -> str:
-        """Its address, as Celery takes it."""
+        """Its URL for Celery."""
         return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start it, with the queues that it had, and wait until it answers."""
+        """Start it with its stored queues, and wait until it responds."""
         directory = self.processes.home / self.NAME
         directory.mkdir(exist_ok=True)
         settings = directory / "redis.conf"
@@ -148,7 +148,7 @@ class Redis:
         _wait(self._is_up, self.NAME)
 
     def stop(self) -> None:
-        """Stop it; what it holds stays on disk."""
+        """Stop it; its data stays on disk."""
         self.processes.stop(self.NAME)
 
     def _is_up(self) -> bool:
@@ -160,7 +160,7 @@ class Redis:
 
 
 def _unprivileged() -> str | None:
-    """Return whom to run PostgreSQL as, where we are root; Debian's package brings a user for it."""
+    """Return the user to run PostgreSQL as if we are root; Debian's package creates one."""
     if os.geteuid() != 0:
         return None
     names = {account.pw_name for account in pwd.getpwall()}

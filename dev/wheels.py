@@ -1,4 +1,4 @@
-"""Builds the package, and makes environments to try it in; all by uv, which the developers' lock has."""
+"""Builds the package and creates environments to test it, with uv from the developers' lock."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def uv(*arguments: str | Path) -> None:
-    """Run uv, which this environment has."""
+    """Run the uv of this environment."""
     subprocess.run([sys.executable, "-m", "uv", *arguments], check=True)
 
 
 def build(out: Path, source: Path = ROOT, *, sdist: bool = False) -> Path:
     """
-    Build a wheel, without a look at an index, and return its path.
+    Build a wheel without a package index, and return its path.
 
-    :param out: the directory that it comes into, emptied first.
+    :param out: the output directory, emptied first.
     :param source: a checkout.
-    :param sdist: build an sdist too, and the wheel from that.
+    :param sdist: build an sdist as well, and the wheel from it.
     """
     shutil.rmtree(out, ignore_errors=True)
-    # Without a kind, uv builds an sdist, and the wheel from that; with both named, each from the checkout.
+    # Without an option, uv builds the wheel from an sdist; with both options, each from the checkout.
     kind = () if sdist else ("--wheel",)
     uv(
         "build",
@@ -43,10 +43,10 @@ def build(out: Path, source: Path = ROOT, *, sdist: bool = False) -> Path:
 
 def environment(home: Path, interpreter: str | Path) -> Path:
     """
-    Make an environment with nothing in it, and return its Python.
+    Create an empty environment, and return its Python.
 
-    :param home: where, emptied first.
-    :param interpreter: the Python that it is made of.
+    :param home: its directory, emptied first.
+    :param interpreter: the base Python.
     """
     shutil.rmtree(home, ignore_errors=True)
     subprocess.run([interpreter, "-m", "venv", "--without-pip", home], check=True)

@@ -1,5 +1,5 @@
 """
-Writes ``docs/yaml.md``: what the models say of each key, within the prose of ``dev/yaml_reference.md``.
+Writes ``docs/yaml.md``: tables of the keys from the models, in the text of ``dev/yaml_reference.md``.
 
 ``python -m dev.yaml_reference``, or ``make docs``.
 """
@@ -17,7 +17,7 @@ from airflow_provider_cio_cohort.dag_generation.spec import TARGET_KEYS
 
 TEMPLATE = Path(__file__).with_suffix(".md")
 PAGE = Path(__file__).parents[1] / "docs" / "yaml.md"
-#: Which keys of a sync a table of the page has, in the order in which somebody thinks of them.
+#: The keys of a sync in each table of the page, in their order.
 TOPICS = {
     "what goes where": (
         "name",
@@ -43,6 +43,7 @@ TOPICS = {
         "allow_empty_cohort",
         "allow_short_cohort",
         "allow_low_match",
+        "allow_no_match",
         "dry_run",
     ),
     "exports": ("export_reserve", "skip_unchanged", "poll_interval", "export_timeout", "deferrable"),
@@ -56,7 +57,7 @@ _NOTICE = "<!-- Written by `make docs` from the models and dev/yaml_reference.md
 
 
 def tables() -> dict[str, str]:
-    """Return every table of the page, by the place in the template that it goes to."""
+    """Return every table of the page, by its place in the template."""
     schema = json_schema()
     keys: dict[str, Any] = schema["properties"]["syncs"]["items"]["properties"]
     top = schema["properties"]
@@ -111,9 +112,7 @@ def _limits(facts: Mapping[str, Any]) -> str:
         parts.append(f"above {facts['exclusiveMinimum']:g}")
     elif facts.get("minimum") is not None:
         parts.append(f"{facts['minimum']:g} or more")
-    if (
-        facts.get("maximum", 10**9) < 10**9
-    ):  # larger than that is what a computer can count, not what one may say
+    if facts.get("maximum", 10**9) < 10**9:  # a larger maximum is only a technical limit
         parts.append(f"at most {facts['maximum']:,}")
     if "maxLength" in facts:
         parts.append(f"at most {facts['maxLength']} characters")
@@ -130,7 +129,7 @@ def _default(key: str, facts: Mapping[str, Any]) -> str:
 
 
 def _choices(facts: Mapping[str, Any]) -> list[str]:
-    """Return the values that the schema allows, where it names them."""
+    """Return the allowed values, if the schema lists them."""
     choices = [*facts.get("enum", []), *facts.get("items", {}).get("enum", [])]
     choices += [choice for kind in facts.get("anyOf", []) for choice in kind.get("enum", [])]
     return [choice for choice in choices if choice is not None]
@@ -138,15 +137,15 @@ def _choices(facts: Mapping[str, Any]) -> list[str]:
 
 def _marked(text: str, choices: Iterable[str], examples: Iterable[str]) -> str:
     """
-    Put what stands in files into backticks; the models have none, for editors and terminals would show them.
+    Put values and keys into backticks; the models have none, because editors and terminals would show them.
 
     :param text: the text.
-    :param choices: values of the key; each is one only where something is said of it, for the same word may
-        stand in a sentence as well.
-    :param examples: values wherever they stand.
+    :param choices: values of the key, which are marked only before a colon, a comma or a bracket, because the
+        same word may be part of a sentence.
+    :param examples: values that are marked everywhere.
     """
     code = re.compile(
-        r"`[^`]+`"  # marked already
+        r"`[^`]+`"  # has backticks already
         r"|[a-z0-9]+://[^\s,]+[^\s,.]"
         r"|\w*_\w+(?:<\w+>)?(?:: (?:true|false|approve))?"
         r"|alert\.\w+"

@@ -1,4 +1,4 @@
-"""Tells of a sync's failures, trips of its guards, low match rates and recoveries, once each."""
+"""Sends the alerts about a sync's failures, tripped guards, low match rates and recoveries, once each."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from airflow_provider_cio_cohort.alerts.message import Message
 from airflow_provider_cio_cohort.alerts.rules import Alert, Event
 from airflow_provider_cio_cohort.alerts.sending import send
 from airflow_provider_cio_cohort.assets import CUSTOMER_IO_SCHEME
-from airflow_provider_cio_cohort.exceptions import GuardTrippedError
+from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError
 
 log = logging.getLogger(__name__)
 
 _LOW_MATCH_GUARD = "low_match"
-#: What a task leaves that has told of its failure itself.
+#: The fields of a report that decide whether the match rate is low.
+_MATCHED = ("match_rate", "identifiers")
+#: The XCom key that a task sets when it has sent the alert about its failure.
 TOLD_KEY = "failure_told"
 
 
 class SyncAlerts:
     """
-    What Airflow calls when a task of a sync has ended, or asks for an approval.
+    The callbacks for Airflow when a task of a sync has ended or asks for an approval.
 
     :param sync: the sync's name.
-    :param alerts: who is told of what.
+    :param alerts: the sync's alerts.
     """
 
     def __init__(self, sync: str, alerts: Sequence[Alert]) -> None:
@@ -39,14 +41,16 @@ class SyncAlerts:
 
     def failed(self, context: Mapping[str, Any]) -> None:
         """
-        Tell that a task has failed, after its last try.
+        Send the alerts about a task that has failed after its last try.
 
         :param context: the task's context.
         """
         error = context.get("exception")
         if error is None:
-            return  # the DAG processor speaks for a task that is gone; so does run_failed, in every case
+            return  # called by the DAG processor for a killed task, which run_failed always handles
         events: set[Event] = {"failure"}
+        if isinstance(error, MappingError):
+            events.add("low_match")  # no identifier matched
         if isinstance(error, GuardTrippedError):
             events.add("guard")
             if _LOW_MATCH_GUARD in error.trips:
@@ -60,9 +64,9 @@ class SyncAlerts:
 
     def run_failed(self, context: Mapping[str, Any]) -> None:
         """
-        Tell of the tasks of a run that have failed without a word: killed, or marked by somebody.
+        Send the alerts about tasks that exited without reporting an error: killed, or marked as failed.
 
-        :param context: the run's context, as the DAG processor gives it.
+        :param context: the run's context from the DAG processor.
         """
         dag_id, run_id = context["dag"].dag_id, context["run_id"]
         states = RuntimeTaskInstance.get_task_states(dag_id, run_ids=[run_id]).get(run_id, {})
@@ -76,7 +80,7 @@ class SyncAlerts:
 
     def asked(self, context: Mapping[str, Any]) -> None:
         """
-        Tell that a guard has tripped and somebody must approve the change.
+        Send the alerts about a change that must be approved because a guard has tripped.
 
         :param context: the context of the task that asks.
         """
@@ -87,7 +91,7 @@ class SyncAlerts:
 
     def succeeded(self, context: Mapping[str, Any]) -> None:
         """
-        Tell of a recovery, or of a match rate that has become low.
+        Send the alerts about a recovery, or about a match rate that has become low.
 
         :param context: the task's context.
         """
@@ -99,23 +103,24 @@ class SyncAlerts:
         freshness = Memory(context, _segment(context), FRESHNESS)
         stale = freshness.load()
         if before.get("failed") or failures > before.get("failures", 0) or stale.get("told"):
-            self._tell(context, frozenset({"recovery"}), f"is well again: {_counts(report)}.", "")
+            self._tell(context, frozenset({"recovery"}), f"has recovered: {_counts(report)}.", "")
         if stale.get("told"):
             freshness.save({**stale, "told": None})
-        rate = report.get("match_rate")
-        self._tell_of_low_match(context, rate, before.get("match_rate"))
-        memory.save({"failed": False, "failures": failures, "match_rate": rate})
+        matched = {key: report.get(key) for key in _MATCHED}
+        if matched["match_rate"] is None:  # unknown, so the last known values still apply
+            matched = {key: before.get(key) for key in _MATCHED}
+        self._tell_of_low_match(context, before, matched)
+        memory.save({"failed": False, "failures": failures, **matched})
 
     def _tell_of_low_match(
-        self, context: Mapping[str, Any], rate: float | None, rate_before: float | None
+        self, context: Mapping[str, Any], before: Mapping[str, Any], now: Mapping[str, Any]
     ) -> None:
-        """Tell once that the rate has fallen below a limit, not again while it stays there."""
+        """Send the alert once when the rate falls below a limit, and not again while it stays there."""
+        rate = now["match_rate"]
         for alert in self.alerts:
-            limit = alert.match_rate_below
-            if limit is None or rate is None or rate >= limit:
-                continue
-            if rate_before is None or rate_before >= limit:
-                line = f"matches only {rate:.1%} of its cohort (alert below {limit:.0%})."
+            was_low = alert.is_low(before.get("match_rate"), before.get("identifiers"))
+            if alert.is_low(rate, now["identifiers"]) and not was_low:
+                line = f"matches only {rate:.1%} of its cohort (alert below {alert.limit:.0%})."
                 told = self._message(context, frozenset({"low_match"}), line, _LOW_MATCH)
                 send([alert], told, context)
 
@@ -135,9 +140,10 @@ class SyncAlerts:
 
 
 _LOW_MATCH = (
-    "The segment holds all of the cohort whom Customer.io knows; the others are nobody there, so they get no "
-    "messages. If the share fell suddenly, look at user_id_property and id_type, and at what else fills "
-    "Customer.io with people. Set min_match_rate to refuse such a run."
+    "The segment holds every member of the cohort who exists in Customer.io. The others do not exist there, "
+    "so they get no messages. Check that user_id_property is the right Amplitude property, that id_type is "
+    "the right Customer.io identifier, and that these people have been imported into Customer.io. Set "
+    "min_match_rate to refuse such a run, or match_rate_below to change the limit of this alert."
 )
 
 
@@ -159,7 +165,7 @@ def _segment(context: Mapping[str, Any]) -> Asset | None:
 
 
 def _report(context: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the report of a task that has synced a cohort; ``None`` for a dry run, and for going back."""
+    """Return the report of a task that has synced a cohort; ``None`` for a dry run or a restore."""
     ti = context["ti"]
     report = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
     synced = isinstance(report, dict) and report.get("dry_run") is False
@@ -168,10 +174,10 @@ def _report(context: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _failures(context: Mapping[str, Any]) -> int:
     """
-    Return in how many runs the task has failed, or its upstream, as far as Airflow remembers.
+    Return in how many runs the task or its upstream has failed, from Airflow's database.
 
-    Beside our own memory, this counts: a task that was killed could remember nothing, and one whose upstream
-    failed never ran.
+    This is needed besides our own state: a killed task could not save any, and a task whose upstream failed
+    never ran.
     """
     ti = context["ti"]
     states = ["failed", "upstream_failed"]

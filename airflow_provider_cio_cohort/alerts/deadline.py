@@ -1,4 +1,4 @@
-"""Tells that a run is under way for too long; Airflow's triggerer calls it when the deadline has passed."""
+"""Sends the alerts about a run that takes too long; the triggerer calls it when the deadline has passed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ async def run_is_late(
     sync: str, max_age: str, alerts: Sequence[Mapping[str, Any]], context: Mapping[str, Any]
 ) -> str:
     """
-    Tell that a run has not ended in time.
+    Send the alerts about a run that has not ended in time.
 
-    A run that has failed is no news: its failure was told, and whether the segment is fresh is looked at by
-    the freshness DAG.
+    A failed run has sent alerts about its failure already, and the freshness DAG checks whether the segment
+    is fresh.
 
     :param sync: the sync's name.
     :param max_age: how long a run may take, in words.
-    :param alerts: who is told of what, as :meth:`.Alert.to_dict` writes it.
-    :param context: the run and the deadline, as Airflow gives them to the callback of a deadline.
-    :return: what was done, which Airflow stores.
+    :param alerts: the alerts as :meth:`.Alert.to_dict` returns them.
+    :param context: the run and the deadline, from Airflow.
+    :return: the result, which Airflow stores.
     """
     run = context["dag_run"]
     if run.get("state") not in _UNFINISHED:
@@ -36,13 +36,13 @@ async def run_is_late(
         event="stale",
         sync=sync,
         headline=shorten(f"Cohort sync {sync} is stuck: its run has not ended within {max_age}."),
-        details="The segment may be as it was before the run, or half way to the cohort. Look at what the "
-        "run waits for: a pool without a free slot, a worker or triggerer that is down, an approval, or a "
-        "paused DAG. When it goes on, it completes the segment.",
+        details="The segment may be unchanged, or only partly updated. Check what the run waits for: a pool "
+        "without a free slot, a worker or triggerer that is down, an approval, or a paused DAG. When it "
+        "continues, it completes the segment.",
         link=link,
         dag_id=dag_id,
         run_id=run_id,
         events=frozenset({"stale"}),
     )
     await send_async([Alert.from_dict(alert) for alert in alerts], message, context)
-    return "Told that the run is late."
+    return "Alert sent: the run is late."

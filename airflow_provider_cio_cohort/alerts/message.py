@@ -1,4 +1,4 @@
-"""What an alert says: which sync, why, whether people got or missed messages, and where to look."""
+"""The text of an alert: which sync, what has happened, why, and a link."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from urllib.parse import quote
 from airflow_provider_cio_cohort.alerts.rules import EVENTS
 from airflow_provider_cio_cohort.compatibility import AirflowException, conf
 
-#: What a receiver of JSON gets.
+#: The fields of an alert that is sent as JSON.
 FIELDS = ("event", "sync", "headline", "details", "link", "dag_id", "run_id")
-#: What fits on a pager, and into a text message.
+#: The length that fits on a pager and into a text message.
 HEADLINE_LENGTH = 160
 
 
 @dataclass(frozen=True)
 class Message:
     """
-    What is told; the variable ``alert`` in the arguments of a notifier.
+    The content of an alert; the variable ``alert`` in the arguments of a notifier.
 
-    :param event: what has happened; where it is several things, the one that says most.
+    :param event: the event; the most important one if there are several.
     :param sync: the sync, with its target if it has several.
     :param headline: one line, short enough for a pager.
     :param details: further sentences: the reason in full, and what to do.
-    :param link: where to look in Airflow.
+    :param link: the URL in Airflow.
     :param dag_id: the sync's DAG.
     :param run_id: the run, empty where there is none.
-    :param events: all that has happened.
+    :param events: all events.
     """
 
     event: str
@@ -55,7 +55,7 @@ class Message:
 
 def main_event(events: frozenset[str]) -> str:
     """
-    Return the one of several events that says most.
+    Return the most important of several events.
 
     :param events: at least one of them.
     """
@@ -64,7 +64,7 @@ def main_event(events: frozenset[str]) -> str:
 
 def shorten(line: str) -> str:
     """
-    Return a line as a pager can show it.
+    Shorten a line to the length of a headline.
 
     :param line: the line.
     """
@@ -73,22 +73,22 @@ def shorten(line: str) -> str:
 
 def reason_of(error: object) -> tuple[str, str]:
     """
-    Return why a task has failed: a sentence, and all that is known.
+    Return why a task has failed: a sentence, and the details.
 
-    :param error: the exception; ``None`` where Airflow knows none.
+    :param error: the exception; ``None`` if Airflow has none.
     """
     if error is None:
         return (
-            "it ended without a word.",
-            "It ended without a word: its process was killed or out of memory, its machine went down, or "
-            "somebody marked it as failed. "
-            "Whether something was written is not known; the next run compares with the real segment and "
+            "it exited without reporting an error.",
+            "It exited without reporting an error: its process was killed or ran out of memory, its machine "
+            "went down, or a user marked it as failed. "
+            "It is unknown whether anything was written; the next run compares with the actual segment and "
             "completes it.",
         )
     if not isinstance(error, AirflowException):
-        # Nobody knows what the words of a foreign exception hold, and an alert leaves the house.
+        # The message of any other exception may contain personal data, and an alert leaves the deployment.
         kind = type(error).__name__
-        return f"{kind}, see the log.", f"{kind}: the task's log tells more."
+        return f"{kind}, see the log.", f"{kind}: see the task's log."
     whole = str(error).strip() or type(error).__name__
     return whole.splitlines()[0], whole
 

@@ -1,4 +1,4 @@
-"""Who is told of what: an Airflow notifier, its arguments, and the events that it is sent for."""
+"""The alerts of a sync: an Airflow notifier, its arguments, and the events that it is sent for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from airflow_provider_cio_cohort.matching import LOW_MATCH_RATE, is_low
+
 Event = Literal["failure", "guard", "recovery", "low_match", "stale"]
-#: In the order in which one that is several things at once is called.
+#: By importance: an alert about several events has the name of the first one.
 EVENTS: tuple[Event, ...] = ("guard", "failure", "recovery", "low_match", "stale")
-DEFAULT_EVENTS: tuple[Event, ...] = ("failure", "guard", "recovery", "stale")
+DEFAULT_EVENTS: tuple[Event, ...] = ("failure", "guard", "recovery", "low_match", "stale")
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,9 @@ class Alert:
 
     :param notifier: the dotted path of an Airflow notifier's class.
     :param on: the events that it is sent for.
-    :param arguments: what the notifier is made with; templates, with the variable ``alert``.
-    :param match_rate_below: the share of the cohort, 0 to 1, below which ``low_match`` is sent.
+    :param arguments: the arguments of the notifier; templates, with the variable ``alert``.
+    :param match_rate_below: the share of the cohort, 0 to 1, below which ``low_match`` is sent, however small
+        the cohort; ``None`` for the default, see :func:`.matching.is_low`.
     """
 
     notifier: str
@@ -30,20 +33,36 @@ class Alert:
 
     def concerns(self, events: frozenset[str]) -> bool:
         """
-        Say whether it is sent for any of these events.
+        Return whether it is sent for any of these events.
 
         :param events: what has happened.
         """
         return not events.isdisjoint(self.on)
 
+    def is_low(self, rate: float | None, identifiers: int | None) -> bool:
+        """
+        Return whether a match rate is so low that ``low_match`` is sent.
+
+        :param rate: the share of the cohort's identifiers that matched, 0 to 1; ``None`` if it is unknown.
+        :param identifiers: how many there are; ``None`` if that is unknown.
+        """
+        if self.match_rate_below is None:
+            return is_low(rate, identifiers)
+        return rate is not None and rate < self.match_rate_below
+
+    @property
+    def limit(self) -> float:
+        """The share of the cohort below which ``low_match`` is sent."""
+        return LOW_MATCH_RATE if self.match_rate_below is None else self.match_rate_below
+
     def to_dict(self) -> dict[str, Any]:
-        """Return it as Airflow stores it, for :meth:`from_dict`."""
+        """Return the alert as plain data, for :meth:`from_dict`."""
         return {**asdict(self), "on": list(self.on)}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Alert:
         """
-        Return what :meth:`to_dict` has written.
+        Return the alert from the data of :meth:`to_dict`.
 
         :param stored: the dictionary.
         """

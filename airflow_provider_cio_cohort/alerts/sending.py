@@ -1,4 +1,4 @@
-"""Makes the notifier of an alert and lets it send a message."""
+"""Creates the notifier of an alert and sends a message with it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from airflow_provider_cio_cohort.alerts.rules import Alert
 
 log = logging.getLogger(__name__)
 
-#: What the arguments of Airflow's notifiers are called, and what they get where the YAML says nothing. Of
-#: each group the first that a notifier has is used, unless one of the group is given.
+#: The usual arguments of Airflow's notifiers, with their defaults. Of each group, the first argument that a
+#: notifier has is used, unless an argument of the group is given.
 _USUAL: tuple[dict[str, Any], ...] = (
     {"subject": "{{ alert.headline }}", "summary": "{{ alert.headline }}", "title": "{{ alert.headline }}"},
     {
@@ -33,7 +33,7 @@ _USUAL: tuple[dict[str, Any], ...] = (
 
 
 class NotifierError(ValueError):
-    """The notifier of an alert cannot be made; the message says why and what to do."""
+    """The notifier of an alert cannot be created; the message says why, and what to do."""
 
 
 def find_notifier(path: str) -> type[BaseNotifier]:
@@ -41,7 +41,7 @@ def find_notifier(path: str) -> type[BaseNotifier]:
     Import a notifier's class.
 
     :param path: its dotted path.
-    :raises NotifierError: if there is no such class, or it is no notifier.
+    :raises NotifierError: if there is no such class, or it is not a notifier.
     """
     module, _, name = path.rpartition(".")
     try:
@@ -52,23 +52,25 @@ def find_notifier(path: str) -> type[BaseNotifier]:
             "DAG processor and triggerer run, or correct the path."
         ) from None
     if not (inspect.isclass(found) and issubclass(found, BaseNotifier)):
-        raise NotifierError(f"{path} is no Airflow notifier: it must be a class derived from BaseNotifier.")
+        raise NotifierError(
+            f"{path} is not an Airflow notifier: it must be a class derived from BaseNotifier."
+        )
     return found
 
 
 def make_notifier(alert: Alert) -> BaseNotifier:
     """
-    Make the notifier of an alert, with the usual arguments where none are given.
+    Create the notifier of an alert, with the usual arguments where none are given.
 
     :param alert: the alert.
-    :raises NotifierError: if it cannot be imported, or does not take the arguments.
+    :raises NotifierError: if it cannot be imported, or does not accept the arguments.
     """
     kind = find_notifier(alert.notifier)
     arguments = {**_usual(kind, alert.arguments), **alert.arguments}
     try:
         return kind(**arguments)
     except Exception as error:
-        raise NotifierError(f"The notifier {alert.notifier} does not take its arguments: {error}") from None
+        raise NotifierError(f"The notifier {alert.notifier} does not accept its arguments: {error}") from None
 
 
 def _usual(kind: type[BaseNotifier], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,12 +84,12 @@ def _usual(kind: type[BaseNotifier], given: Mapping[str, Any]) -> dict[str, Any]
 
 def send(alerts: Iterable[Alert], message: Message, context: Mapping[str, Any]) -> bool:
     """
-    Send a message to everybody whom it concerns; one that fails does not stop the others.
+    Send a message with all alerts that it concerns; a failure does not stop the others.
 
     :param alerts: the sync's alerts.
-    :param message: what to tell.
+    :param message: the message.
     :param context: the context of the task, for templates.
-    :return: whether all that had to be sent was sent, as far as the notifiers tell.
+    :return: whether all of them were sent, as far as the notifiers report.
     """
     fine = True
     for alert in alerts:
@@ -100,7 +102,7 @@ def send(alerts: Iterable[Alert], message: Message, context: Mapping[str, Any]) 
                 fine = False
                 _complain(alert, message, error)
             else:
-                log.info("Told %s of: %s", alert.notifier, message.event)
+                log.info("%s sent the alert: %s", alert.notifier, message.event)
     return fine
 
 
@@ -109,8 +111,8 @@ async def send_async(alerts: Iterable[Alert], message: Message, context: Mapping
     Send a message from the triggerer, without blocking its loop.
 
     :param alerts: the sync's alerts.
-    :param message: what to tell.
-    :param context: what Airflow knows there, for templates.
+    :param message: the message.
+    :param context: Airflow's context there, for templates.
     """
     for alert in alerts:
         if alert.concerns(message.events):
@@ -124,7 +126,7 @@ async def send_async(alerts: Iterable[Alert], message: Message, context: Mapping
             except Exception as error:
                 _complain(alert, message, error)
             else:
-                log.info("Told %s of: %s", alert.notifier, message.event)
+                log.info("%s sent the alert: %s", alert.notifier, message.event)
 
 
 def _whole(context: Mapping[str, Any], message: Message) -> Any:
@@ -132,7 +134,7 @@ def _whole(context: Mapping[str, Any], message: Message) -> Any:
 
 
 def _render(notifier: BaseNotifier, message: Message, context: Mapping[str, Any]) -> None:
-    # Called by hand, because BaseNotifier.__call__ logs what goes wrong and says nothing of it.
+    # Not by BaseNotifier.__call__, which only logs errors and does not raise them.
     notifier.render_template_fields(_whole(context, message))
 
 

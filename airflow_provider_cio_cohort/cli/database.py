@@ -1,4 +1,4 @@
-"""Opens Airflow's database for a command, or says why it cannot be."""
+"""Opens Airflow's database for a command."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from airflow.utils.session import create_session
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from airflow_provider_cio_cohort.cli.running import CommandError
+from airflow_provider_cio_cohort.cli.runtime import CommandError
 
 
 @contextmanager
 def database() -> Iterator[Session]:
     """
-    Open a session, committed at its end.
+    Open a session, which is committed at the end.
 
-    :raises CommandError: if the database is away, or has not been migrated.
+    :raises CommandError: if the database is unavailable, or has not been migrated.
     """
     try:
         with create_session() as session:
@@ -25,5 +25,5 @@ def database() -> Iterator[Session]:
     except (OperationalError, ProgrammingError) as error:
         raise CommandError(
             f"Airflow's database cannot be read ({type(error.orig).__name__}). Check [database] "
-            "sql_alchemy_conn; a new one is made by airflow db migrate."
+            "sql_alchemy_conn; airflow db migrate creates a new database."
         ) from None

@@ -16,7 +16,7 @@ from airflow_provider_cio_cohort.dag_generation.spec import Sync
 
 _WIDTH = 110
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_ ./-]*[A-Za-z0-9]")
-#: Keys that a first file shows, switched off, with what they do.
+#: Keys that a first file shows as comments, with their meaning.
 _MORE = (
     ("description", "Weekly actives on a paid plan"),
     ("owner", "growth"),
@@ -30,7 +30,7 @@ def yaml_file(path: Path, values: Mapping[str, str]) -> str:
     """
     Return the text of a YAML file with one sync.
 
-    :param path: where it will be.
+    :param path: the path it will have.
     :param values: the sync's keys.
     """
     lines = [
@@ -38,7 +38,7 @@ def yaml_file(path: Path, values: Mapping[str, str]) -> str:
         "#",
         "# Which Amplitude cohort goes to which Customer.io segment, and when. Each sync becomes a DAG,",
         "# cohort_sync__<name>. After a change, `airflow cohort-sync validate` checks this file, and",
-        "# `airflow cohort-sync plan` tells what a run would do. `airflow cohort-sync schema` lists all the",
+        "# `airflow cohort-sync plan` shows what a run would do. `airflow cohort-sync schema` lists all the",
         "# keys.",
         "",
         "syncs:",
@@ -47,7 +47,7 @@ def yaml_file(path: Path, values: Mapping[str, str]) -> str:
         lines += _comment(key)
         start = "  - " if key == "name" else "    "
         lines.append(f"{start}{key}: {scalar(value)}")
-    lines += ["", "    # More keys, switched off:"]
+    lines += ["", "    # More keys, commented out:"]
     for key, value in _MORE:
         lines += _comment(key)
         lines.append(f"    # {key}: {value}")
@@ -56,13 +56,13 @@ def yaml_file(path: Path, values: Mapping[str, str]) -> str:
 
 def dag_file(path: Path) -> str:
     """
-    Return the text of the DAG file that makes DAGs of a YAML file.
+    Return the text of the DAG file that builds DAGs from a YAML file.
 
     :param path: the YAML file.
     """
     name = '"' + path.name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return (
-        '"""Makes an Airflow DAG of each sync in the YAML file beside this one."""\n\n'
+        '"""Builds an Airflow DAG for each sync in the YAML file beside this one."""\n\n'
         "from pathlib import Path\n\n"
         "from airflow_provider_cio_cohort.dag_generation import build_dags\n\n"
         f"globals().update(build_dags(Path(__file__).with_name({name})))\n"
@@ -71,7 +71,7 @@ def dag_file(path: Path) -> str:
 
 def scalar(value: str) -> str:
     """
-    Return a text as YAML, in quotes unless every reader of YAML takes it for text without.
+    Return a text as YAML, quoted unless every YAML parser reads it as text without quotes.
 
     :param value: the text.
     """
@@ -86,7 +86,7 @@ def _comment(key: str) -> Iterator[str]:
 
 
 def _schema_from(path: Path) -> str:
-    """Return where an editor finds the schema: relative where both are in one project, which may move."""
+    """Return the schema's location for an editor: relative if both files are in the current project."""
     folder = path.resolve().parent
     here = Path.cwd().resolve()
     if SCHEMA.is_relative_to(here) and folder.is_relative_to(here):

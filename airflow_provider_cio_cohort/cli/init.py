@@ -6,10 +6,10 @@ import shlex
 from argparse import Namespace
 from pathlib import Path
 
-from airflow_provider_cio_cohort.cli.asking import answers
 from airflow_provider_cio_cohort.cli.first_file import dag_file, yaml_file
 from airflow_provider_cio_cohort.cli.output import show
-from airflow_provider_cio_cohort.cli.running import FINE, WRONG_USAGE, CommandError, command, say
+from airflow_provider_cio_cohort.cli.prompts import answers
+from airflow_provider_cio_cohort.cli.runtime import FINE, WRONG_USAGE, CommandError, command, say
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
 
 
@@ -22,20 +22,20 @@ def init(args: Namespace) -> int:
     """
     path = Path(args.path)
     _check_path(path, force=args.force)
-    values = answers(vars(args))  # everything is asked before anything is written
+    values = answers(vars(args))  # ask for everything before writing anything
     _write(path, yaml_file(path, values), force=args.force)
     beside = path.with_suffix(".py")
     makes_dag_file = not beside.exists()
     if makes_dag_file:
         _write(beside, dag_file(path), force=False)
     else:
-        say(f"{beside} is there already and stays as it is.")
+        say(f"{beside} already exists and was left unchanged.")
     shown = shlex.quote(str(path))
     say(
-        f"Next: airflow cohort-sync validate {shown}, then airflow cohort-sync plan {shown}. Airflow makes "
-        f"the DAG {DAG_PREFIX}{values['name']} of it when both files are in its DAG folder."
+        f"Next: airflow cohort-sync validate {shown}, then airflow cohort-sync plan {shown}. Airflow creates "
+        f"the DAG {DAG_PREFIX}{values['name']} once both files are in its DAG folder."
     )
-    if args.output != "table":  # who reads the sentences needs no table of them
+    if args.output != "table":  # the sentences above replace the table
         row = {
             "sync": values["name"],
             "file": str(path),
@@ -50,11 +50,11 @@ def _check_path(path: Path, *, force: bool) -> None:
     if path.suffix not in (".yaml", ".yml"):
         raise CommandError(f"{path}: the file's name must end with .yaml or .yml.", WRONG_USAGE)
     if not path.parent.is_dir():
-        raise CommandError(f"{path}: there is no folder {path.parent}. Make it first.", WRONG_USAGE)
+        raise CommandError(f"{path}: there is no folder {path.parent}. Create it first.", WRONG_USAGE)
     if path.exists() and not force:
         raise CommandError(
-            f"{path} is there already, and nothing was written: choose another path, or overwrite it with "
-            "--force.",
+            f"{path} already exists, so nothing was written: choose another path, or pass --force to "
+            "overwrite it.",
             WRONG_USAGE,
         )
 

@@ -1,7 +1,7 @@
 """
-Prints rows: as Airflow's tables for people, as JSON or YAML for programs.
+Prints rows as Airflow's tables, or as JSON or YAML for scripts.
 
-Airflow's own console makes text of every number and colours JSON on a terminal; scripts want neither.
+Airflow's own console converts every number to text and colours JSON on a terminal; scripts need neither.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import yaml
 from airflow.cli.simple_table import AirflowConsole, SimpleTable
 from rich.text import Text
 
-from airflow_provider_cio_cohort.cli.running import answering
+from airflow_provider_cio_cohort.cli.runtime import answering
 
 Row = Mapping[str, Any]
 
@@ -27,10 +27,10 @@ def show(
     """
     Print rows on stdout.
 
-    :param rows: all of the same keys.
+    :param rows: the rows, all with the same keys.
     :param output: ``table``, ``json`` or ``yaml``.
-    :param table: the rows as a table has them, where it has other columns.
-    :param below: sentences that would make the table's columns too narrow to read.
+    :param table: the rows of the table, if its columns differ.
+    :param below: sentences to print below the table, because they are too long for a column.
     """
     if output == "table":
         with answering():
@@ -43,7 +43,7 @@ def show(
 
 def dump(data: Any, output: str) -> None:
     """
-    Print data on stdout, uncoloured, its types kept.
+    Print data on stdout, without colours and with its types.
 
     :param data: plain data.
     :param output: ``json`` or ``yaml``.
@@ -67,13 +67,13 @@ def as_time(epoch: int | None) -> str | None:
         return None
     try:
         return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):  # no moment of this calendar
+    except (ValueError, OverflowError, OSError):  # outside the range of datetime
         return None
 
 
 def named(name: str | None, id: object) -> str:
     """
-    Return a name with its id, as a cell shows the two.
+    Return the text of a cell that shows a name and an id.
 
     :param name: a name, if there is one.
     :param id: an id, if there is one.
@@ -94,7 +94,7 @@ def _print_table(rows: Sequence[Row]) -> None:
         justify = "right" if is_number and not isinstance(rows[0][key], bool) else "left"
         table.add_column(key.replace("_", " "), justify=justify)
     for row in rows:
-        # As text, for rich would take a name such as "[vip]" for a style.
+        # As Text, because rich would read a name such as "[vip]" as a style.
         table.add_row(*(Text(_cell(value)) for value in row.values()))
     console.print(table)
 
@@ -113,9 +113,9 @@ def _cell(value: Any) -> str:
 
 def printable(text: str, also: str = "") -> str:
     """
-    Return a text that cannot steer the terminal, whatever a vendor calls a segment or a person.
+    Escape control characters, because names come from the vendors and could control the terminal.
 
     :param text: any text.
-    :param also: what is let through besides what can be seen.
+    :param also: characters to keep besides the printable ones.
     """
     return "".join(c if c.isprintable() or c in also else repr(c)[1:-1] for c in text)

@@ -1,21 +1,42 @@
-"""``plan``: what a run would do now."""
+"""``plan``: shows what a run would do now, from the checks of a run, or with ``--exact`` from an export."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
-from airflow_provider_cio_cohort.cli.finding import find
-from airflow_provider_cio_cohort.cli.looking import look
-from airflow_provider_cio_cohort.cli.outlook import as_sentence, as_table, exit_code
+from airflow_provider_cio_cohort.cli.asset_stores import AssetStores
 from airflow_provider_cio_cohort.cli.output import show
-from airflow_provider_cio_cohort.cli.running import command
-from airflow_provider_cio_cohort.cli.vendors import Vendors
+from airflow_provider_cio_cohort.cli.plan_rows import Outlook, as_sentence, as_table, exit_code
+from airflow_provider_cio_cohort.cli.runtime import CommandError, command, say
+from airflow_provider_cio_cohort.cli.select import Found, find, render
+from airflow_provider_cio_cohort.cli.vendors import Amplitude, Vendors
+from airflow_provider_cio_cohort.compatibility import HAS_STATE_STORES
+from airflow_provider_cio_cohort.engine.guards import Counts, Trip, check
+from airflow_provider_cio_cohort.engine.report import SyncReport
+from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
+from airflow_provider_cio_cohort.state import StateStore
+from airflow_provider_cio_cohort.sync.export import (
+    CohortExport,
+    Export,
+    ExportMemory,
+    ExportOf,
+    check_quota,
+    exports_left,
+)
+from airflow_provider_cio_cohort.sync.parameters import TaskParameters
+from airflow_provider_cio_cohort.sync.run import CohortSync
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
+
+_Group = list[tuple[Outlook, CohortSync]]
 
 
 @command
 def plan(args: Namespace) -> int:
     """
-    Tell what a run would do; write nothing.
+    Show what a run would do; write nothing.
 
     :param args: the arguments.
     """
@@ -23,9 +44,210 @@ def plan(args: Namespace) -> int:
     vendors = Vendors()
     outlooks = [look(one, vendors) for one in found]
     if args.exact:
-        from airflow_provider_cio_cohort.cli.exact import compare
-
         compare(outlooks)
     rows = [outlook.row(exact=args.exact) for outlook in outlooks]
     show(rows, args.output, [as_table(row) for row in rows], [as_sentence(row) for row in rows])
     return exit_code(outlooks)
+
+
+def look(found: Found, vendors: Vendors) -> Outlook:
+    """
+    Check the cohort and the segment of a sync.
+
+    :param found: the task.
+    :param vendors: the projects and workspaces.
+    """
+    outlook = Outlook(found)
+    task = found.task
+    if task is None:
+        return outlook
+    told = outlook.attempt(render, found, task)
+    if told is None:
+        return outlook
+    try:
+        sync = sync_of(found, task, vendors)
+    except ConfigurationError as error:
+        outlook.refusals.append(f"A run would fail at once: {error}")
+        return outlook
+    outlook.sync, outlook.asks = sync, told.asks
+    if told.dry_run:
+        outlook.notes.append("Its runs write nothing: dry_run is set.")
+    _look_at_both_ends(outlook, sync, vendors.amplitude(task.amplitude_conn_id))
+    if outlook.blocked:
+        return outlook
+    if task.skip_unchanged and outlook.attempt(sync.unchanged, outlook.preflight) is not None:
+        outlook.notes.append("Unchanged since the last good sync: a run would end without an export.")
+        return outlook
+    outlook.attempt(check_quota, sync.ports.amplitude, sync.parameters.export_reserve)
+    if not outlook.blocked:
+        outlook.trips = _trips(outlook, sync.parameters)
+        outlook.notes += _sentences(outlook, sync.parameters)
+    return outlook
+
+
+def sync_of(
+    found: Found,
+    task: AmplitudeCohortToCustomerIOOperator,
+    vendors: Vendors | None,
+    *,
+    remembers: bool = True,
+    writes: bool = False,
+    before_writing: Callable[[], object] = lambda: None,
+) -> CohortSync:
+    """
+    Return a run of a task, in this process.
+
+    :param found: where the task is.
+    :param task: the task, rendered.
+    :param vendors: the projects and workspaces, which cache their responses; ``None`` for a run that
+        writes, and so must not use cached responses.
+    :param remembers: whether Airflow's database can be read.
+    :param writes: whether the state of a run is written to Airflow's database.
+    :param before_writing: called before the first write.
+    :raises ConfigurationError: if a parameter is wrong.
+    """
+    stores = AssetStores(writes=writes) if HAS_STATE_STORES and remembers else None
+    return task.cohort_sync(
+        {"asset_state_store": stores, "dag": found.dag},
+        amplitude=vendors.amplitude(str(task.amplitude_conn_id)) if vendors else None,
+        customer_io=vendors.customer_io(str(task.customer_io_conn_id)) if vendors else None,
+        before_writing=before_writing,
+    )
+
+
+def _look_at_both_ends(outlook: Outlook, sync: CohortSync, amplitude: Amplitude) -> None:
+    outlook.preflight = sync.preflight(outlook.attempt)
+    cohort, target = outlook.cohort, outlook.target
+    with suppress(CohortSyncError, CommandError):
+        outlook.exports_left = exports_left(amplitude.usage())
+    if cohort is None:
+        outlook.notes.append(
+            "The cohort is not in Amplitude's list: it may not be discoverable, or may not exist. A run "
+            "would still try to export it."
+        )
+    if target is not None:
+        count = sync.ports.customer_io.count_members
+        outlook.members = 0 if target.id is None else outlook.attempt(count, target.id)
+
+
+def _trips(outlook: Outlook, parameters: TaskParameters) -> list[Trip]:
+    """
+    Check the guards with the sizes alone: the segment loses at least the difference of the two sizes.
+
+    Which people the cohort and the segment share is unknown. A guard that depends on it trips if it could.
+    """
+    target, members, limits = outlook.target, outlook.members, parameters.limits
+    size = outlook.cohort.size if outlook.cohort else None
+    if target is None or members is None or parameters.mode != "mirror" or not members:
+        return []
+    unmanaged = _maybe_unmanaged(members) if not target.owned and not limits.adopt_segment else []
+    if size is None:
+        return unmanaged
+    seen = Counts(
+        cohort_rows=size,
+        identifiers=size,
+        segment_before=members,
+        to_add=max(size - members, 0),
+        to_remove=max(members - size, 0),
+        owned=target.owned,
+        announced=size,
+    )
+    # The match rate is unknown without an export, and nothing has been approved.
+    trips = check(seen, replace(limits, min_match_rate=None))
+    return trips if any(trip.guard == "unmanaged_segment" for trip in trips) else [*trips, *unmanaged]
+
+
+def _maybe_unmanaged(members: int) -> list[Trip]:
+    return [
+        Trip(
+            "unmanaged_segment",
+            f"no sync created this segment for this cohort, and every one of its {members:,} members who "
+            "is not in the cohort would be removed; adopt_segment allows this, and --exact shows whether "
+            "anyone would be removed",
+        )
+    ]
+
+
+def _sentences(outlook: Outlook, parameters: TaskParameters) -> list[str]:
+    if outlook.cohort is not None and outlook.cohort.size is None:
+        return ["Amplitude has never computed the cohort, so its size is not known."]
+    size = outlook.cohort.size if outlook.cohort else None
+    if outlook.trips or size is None or outlook.target is None:
+        return []
+    if outlook.target.id is None:
+        return [f"A run creates the segment and adds up to {size:,} people."]
+    difference = outlook.difference or 0
+    if not difference:
+        return ["Cohort and segment have the same size; a run sends only the differences."]
+    relation = f"{'larger' if difference > 0 else 'smaller'} than the segment by {abs(difference):,}"
+    leaves = ", and removes nobody" if parameters.mode == "add_only" else ""
+    return [f"The cohort is {relation}; a run sends only the differences{leaves}."]
+
+
+# ---- with an export
+
+
+def compare(outlooks: Sequence[Outlook]) -> None:
+    """
+    Export each cohort once and compare it with all its segments; writes nothing.
+
+    :param outlooks: the rows; those that are not blocked are completed.
+    """
+    groups: dict[tuple[str, str], _Group] = {}
+    for outlook in outlooks:
+        if outlook.sync is None or outlook.blocked:
+            continue
+        parameters = outlook.sync.parameters
+        which = (parameters.amplitude_conn_id, parameters.cohort_id)
+        groups.setdefault(which, []).append((outlook, outlook.sync))
+    for group in groups.values():
+        first = group[0][0]
+        export = first.attempt(_export, group)
+        for outlook, sync in group:
+            if export is None:
+                outlook.refusals, outlook.unknowns = list(first.refusals), list(first.unknowns)
+            else:
+                outlook.attempt(_compare, outlook, sync, export)
+
+
+def _export(group: _Group) -> Export:
+    sync = group[0][1]
+    parameters = sync.parameters
+    needed = CohortExport(
+        amplitude=sync.ports.amplitude,
+        wanted=ExportOf.of(
+            parameters.cohort_id,
+            (each.parameters.user_id_property for _, each in group),
+            parameters.amplitude_conn_id,
+        ),
+        memory=ExportMemory(StateStore(None)),
+        poll_interval=parameters.poll_interval,
+        timeout=parameters.export_timeout,
+        reserve=max(each.parameters.export_reserve for _, each in group),
+    )
+    export = needed.request(None)
+    month = export.month
+    number = f" ({month['exports_used']:,} of {month['exports_limit']:,})" if month else ""
+    say(f"Exporting cohort {parameters.cohort_id}. This costs one of the month's exports{number}.")
+    for outlook, _ in group:
+        if month:
+            outlook.exports_left = max(month["exports_limit"] - month["exports_used"], 0)
+    needed.wait(export)
+    return export
+
+
+def _compare(outlook: Outlook, sync: CohortSync, export: Export) -> None:
+    say(f"Comparing it with the segment {outlook.target.name!r}." if outlook.target else "Comparing it.")
+    report = sync.transfer(export, outlook.preflight.facts)
+    outlook.report = report.to_dict()
+    outlook.members = report.segment_before
+    guards, reasons = sync.plan["guards"], sync.plan["reasons"]
+    outlook.trips = [Trip(*trip) for trip in zip(guards, reasons, strict=True)]
+    outlook.notes = [] if outlook.trips else [_sentence(report)]
+
+
+def _sentence(report: SyncReport) -> str:
+    creates = "" if report.segment_id else "creates the segment, "
+    rate = report.match_rate
+    matched = "" if rate is None else f" {rate:.1%} of the cohort exist in Customer.io."
+    return f"A run {creates}adds up to {report.to_add:,} and removes {report.to_remove:,}.{matched}"

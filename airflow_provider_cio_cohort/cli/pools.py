@@ -1,4 +1,4 @@
-"""``pools``: makes the Airflow pools in which the syncs of YAML files keep the vendors' limits."""
+"""``pools``: creates the Airflow pools that keep the syncs of YAML files within the vendors' limits."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from airflow.models.pool import Pool
 from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.cli.database import database
-from airflow_provider_cio_cohort.cli.finding import check_is_there
 from airflow_provider_cio_cohort.cli.output import dump, show
-from airflow_provider_cio_cohort.cli.running import FINE, NO, command, say
+from airflow_provider_cio_cohort.cli.runtime import FINE, NO, command, say
+from airflow_provider_cio_cohort.cli.select import check_is_there
 from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
-from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
+from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync, load
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-from airflow_provider_cio_cohort.hooks.customer_io_api import tasks_at_once
+from airflow_provider_cio_cohort.hooks.customer_io_api import max_concurrent_tasks
 from airflow_provider_cio_cohort.pools import EXPORT_SLOTS, pools_of
 
 _DESCRIPTIONS = {
-    "exports": "Exports of Amplitude cohorts; made by airflow cohort-sync pools",
-    "syncs": "Syncs into Customer.io segments; made by airflow cohort-sync pools",
+    "exports": "Exports of Amplitude cohorts; created by airflow cohort-sync pools",
+    "syncs": "Syncs into Customer.io segments; created by airflow cohort-sync pools",
 }
 
 
@@ -32,7 +32,7 @@ class _Wanted:
     """
     A pool that syncs need.
 
-    :param slots: as many as it is to have; ``None`` if that is not known from here.
+    :param slots: the wanted number of slots; ``None`` if it is unknown here.
     """
 
     name: str
@@ -44,7 +44,7 @@ class _Wanted:
 @command
 def pools(args: Namespace) -> int:
     """
-    Make the pools of the syncs of YAML files, or bring them up to date.
+    Create or update the pools of the syncs of YAML files.
 
     :param args: the arguments.
     """
@@ -57,12 +57,12 @@ def pools(args: Namespace) -> int:
         dump(dict(map(_importable, wanted)), "json")
     wrong = sum(one.spec is None for one in loaded)
     if wrong:
-        say(f"Left out: {wrong} of {len(loaded)} syncs, which are wrong. See airflow cohort-sync validate.")
+        say(f"Skipped {wrong} of {len(loaded)} syncs, which have mistakes: see airflow cohort-sync validate.")
     return NO if wrong or missing else FINE
 
 
 def _make(wanted: list[_Wanted], args: Namespace) -> bool:
-    """Make the pools, and return whether one would have to be made that only is to be shown."""
+    """Create or update the pools; with ``--dry-run``, return whether any of them would change."""
     with database() as session:
         rows = [_settle(session, one, dry_run=args.dry_run) for one in wanted]
     if rows or args.output != "table":
@@ -71,7 +71,7 @@ def _make(wanted: list[_Wanted], args: Namespace) -> bool:
 
 
 def _importable(wanted: _Wanted) -> tuple[str, dict[str, Any]]:
-    """Return a pool as `airflow pools import` takes it, and the REST API nearly so."""
+    """Return a pool in the format of `airflow pools import`, which is close to that of the REST API."""
     slots = wanted.slots
     if slots is None:
         slots = 1
@@ -82,8 +82,8 @@ def _importable(wanted: _Wanted) -> tuple[str, dict[str, Any]]:
 
 def _not_seen(wanted: _Wanted, so: str) -> str:
     return (
-        f"The connection {wanted.conn_id!r} cannot be seen from here, so its tasks_at_once is not known: "
-        f"the pool {wanted.name} {so}."
+        f"The connection {wanted.conn_id!r} is not defined here, so its max_concurrent_tasks is "
+        f"unknown: the pool {wanted.name} {so}."
     )
 
 
@@ -110,11 +110,11 @@ def _wanted(kind: str, conn_id: str, name: str) -> _Wanted:
         connection = CustomerIOHook(conn_id).connection
     except AirflowNotFoundException:
         return _Wanted(name, conn_id, kind, None)
-    return _Wanted(name, conn_id, kind, tasks_at_once(connection, connection.extra_dejson))
+    return _Wanted(name, conn_id, kind, max_concurrent_tasks(connection, connection.extra_dejson))
 
 
 def _settle(session: Session, wanted: _Wanted, *, dry_run: bool) -> dict[str, Any]:
-    """Make a pool what it is to be, unless nothing is to be written, and return what changed."""
+    """Create or update a pool unless it is a dry run, and return the row with the change."""
     found = Pool.get_pool(wanted.name, session=session)
     before = None if found is None else found.slots
     slots = wanted.slots

@@ -1,4 +1,4 @@
-"""``schema``: what may stand in a file of syncs."""
+"""``schema``: explains the keys of a file of syncs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import Any
 
 from airflow_provider_cio_cohort.cli.output import dump, show
-from airflow_provider_cio_cohort.cli.running import FINE, command
+from airflow_provider_cio_cohort.cli.runtime import FINE, command
 from airflow_provider_cio_cohort.dag_generation.schema import json_schema
 from airflow_provider_cio_cohort.dag_generation.schema_words import default_in_words, type_in_words
 
@@ -21,7 +21,7 @@ def schema(args: Namespace) -> int:
     whole = json_schema()
     if args.output == "table":
         keys: dict[str, Any] = whole["properties"]["syncs"]["items"]["properties"]
-        keys = {"name": keys["name"], **keys}  # it comes first wherever a sync is written
+        keys = {"name": keys["name"], **keys}  # the name comes first, as in the files
         show([_row(key, facts) for key, facts in keys.items()], "table")
     else:
         dump(whole, args.output)

@@ -1,4 +1,4 @@
-"""``status``: how every sync is, from what Airflow has stored; no vendor is asked."""
+"""``status``: shows the status of every sync from what Airflow has stored; calls no vendor API."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from airflow_provider_cio_cohort.cli.database import database
 from airflow_provider_cio_cohort.cli.output import show
-from airflow_provider_cio_cohort.cli.running import FINE, NO, WRONG_USAGE, CommandError, command
+from airflow_provider_cio_cohort.cli.runtime import FINE, NO, WRONG_USAGE, CommandError, command
 from airflow_provider_cio_cohort.overview import Kind, Overview, Sync, load_overview
 
-#: What makes the command's answer a no; the rest is worth a look, but nothing has gone wrong.
+#: The kinds that make the exit code 1; the others need attention, but are not failures.
 _WRONG = (Kind.CONFIG_ERROR, Kind.FAILED, Kind.OVERDUE, Kind.NO_POOL)
 _COLUMNS = ("sync", "state", "last_run", "last_success", "size", "match_rate", "next_run")
 
@@ -19,7 +19,7 @@ _COLUMNS = ("sync", "state", "last_run", "last_success", "size", "match_rate", "
 @command
 def status(args: Namespace) -> int:
     """
-    Tell how every sync is.
+    Show the status of every sync.
 
     :param args: the arguments.
     """
@@ -31,8 +31,8 @@ def status(args: Namespace) -> int:
     known = {name for sync in overview.syncs for name in (sync.name, sync.dag.dag_id)}
     if unknown := [name for name in args.names if name not in known]:
         raise CommandError(
-            f"Airflow knows no sync {unknown[0]!r}. Run airflow cohort-sync status without a name to see "
-            "all; one that was just written shows when Airflow has read its file.",
+            f"Airflow has no sync {unknown[0]!r}. Run airflow cohort-sync status without a name to list "
+            "all; a new sync appears once Airflow has parsed its file.",
             WRONG_USAGE,
         )
     concerns = [one for one in overview.attention if one.sync is None or one.sync in wanted]
@@ -70,7 +70,7 @@ def _time(moment: datetime | None) -> str | None:
 
 
 def _short(value: Any) -> Any:
-    """Return a value as a table's narrow column has it."""
+    """Return a value as short text for a table."""
     if isinstance(value, float):
         return f"{value:.1%}"
     return value

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_cio_cohort.alerts.sending import NotifierError, make_notifier
-from airflow_provider_cio_cohort.cli.finding import check_is_there
 from airflow_provider_cio_cohort.cli.output import show
-from airflow_provider_cio_cohort.cli.running import FINE, NO, command, say
-from airflow_provider_cio_cohort.dag_generation.build import build_dags
-from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError
+from airflow_provider_cio_cohort.cli.runtime import FINE, NO, command, say
+from airflow_provider_cio_cohort.cli.select import check_is_there
+from airflow_provider_cio_cohort.dag_generation.builder import RefusingOperator, build_dags
+from airflow_provider_cio_cohort.dag_generation.conflicts import Label, find_conflicts_of_files, shown
 from airflow_provider_cio_cohort.dag_generation.freshness import freshness_dag_id
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
-from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
-from airflow_provider_cio_cohort.dag_generation.refusing import RefusingOperator
+from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync, by_label, load
+from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.exports import AMPLITUDE_GRANTS, exports_a_month
 
@@ -56,7 +56,7 @@ class _Checked:
 
 @dataclass
 class _Names:
-    """Names of syncs over all files: Airflow knows a DAG by its id alone."""
+    """Names of syncs across all files: Airflow identifies a DAG by its id alone."""
 
     first: dict[str, str] = field(default_factory=dict)
 
@@ -75,9 +75,22 @@ class _Names:
         return replace(one, problems=(*one.problems, *problems))
 
     def _other(self, file: str, dag: str | None) -> str | None:
-        """Return the file that has made this DAG before, if it is another one."""
+        """Return the first file with this DAG, if it is another file."""
         first = self.first.setdefault(dag, file) if dag else file
         return None if first == file else first
+
+
+@dataclass
+class _Sound:
+    """The valid syncs of all files: syncs of different files must not undo each other's work."""
+
+    files: dict[str, Mapping[Label, Sync]] = field(default_factory=dict)
+
+    def checked(self, rows: Sequence[_Checked]) -> list[_Checked]:
+        found: dict[tuple[str, str | None], list[str]] = {}
+        for file, label, problem in find_conflicts_of_files(self.files):
+            found.setdefault((file, label[0]), []).append(f"{file}, sync {shown(label)}, {problem}")
+        return [replace(one, problems=(*one.problems, *found.get((one.file, one.sync), []))) for one in rows]
 
 
 @command
@@ -87,9 +100,9 @@ def validate(args: Namespace) -> int:
 
     :param args: the arguments.
     """
-    names = _Names()
+    names, sound = _Names(), _Sound()
     files = dict.fromkeys(args.files)
-    checked = [names.checked(one) for file in files for one in _check(file)]
+    checked = sound.checked([names.checked(one) for file in files for one in _check(file, sound)])
     rows = [one.row for one in checked]
     problems = [problem for one in checked for problem in one.problems]
     show(rows, args.output, [_as_table(row) for row in rows], problems)
@@ -101,7 +114,7 @@ def validate(args: Namespace) -> int:
     return NO if count["wrong"] else FINE
 
 
-def _check(file: str) -> Iterator[_Checked]:
+def _check(file: str, sound: _Sound) -> Iterator[_Checked]:
     try:
         check_is_there(file)
         loaded = load(Path(file))
@@ -109,6 +122,7 @@ def _check(file: str) -> Iterator[_Checked]:
     except CohortSyncConfigError as error:
         yield _Checked(file, None, (str(error),))
         return
+    sound.files[file] = by_label(loaded)
     for one in loaded:
         yield _of(file, one, unbuildable)
 
@@ -116,7 +130,7 @@ def _check(file: str) -> Iterator[_Checked]:
 def _of(file: str, one: LoadedSync, unbuildable: Mapping[str, str]) -> _Checked:
     spec = one.spec
     if spec is None:
-        return _Checked(file, one.name, one.problems)
+        return _Checked(file, one.name, tuple(map(str, one.problems)))
     problems: tuple[str, ...] = (unbuildable[one.name],) if spec.enabled and one.name in unbuildable else ()
     problems += tuple(f"{Path(file).name}, sync {one.name}, key alerts{flaw}" for flaw in _unsendable(spec))
     exports = exports_a_month(spec.cadence) if spec.enabled else 0
@@ -134,7 +148,7 @@ def _of(file: str, one: LoadedSync, unbuildable: Mapping[str, str]) -> _Checked:
 
 
 def _unsendable(spec: Sync) -> Iterator[str]:
-    """Make each notifier: a DAG file is read without importing any, and at night it would be too late."""
+    """Create each notifier, because DAG files do not import them and would only fail when one is needed."""
     for position, each in enumerate(spec.alerts, start=1):
         try:
             make_notifier(each.alert)
@@ -143,7 +157,7 @@ def _unsendable(spec: Sync) -> Iterator[str]:
 
 
 def _unbuildable(file: str) -> dict[str, str]:
-    """Build the DAGs, and return what stands in the way of those that cannot run, by their syncs' names."""
+    """Build the DAGs, and return the problems of those that cannot run, by the names of their syncs."""
     tasks = {dag_id: dag.tasks for dag_id, dag in build_dags(file).items()}
     return {
         dag_id.removeprefix(DAG_PREFIX): task.reason
@@ -159,7 +173,7 @@ def _tell_cost(checked: list[_Checked]) -> None:
         if one.conn_id is not None and not one.problems:
             spent[one.conn_id] += one.exports or 0
     for conn_id, total in spent.items():
-        more = " That is more than there are: some runs will fail." if total > AMPLITUDE_GRANTS else ""
+        more = " That is over the limit: some runs will fail." if total > AMPLITUDE_GRANTS else ""
         say(
             f"The syncs of connection {conn_id} cost up to {total:,} of the {AMPLITUDE_GRANTS} exports that "
             f"Amplitude grants a month.{more}"
@@ -170,8 +184,8 @@ def _tell_pools(checked: list[_Checked]) -> None:
     files = dict.fromkeys(one.file for one in checked if one.needs_pools and not one.problems)
     if files:
         say(
-            "Some syncs run in pools, which must exist before a task can start. Where Airflow's database is: "
-            f"airflow cohort-sync pools {' '.join(files)}"
+            "Some syncs run in pools, which must exist before a task can start. Where Airflow's database is "
+            f"available, run: airflow cohort-sync pools {' '.join(files)}"
         )
 
 

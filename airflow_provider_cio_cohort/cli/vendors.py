@@ -1,4 +1,4 @@
-"""The vendors as a person at a terminal asks them: with little patience, and no question twice."""
+"""Hooks for the command line: with short timeouts, and with cached responses."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections.abc import Callable
 from functools import cache, cached_property, partial
 from typing import Any, TypeVar
 
-from airflow_provider_cio_cohort.cli.running import CommandError
+from airflow_provider_cio_cohort.cli.runtime import CommandError
 from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook, Cohort, Usage
+from airflow_provider_cio_cohort.hooks.base import VendorHook
+from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-from airflow_provider_cio_cohort.hooks.http import VendorHook
-from airflow_provider_cio_cohort.hooks.segments import Segment
+from airflow_provider_cio_cohort.hooks.customer_io_api import Segment
 
 T = TypeVar("T")
+Hook = TypeVar("Hook", bound=VendorHook)
 
 
 class Told:
-    """Remembers answers and errors, so that many syncs of one project do not ask, or wait, one by one."""
+    """Caches responses and errors, so that many syncs of one project share each request and each wait."""
 
     def __init__(self) -> None:
         self._answers: dict[Any, Any] = {}
@@ -26,10 +28,10 @@ class Told:
 
     def once(self, question: Any, ask: Callable[[], T]) -> T:
         """
-        Return the answer to a question, or raise what came instead.
+        Return the response to a request, or raise its error.
 
-        :param question: what is asked.
-        :param ask: asks; called the first time only.
+        :param question: the key of the request.
+        :param ask: sends the request; called the first time only.
         """
         if question in self._errors:
             raise self._errors[question]
@@ -43,12 +45,28 @@ class Told:
         return answer
 
 
-class Amplitude(AmplitudeHook):
-    """An Amplitude project, each of its lists read once."""
+class _AtATerminal(VendorHook):
+    """A hook with short timeouts, whose error for a missing connection suits the command line."""
+
+    @cached_property
+    def connection(self) -> Any:
+        """The Airflow connection."""
+        try:
+            return super().connection
+        except AirflowNotFoundException:
+            conn_id, conn_type = self.http_conn_id, self.conn_type
+            raise CommandError(
+                f"Airflow has no connection {conn_id!r} in its database, its environment or a secrets "
+                f"backend: add it with `airflow connections add {conn_id} --conn-type {conn_type} …`."
+            ) from None
+
+
+class Amplitude(_AtATerminal, AmplitudeHook):
+    """An Amplitude project; each of its lists is read once."""
 
     @cached_property
     def told(self) -> Told:
-        """What has been asked already."""
+        """The cached responses."""
         return Told()
 
     def check(self) -> list[Cohort]:
@@ -60,17 +78,26 @@ class Amplitude(AmplitudeHook):
         return self.told.once("usage", super().usage)
 
 
-class CustomerIO(CustomerIOHook):
-    """A Customer.io workspace, each of its segments read once."""
+class CustomerIO(_AtATerminal, CustomerIOHook):
+    """A Customer.io workspace; each of its segments is read once."""
 
     @cached_property
     def told(self) -> Told:
-        """What has been asked already."""
+        """The cached responses."""
         return Told()
 
     def check_track(self) -> None:
         """Check the Track API's keys, see :meth:`.CustomerIOHook.check_track`."""
         self.told.once("track", super().check_track)
+
+    @property
+    def workspace_id(self) -> int | None:
+        """The id of the workspace, see :attr:`.CustomerIOHook.workspace_id`."""
+        return self.told.once("workspace", lambda: super(CustomerIO, self).workspace_id)
+
+    def accepts_identifier(self, id_type: str, cancel: CancelToken | None = None) -> bool | None:
+        """Check whether a kind of identifier is used, see :meth:`.CustomerIOHook.accepts_identifier`."""
+        return self.told.once(("accepts", id_type), partial(super().accepts_identifier, id_type, cancel))
 
     def list_segments(self) -> list[Segment]:
         """Return the segments, see :meth:`.CustomerIOHook.list_segments`."""
@@ -86,7 +113,7 @@ class CustomerIO(CustomerIOHook):
 
 
 class Vendors:
-    """The projects and workspaces that one command asks."""
+    """The projects and workspaces that a command uses."""
 
     def __init__(self) -> None:
         self.amplitude = cache(_amplitude)
@@ -94,24 +121,13 @@ class Vendors:
 
 
 def _amplitude(conn_id: str) -> Amplitude:
-    hook = Amplitude(conn_id)
-    _prepare(hook, "amplitude")
-    return hook
+    return _hurried(Amplitude(conn_id))
 
 
 def _customer_io(conn_id: str) -> CustomerIO:
-    hook = CustomerIO(conn_id)
-    _prepare(hook, "customer_io")
-    return hook
+    return _hurried(CustomerIO(conn_id))
 
 
-def _prepare(hook: VendorHook, conn_type: str) -> None:
+def _hurried(hook: Hook) -> Hook:
     hook.policy = hook.policy.for_a_click()
-    conn_id = hook.http_conn_id
-    try:
-        hook.connection  # noqa: B018 (it is looked up now)
-    except AirflowNotFoundException:
-        raise CommandError(
-            f"Airflow has no connection {conn_id!r}, neither in its database nor in the environment or a "
-            f"secrets backend: add it with `airflow connections add {conn_id} --conn-type {conn_type} …`."
-        ) from None
+    return hook

@@ -1,5 +1,5 @@
 """
-Turn a reviewed YAML file of syncs into DAGs.
+Builds DAGs from a reviewed YAML file of syncs.
 
 A DAG file needs three lines::
 
@@ -7,13 +7,13 @@ A DAG file needs three lines::
     from airflow_provider_cio_cohort.dag_generation import build_dags
     globals().update(build_dags(Path(__file__).with_name("cohort_syncs.yaml")))
 
-DAG files are parsed every few seconds, so this package imports nothing that takes long, such as requests or
-aiohttp: that waits until a task runs.
+DAG files are parsed every few seconds, so this package imports no slow module such as requests or aiohttp;
+these are imported when a task runs.
 """
 
 from __future__ import annotations
 
-from airflow_provider_cio_cohort.dag_generation.build import build_dags
-from airflow_provider_cio_cohort.dag_generation.errors import CohortSyncConfigError
+from airflow_provider_cio_cohort.dag_generation.builder import build_dags
+from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError
 
 __all__ = ["CohortSyncConfigError", "build_dags"]

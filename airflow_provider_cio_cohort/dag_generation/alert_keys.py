@@ -10,14 +10,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from airflow_provider_cio_cohort.alerts.rules import DEFAULT_EVENTS, Alert, Event
-from airflow_provider_cio_cohort.dag_generation.errors import show, wrong_key
+from airflow_provider_cio_cohort.dag_generation.messages import show
+from airflow_provider_cio_cohort.sync.parameters import wrong_parameter
 
 
 def _importable(path: str) -> str:
     module = path.rpartition(".")[0]
     if not _is_installed(module):
         raise ValueError(
-            f"there is no module {show(module)} here. Install the provider that has this notifier, or "
+            f"the module {show(module)} is not installed here. Install the provider of this notifier, or "
             "correct the path."
         )
     return path
@@ -25,7 +26,7 @@ def _importable(path: str) -> str:
 
 @cache
 def _is_installed(module: str) -> bool:
-    # The module itself is not imported: a DAG file is parsed every few seconds, and notifiers are heavy.
+    # The module itself is not imported: DAG files are parsed every few seconds, and notifiers import slowly.
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
@@ -37,7 +38,7 @@ def _storable(arguments: dict[str, Any]) -> dict[str, Any]:
         json.dumps(arguments, allow_nan=False)  # Airflow stores them with the deadline
     except (TypeError, ValueError):
         raise ValueError(
-            "it holds a date or something else that is no plain value. Put it in quotes."
+            "it contains a date or another value that is not plain data. Put it in quotes."
         ) from None
     return arguments
 
@@ -55,7 +56,7 @@ class AlertKeys(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     notifier: _Notifier = Field(
-        description="The dotted path of an Airflow notifier, of an installed provider or of your own.",
+        description="The dotted path of an Airflow notifier, from an installed provider or your own.",
         examples=[
             "airflow.providers.smtp.notifications.smtp.SmtpNotifier",
             "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier",
@@ -65,36 +66,31 @@ class AlertKeys(BaseModel):
     )
     on: Annotated[list[Event], Field(min_length=1, max_length=5)] = Field(
         default=list(DEFAULT_EVENTS),
-        description="When it is sent; in quotes, for old YAML takes a bare on for true (both are read). "
-        "failure: a task has failed after its last try. guard: a guard has stopped a run, or "
+        description="When it is sent; put the key in quotes, because YAML 1.1 reads a bare on as true (both "
+        "work). failure: a task has failed after its last try. guard: a guard has stopped a run, or "
         "asks for an approval. recovery: the first success after failures, or after the segment was stale. "
-        "low_match: fewer of the cohort matched than match_rate_below. stale: max_age has passed.",
+        "low_match: a smaller share of the cohort matched than match_rate_below. stale: max_age has passed.",
     )
     arguments: Annotated[dict[str, Any], AfterValidator(_storable)] = Field(
         default={},
-        description="What the notifier is made with; templates may use alert.headline, alert.text, "
-        "alert.html and alert.link. Keys belong into a connection, not here.",
+        description="The arguments of the notifier; templates may use alert.headline, alert.text, "
+        "alert.html and alert.link. Secrets belong in a connection, not here.",
     )
     match_rate_below: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
         default=None,
-        description="The share of the cohort, 0 to 1, below which low_match is sent; without a list on, it "
-        "adds that event.",
+        description="The share of the cohort, 0 to 1, below which low_match is sent. When left out: 0.5, and "
+        "only for cohorts of more than 20 identifiers.",
     )
 
     @model_validator(mode="after")
     def _rate_and_event_go_together(self) -> AlertKeys:
-        # An alert that gives the limit, but no list of events, means it.
-        listed = "on" in self.model_fields_set
-        if listed and "low_match" in self.on and self.match_rate_below is None:
-            raise wrong_key(
-                "match_rate_below", "it is missing: low_match needs the share below which it is sent."
+        if "low_match" not in self.on and self.match_rate_below is not None:
+            raise wrong_parameter(
+                "match_rate_below", "it has no effect, because low_match is not in the list on."
             )
-        if listed and "low_match" not in self.on and self.match_rate_below is not None:
-            raise wrong_key("match_rate_below", "it has no effect, because low_match is not in the list on.")
         return self
 
     @property
     def alert(self) -> Alert:
-        """The alert as the tasks need it."""
-        also = () if "on" in self.model_fields_set or self.match_rate_below is None else ("low_match",)
-        return Alert(self.notifier, (*self.on, *also), self.arguments, self.match_rate_below)
+        """The alert for the tasks."""
+        return Alert(self.notifier, tuple(self.on), self.arguments, self.match_rate_below)

@@ -1,32 +1,38 @@
-"""Syncs of one file that would undo each other's work."""
+"""Finds syncs that would undo each other's work: in one file, and across files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 
 #: The name of a sync, and of one of its targets; the second is empty for a sync without targets.
 Label = tuple[str, str]
 
+_UNDO = (
+    "write to the same segment, and a mirror removes everybody who is not in its own cohort, so they would "
+    "undo each other's work"
+)
+_WAYS_OUT = "Give each a segment of its own, make all of them add_only, or set enabled: false."
+
 
 def find_conflicts(syncs: Mapping[Label, Sync]) -> dict[Label, str]:
     """
-    Return for each sync that must not run what it collides with.
+    Return the message of each sync that must not run because it conflicts with others.
 
-    Two mirrors of one segment remove each other's members at every run, and so does a mirror with an
-    ``add_only`` sync of another cohort; people would enter and leave the segment, and get its messages, again
-    and again. An ``add_only`` sync may share the segment with a mirror of the same people (add every hour,
-    tidy up every night), and any number of ``add_only`` syncs may fill one segment. Disabled syncs collide
-    with nothing.
+    Two mirrors of one segment remove each other's members at every run, and so do a mirror and an
+    ``add_only`` sync of another cohort: people would repeatedly enter and leave the segment, and get its
+    messages again. An ``add_only`` sync may share the segment with a mirror of the same people (add every
+    hour, remove every night), and any number of ``add_only`` syncs may write to one segment. Disabled syncs
+    conflict with nothing.
 
-    :param syncs: every sound sync, or target of one, by its label.
+    :param syncs: every valid sync or target by its label.
     """
-    shared: dict[tuple[str, str | int | None], dict[Label, Sync]] = {}
+    shared: dict[tuple[str, str, str], dict[Label, Sync]] = {}
     for label, sync in syncs.items():
         if sync.enabled:
-            segment = sync.segment_id if sync.segment_name is None else sync.segment_name
-            shared.setdefault((sync.customer_io_conn_id, segment), {})[label] = sync
+            shared.setdefault((sync.customer_io_conn_id, *_segment(sync)), {})[label] = sync
     found: dict[Label, str] = {}
     for group in shared.values():
         for label, sync in group.items():
@@ -36,6 +42,67 @@ def find_conflicts(syncs: Mapping[Label, Sync]) -> dict[Label, str]:
     return found
 
 
+def find_conflicts_of_files(files: Mapping[str, Mapping[Label, Sync]]) -> Iterator[tuple[str, Label, str]]:
+    """
+    Yield each sync that conflicts with a sync of another file: its file, its label, and the message.
+
+    Airflow reads each file on its own, so these conflicts show only when all files are checked together.
+    :func:`find_conflicts` finds those within a file.
+
+    :param files: the valid syncs and targets of each file.
+    """
+    shared: dict[tuple[str, str, str], list[tuple[str, Label, Sync]]] = {}
+    for file, syncs in files.items():
+        for label, sync in syncs.items():
+            if sync.enabled:
+                place = (sync.customer_io_conn_id, *_segment(sync))
+                shared.setdefault(place, []).append((file, label, sync))
+    for group in shared.values():
+        for file, label, sync in group:
+            others = [each for each in group if each[0] != file and _collide(sync, each[2])]
+            if others:
+                them = ", ".join(f"{shown(other)} ({that.mode}) in {where}" for where, other, that in others)
+                key = "segment_id" if sync.segment_name is None else "segment_name"
+                yield file, label, f"key {key}: this sync ({sync.mode}) and {them} {_UNDO}. {_WAYS_OUT}"
+
+
+def other_writers(label: Label, syncs: Mapping[Label, Sync]) -> list[dict[str, Any]]:
+    """
+    Return the other syncs of a file that may write to the segment of a sync.
+
+    They would undo each other's work if the segment is the same, but they name it in another way or use
+    another connection. A run asks Customer.io.
+
+    :param label: the label of the sync.
+    :param syncs: every valid sync or target of the file by its label.
+    """
+    sync = syncs[label]
+    return [
+        {
+            "sync": shown(other),
+            "customer_io_conn_id": that.customer_io_conn_id,
+            "segment_name": that.segment_name,
+            "segment_id": that.segment_id,
+            "mode": that.mode,
+            "people": "/".join(_people(that)),
+        }
+        for other, that in syncs.items()
+        if other != label and that.enabled and _may_be_same(sync, that) and _collide(sync, that)
+    ]
+
+
+def _may_be_same(one: Sync, other: Sync) -> bool:
+    """Return whether only Customer.io knows if two syncs write to the same segment."""
+    if _segment(one)[0] != _segment(other)[0]:
+        return True  # one gives the name, the other the number
+    return _segment(one) == _segment(other) and one.customer_io_conn_id != other.customer_io_conn_id
+
+
+def _segment(sync: Sync) -> tuple[str, str]:
+    """Return the kind of a segment's reference, and the reference."""
+    return ("id", str(sync.segment_id)) if sync.segment_name is None else ("name", sync.segment_name)
+
+
 def _collide(one: Sync, other: Sync) -> bool:
     modes = {one.mode, other.mode}
     if modes == {"add_only"}:
@@ -43,7 +110,12 @@ def _collide(one: Sync, other: Sync) -> bool:
     return modes == {"mirror"} or _people(one) != _people(other)
 
 
-def _shown(label: Label) -> str:
+def shown(label: Label) -> str:
+    """
+    Return a label as text for messages.
+
+    :param label: the label of a sync or target.
+    """
     name, target = label
     return f"{name}, target {target}" if target else name
 
@@ -53,9 +125,5 @@ def _people(sync: Sync) -> tuple[str, str, str, str]:
 
 
 def _message(sync: Sync, others: list[Label], group: Mapping[Label, Sync]) -> str:
-    them = ", ".join(f"{_shown(other)} ({group[other].mode})" for other in others)
-    return (
-        f"this sync ({sync.mode}) and {them} write to the same segment, and a mirror removes everybody that "
-        "is not in its own cohort, so they would undo each other's work; none of them runs. Give each a "
-        "segment of its own, make all of them add_only, or set enabled: false."
-    )
+    them = ", ".join(f"{shown(other)} ({group[other].mode})" for other in others)
+    return f"this sync ({sync.mode}) and {them} {_UNDO}; none of them runs. {_WAYS_OUT}"

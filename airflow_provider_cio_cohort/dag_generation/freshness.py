@@ -1,4 +1,4 @@
-"""Deadlines of runs, and the DAG that looks whether the segments of a file are fresh."""
+"""Deadlines of runs, and the DAG that checks whether the segments of a file are fresh."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow_provider_cio_cohort.assets import segment_asset
 from airflow_provider_cio_cohort.compatibility import HAS_STATE_STORES, CronTriggerTimetable
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX, age
-from airflow_provider_cio_cohort.dag_generation.load import LoadedSync
+from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync
 from airflow_provider_cio_cohort.dag_generation.markdown import code
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.operators.freshness import SegmentFreshnessOperator, WatchedSegment
@@ -25,13 +25,13 @@ _BY_PATH = "airflow_provider_cio_cohort.alerts.deadline.run_is_late"
 
 def deadline(sync: Sync) -> DeadlineAlert | None:
     """
-    Return the deadline of every run of a sync; ``None`` if nobody is to be told.
+    Return the deadline of every run of a sync; ``None`` if it has no ``max_age`` or no alerts.
 
     :param sync: the sync.
     """
     if sync.max_age is None or not sync.alerts:
         return None
-    from airflow.sdk.definitions.callback import AsyncCallback  # of Airflow 3.2; max_age takes 3.3
+    from airflow.sdk.definitions.callback import AsyncCallback  # since Airflow 3.2; max_age requires 3.3
 
     alerts = [each.alert.to_dict() for each in sync.alerts]
     return DeadlineAlert(
@@ -70,10 +70,10 @@ def freshness_dag(path: Path, syncs: Sequence[LoadedSync]) -> DAG | None:
         max_active_runs=1,
         is_paused_upon_creation=False,
         default_args={"retries": 0},
-        description=f"Looks whether the segments of {path.name} are fresh",
-        doc_md="Fails when a segment has had no good run within its `max_age`, also when its DAG is paused, "
-        f"and sends the alerts of its sync once. It watches {names}, as {code(path.name)} says. It asks no "
-        "vendor.\n",
+        description=f"Checks whether the segments of {path.name} are fresh",
+        doc_md="Fails when a segment has had no good run within its `max_age`, even if its DAG is paused, "
+        f"and sends the alerts of its sync once. It watches {names} of {code(path.name)}. It calls no vendor "
+        "API.\n",
         tags=[TAG],
     )
     SegmentFreshnessOperator(task_id="look", segments=watched, dag=dag)

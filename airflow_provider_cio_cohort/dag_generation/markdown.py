@@ -1,18 +1,18 @@
-"""Writes values of the YAML file into Markdown so that they are shown as they are."""
+"""Escapes values of the YAML file for Markdown."""
 
 from __future__ import annotations
 
 import re
 
-# Names are full of underscores and brackets, so they are escaped only where they would mean something: an
-# underscore at a word's edge, a bracket that a link would follow.
+# Names are full of underscores and brackets, so these are escaped only where Markdown interprets them: an
+# underscore at a word boundary, a bracket that could end a link text.
 _MARKDOWN = re.compile(r"([\\`*#|~]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:]))")
 _CODE = re.compile(r"[\w .@/\[\]-]+")
 
 
 def escape(text: object) -> str:
     """
-    Return a value of the YAML file so that Markdown shows it as it is, on one line.
+    Escape a value of the YAML file for Markdown, on one line.
 
     :param text: any value.
     """
@@ -23,7 +23,7 @@ def escape(text: object) -> str:
 
 def code(text: object) -> str:
     """
-    Return a name or an id set as code, or escaped where that would not do.
+    Return a name or an id as inline code, or escaped if it cannot be code.
 
     :param text: any value.
     """

@@ -1,7 +1,7 @@
 """
 The JSON Schema of the YAML file, for editors.
 
-``python -m airflow_provider_cio_cohort.dag_generation.schema`` writes it anew from the models.
+``python -m airflow_provider_cio_cohort.dag_generation.schema`` generates it from the models.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def json_schema() -> dict[str, Any]:
     target["name"] = {**target["name"], "description": _NAME_OF_A_TARGET}
     defaults = {key: value for key, value in properties.items() if key != "name"}
     return {
-        "$schema": "http://json-schema.org/draft-07/schema#",  # the newest that every editor understands
+        "$schema": "http://json-schema.org/draft-07/schema#",  # the newest draft that every editor supports
         "title": "Cohort syncs",
         "description": "Which Amplitude cohort goes to which Customer.io segment, and when.",
         "type": "object",
@@ -42,7 +42,7 @@ def json_schema() -> dict[str, Any]:
         "required": ["syncs"],
         "properties": {
             "defaults": {
-                "description": "Any key of a sync but its name; a sync that says otherwise wins.",
+                "description": "Any key of a sync except its name; a sync's own value takes precedence.",
                 "type": ["object", "null"],
                 "additionalProperties": False,
                 "properties": defaults,
@@ -61,8 +61,8 @@ def json_schema() -> dict[str, Any]:
             },
             "max_exports_per_month": {
                 "description": "The most exports a month that the syncs of an Amplitude connection may "
-                "cost: one number for every connection, or a number for each by its id. The syncs that fit, "
-                "from the top of the file, keep running; those beyond become config-error DAGs.",
+                "cost: one number for every connection, or a number for each connection id. Syncs that fit, "
+                "from the top of the file, keep running; the others become config-error DAGs.",
                 "anyOf": [_EXPORTS, {"type": "object", "additionalProperties": _EXPORTS}],
             },
         },
@@ -72,7 +72,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _flatten(value: dict[str, Any]) -> None:
-    """Write "this or null" as one type: editors show no help for a choice between two schemas."""
+    """Write "this or null" as one type, because editors show no help for a choice between two schemas."""
     options = value.get("anyOf", [])
     if len(options) != 2 or options[1] != {"type": "null"} or not isinstance(options[0].get("type"), str):
         return
@@ -84,8 +84,8 @@ def _flatten(value: dict[str, Any]) -> None:
 
 def _targets(properties: dict[str, Any]) -> dict[str, Any]:
     return {
-        "description": "Several segments that share one export, in place of segment_name or segment_id. "
-        "What a target does not say it takes from the sync.",
+        "description": "Several segments that share one export, instead of segment_name or segment_id. "
+        "A target takes every key that it does not set from the sync.",
         "type": "array",
         "minItems": 1,
         "items": {
@@ -108,7 +108,7 @@ def _unless_default(*keys: str) -> dict[str, Any]:
 
 
 def as_text() -> str:
-    """Return the JSON Schema as the file holds it."""
+    """Return the JSON Schema as the text of the file."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The types and defaults of the keys in words, for people: from the JSON Schema of the file."""
+"""Describes the types and defaults of the keys, from the JSON Schema of the file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _WORDS = {
 
 def type_in_words(key: str, facts: Mapping[str, Any]) -> str:
     """
-    Say what a key's value must be.
+    Describe the type of a key's value.
 
     :param key: the key.
-    :param facts: what the JSON Schema says of it.
+    :param facts: its JSON Schema.
     """
     if key == "cadence":
         return "text"
@@ -30,24 +30,24 @@ def type_in_words(key: str, facts: Mapping[str, Any]) -> str:
         return "date or time"
     if "anyOf" in facts:
         kinds = [type_in_words("", kind) for kind in facts["anyOf"]]
-        # A segment is given or not, and so is a description; null is of use where it turns a guard off.
+        # Null is shown only where it is useful: it turns off a guard.
         return " or ".join(kind for kind in kinds if kind != "null" or "number 0" in kinds[0])
     if "enum" in facts:
         return ", ".join(each for each in facts["enum"] if each is not None)
     kind, *others = facts["type"] if isinstance(facts["type"], list) else [facts["type"]]
     if kind == "array":
         return _list(facts["items"])
-    # The same as above, for what may be null and has one type.
+    # The same for a type that may be null.
     null = " or null" if others and kind == "number" and facts.get("minimum") == 0 else ""
     return _WORDS[kind] + _bounds(facts) + null
 
 
 def default_in_words(key: str, facts: Mapping[str, Any]) -> str:
     """
-    Say what holds where a key is left out.
+    Describe the default of a key.
 
     :param key: the key.
-    :param facts: what the JSON Schema says of it.
+    :param facts: its JSON Schema.
     """
     if key in SEGMENT_KEYS:
         return "one of the two"
@@ -60,7 +60,7 @@ def default_in_words(key: str, facts: Mapping[str, Any]) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(map(str, value))}]"
-    return str(value).removesuffix("T00:00:00")  # midnight, which a date alone means
+    return str(value).removesuffix("T00:00:00")  # a date alone means midnight
 
 
 def _list(items: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """
 The keys of a sync in the YAML file, as pydantic models.
 
-The editor's JSON Schema, the checks and the DAGs all come from these models. Types are strict: what YAML
-turned into something else than was meant (``on``, ``0123``) is refused instead of guessed.
+The editor's JSON Schema, the checks and the DAGs all come from these models. Types are strict: values that
+YAML parses in an unexpected way (``on``, ``0123``) are refused instead of guessed.
 """
 
 from __future__ import annotations
@@ -14,23 +14,20 @@ import pendulum
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
-from airflow_provider_cio_cohort.dag_generation.cadence import localize
-from airflow_provider_cio_cohort.dag_generation.errors import wrong_key
 from airflow_provider_cio_cohort.dag_generation.keys import (
     Age,
     Cadence,
     Moment,
     Name,
-    Paragraph,
     Tag,
-    Text,
     Timezone,
 )
-from airflow_provider_cio_cohort.dag_generation.operator_keys import OperatorParameters
+from airflow_provider_cio_cohort.dag_generation.schedule import localize
 from airflow_provider_cio_cohort.pools import MAX_CONN_ID
+from airflow_provider_cio_cohort.sync.parameters import Paragraph, SyncParameters, Text, wrong_parameter
 
 SEGMENT_KEYS = ("segment_name", "segment_id")
-#: What a target may say; for anything else it takes what its sync says.
+#: The keys of a target; it takes all others from its sync.
 TARGET_KEYS = (
     "name",
     *SEGMENT_KEYS,
@@ -46,7 +43,7 @@ TARGET_KEYS = (
 )
 
 
-class Sync(OperatorParameters):
+class Sync(SyncParameters):
     """One sync: a cohort, a segment, and when."""
 
     name: Name = Field(
@@ -60,8 +57,7 @@ class Sync(OperatorParameters):
     )
     timezone: Timezone = Field(
         default="UTC",
-        description="Timezone of the cadence and the dates, through changes of the clock, such as "
-        "Europe/Berlin.",
+        description="Timezone of the cadence and the dates, with its clock changes, such as Europe/Berlin.",
         examples=["Europe/Berlin"],
     )
     spread: bool = Field(
@@ -71,17 +67,18 @@ class Sync(OperatorParameters):
     )
     start_date: Moment = Field(
         default=datetime(2025, 1, 1),
-        description="No scheduled run before; a date or a time, in the timezone of the sync.",
+        description="No scheduled run before this date or time, in the timezone of the sync.",
     )
     end_date: Moment | None = Field(
-        default=None, description="No scheduled run after; Airflow holds back all others of a later date."
+        default=None,
+        description="No scheduled run after this date or time; Airflow holds back later runs of any kind.",
     )
     enabled: bool = Field(
         default=True,
         description="false: the DAG and its history stay visible, but nothing runs, not even by hand.",
     )
     retries: Annotated[int, Field(ge=0, le=100)] = Field(
-        default=3, description="How often a failed task is tried again."
+        default=3, description="How often a failed task is retried."
     )
     retry_delay_minutes: Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False)] = Field(
         default=5, description="Minutes before the first retry; fractions are fine. Doubles, up to an hour."
@@ -91,36 +88,37 @@ class Sync(OperatorParameters):
     )
     owner: Annotated[Text, StringConstraints(max_length=500)] | None = Field(
         default=None,
-        description="Who looks after it; shown in Airflow's list and the DAG's docs. Airflow's own default "
-        "when left out.",
+        description="Who is responsible for it; shown in Airflow's list and the DAG's docs. Airflow's own "
+        "default when left out.",
     )
     tags: list[Tag] = Field(
         default=[], description="Tags of the DAG, in addition to cohort-sync.", max_length=50
     )
     pool: Annotated[Text, StringConstraints(max_length=256)] | None = Field(
         default=None,
-        description="Airflow pool of the task; it must exist, for otherwise the task never runs. Airflow's "
+        description="Airflow pool of the task; it must exist, or the task never runs. Airflow's "
         "default pool when left out.",
     )
     use_pools: bool = Field(
         default=False,
-        description="Keep the vendors' limits over all workers: exports and syncs run in pools of their "
-        "connections, which `airflow cohort-sync pools` makes. Not together with pool or skip_unchanged.",
+        description="Keep the vendors' limits across all workers: exports and syncs run in pools of their "
+        "connections, which `airflow cohort-sync pools` creates. Not together with pool or skip_unchanged.",
     )
     alerts: list[AlertKeys] = Field(
         default=[],
-        description="Who is told of failures, guards, recoveries and the like, by any Airflow notifier. A "
-        "list of its own replaces that of the defaults.",
+        description="Alerts about failures, guards, recoveries and so on, by any Airflow notifier. A "
+        "sync's own list replaces that of the defaults.",
         max_length=20,
     )
     max_age: Age | None = Field(
         default=None,
-        description="How old the last good run may be, such as 90m, 26h or 2d; then the alerts are sent.",
+        description="How old the last good run may be, such as 90m, 26h or 2d; when it is older, alerts are "
+        "sent.",
         examples=["26h", "90m", "2d"],
     )
     on_guard: Literal["fail", "approve"] = Field(
         default="fail",
-        description="What a guard that trips does. fail: the task fails. approve: somebody is asked first.",
+        description="What happens when a guard trips. fail: the task fails. approve: a user is asked first.",
     )
     approval_timeout_hours: Annotated[float, Field(gt=0, le=8760, allow_inf_nan=False)] = Field(
         default=24, description="Hours to wait for an approval; fractions are fine. Then the task fails."
@@ -137,21 +135,13 @@ class Sync(OperatorParameters):
         return None if self.end_date is None else localize(self.end_date, self.timezone)
 
     @model_validator(mode="after")
-    def _one_segment(self) -> Sync:
-        if self.segment_name is None and self.segment_id is None:
-            raise wrong_key("segment_name", "it is missing; give exactly one of segment_name and segment_id.")
-        if self.segment_name is not None and self.segment_id is not None:
-            raise wrong_key("segment_id", "segment_name is there too; give exactly one of the two.")
-        return self
-
-    @model_validator(mode="after")
     def _skips_before_the_export(self) -> Sync:
         other = "use_pools: true" if self.use_pools else "on_guard: approve"
         if self.skip_unchanged and (self.use_pools or self.on_guard == "approve"):
-            raise wrong_key(
+            raise wrong_parameter(
                 "skip_unchanged",
-                f"it does not go with {other}, which exports the cohort before anything else. "
-                "Take one of them out.",
+                f"it cannot be combined with {other}, which exports the cohort before anything else. "
+                "Remove one of them.",
             )
         return self
 
@@ -160,24 +150,24 @@ class Sync(OperatorParameters):
         if not self.use_pools:
             return self
         if self.pool is not None:
-            raise wrong_key(
+            raise wrong_parameter(
                 "pool",
-                "it does not go with use_pools: true, which puts each task into the pool of its connection. "
-                "Take one of them out.",
+                "it cannot be combined with use_pools: true, which puts each task into the pool of its "
+                "connection. Remove one of them.",
             )
         for key in ("amplitude_conn_id", "customer_io_conn_id"):
             if len(getattr(self, key)) > MAX_CONN_ID:
-                raise wrong_key(
+                raise wrong_parameter(
                     key,
                     f"it is longer than {MAX_CONN_ID} characters, too long to name a pool after it. Shorten "
-                    "it, or take use_pools out.",
+                    "it, or remove use_pools.",
                 )
         return self
 
     @model_validator(mode="after")
     def _ends_after_start(self) -> Sync:
         if self.ends is not None and self.ends <= self.starts:
-            raise wrong_key("end_date", f"it must be after the start_date, {self.starts.isoformat()}.")
+            raise wrong_parameter("end_date", f"it must be after the start_date, {self.starts.isoformat()}.")
         return self
 
 
@@ -186,9 +176,9 @@ _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 def usable_name(value: object) -> str | None:
     """
-    Return the name that a value is, ``None`` if it can be none.
+    Return a value as a name, ``None`` if it is not a valid one.
 
-    :param value: what YAML made of it.
+    :param value: the parsed value.
     """
     try:
         return _NAME.validate_python(value, strict=True)

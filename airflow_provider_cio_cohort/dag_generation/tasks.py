@@ -1,18 +1,19 @@
-"""The tasks of a sync: one, or several that share an export, or ask somebody in between."""
+"""The tasks of a sync: one, or several that share an export or ask for an approval."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator, literal
 
-from airflow_provider_cio_cohort.dag_generation.form import FIELDS, SNAPSHOT_FIELDS
-from airflow_provider_cio_cohort.dag_generation.operator_keys import OperatorParameters
+from airflow_provider_cio_cohort.dag_generation.conflicts import Label, other_writers
+from airflow_provider_cio_cohort.dag_generation.form import FIELDS
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.pools import exports_pool, syncs_pool
+from airflow_provider_cio_cohort.sync.parameters import ExportParameters, SyncParameters
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
     AmplitudeCohortToCustomerIOOperator,
 )
@@ -22,55 +23,56 @@ if TYPE_CHECKING:
 
 TASK_ID = "sync"
 _EXPORT = "export"
-_OF_THE_EXPORT = (
-    "cohort_id",
-    "amplitude_conn_id",
-    "poll_interval",
-    "export_timeout",
-    "export_reserve",
-    "deferrable",
-)
-#: max_active_runs does not hold for a backfill, which brings a limit of its own. This one counts a task over
-#: all runs of the DAG, deferred ones included.
+#: max_active_runs does not apply to a backfill, which has its own limit. This limit counts a task across all
+#: runs of the DAG, including deferred ones.
 _ONE_AT_A_TIME: dict[str, Any] = {"max_active_tis_per_dag": 1}
 
 
-def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync]) -> None:
+def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], every: Mapping[Label, Sync]) -> None:
     """
     Add the tasks of a sync to its DAG.
 
     A sync is the task ``sync``. With targets, an approval or pools, the task ``export`` comes first, and each
-    target has tasks of its own beside those of the others, so that one that fails stops no other.
+    target has its own tasks in parallel to the others, so that a failure does not stop the other targets.
 
     :param dag: the DAG.
     :param sync: the sync; with targets, the first of them.
-    :param targets: what it says for each of its targets; empty if it has none.
+    :param targets: the keys of each of its targets; empty if it has none.
+    :param every: every valid sync or target of the file by its label.
     """
     for_all = {"dag": dag, **_ONE_AT_A_TIME, **_callbacks(sync)}
     if not targets and sync.on_guard == "fail" and not sync.use_pools:
-        AmplitudeCohortToCustomerIOOperator(task_id=TASK_ID, **for_all, **_parameters(sync))
+        others = other_writers((sync.name, ""), every)
+        AmplitudeCohortToCustomerIOOperator(
+            task_id=TASK_ID, other_writers=others, **for_all, **_parameters(sync)
+        )
         return
     properties = sorted({each.user_id_property for each in (sync, *targets.values())})
+    export_parameters: dict[str, Any] = {
+        key: _verbatim(getattr(sync, key)) for key in ExportParameters.model_fields
+    }
     export = AmplitudeCohortExportOperator(
         task_id=_EXPORT,
-        properties=properties,
+        properties=[_verbatim(name) for name in properties],
+        destinations=_destinations((sync, *targets.values())),
         source="{{ params.source }}",
         hold_slot=sync.use_pools,
         **for_all,
         **_in_pool(sync, exports_pool(sync.amplitude_conn_id)),
-        **{key: _verbatim(getattr(sync, key)) for key in _OF_THE_EXPORT},
+        **export_parameters,
     )
     each_adopts = all(target.adopt_segment for target in targets.values())
     for name, target in (targets or {"": sync}).items():
         parameters = {**_parameters(target), **_in_pool(target, syncs_pool(target.customer_io_conn_id))}
+        parameters["other_writers"] = other_writers((sync.name, name), every)
         if targets and target.adopt_segment and not each_adopts:
-            parameters["adopt_segment"] = True  # the form, which is for all targets, starts with false
+            parameters["adopt_segment"] = True  # the form's default, for all targets, is false
         export.set_downstream(_first_task(f"__{name}" if name else "", target, {**for_all, **parameters}))
 
 
 def _first_task(suffix: str, sync: Sync, parameters: dict[str, Any]) -> BaseOperator:
-    """Add the tasks that fill one segment and return the first of them."""
-    common = {**parameters, "request_id": f"{{{{ ti.xcom_pull(task_ids='{_EXPORT}') }}}}"}
+    """Add the tasks of one segment and return the first of them."""
+    common = {**parameters, "export": f"{{{{ ti.xcom_pull(task_ids='{_EXPORT}') | tojson }}}}"}
     if sync.on_guard == "fail":
         return AmplitudeCohortToCustomerIOOperator(task_id=f"{TASK_ID}{suffix}", **common)
     from airflow_provider_cio_cohort.operators.approval import ApproveChangeOperator
@@ -93,9 +95,15 @@ def _first_task(suffix: str, sync: Sync, parameters: dict[str, Any]) -> BaseOper
     return plan
 
 
+def _destinations(syncs: Iterable[Sync]) -> list[dict[str, str]]:
+    """Return the workspaces of the cohort, which are checked before an export is used."""
+    found = dict.fromkeys((each.customer_io_conn_id, each.id_type) for each in syncs)
+    return [{"customer_io_conn_id": _verbatim(conn_id), "id_type": id_type} for conn_id, id_type in found]
+
+
 def sync_alerts(sync: Sync) -> SyncAlerts | None:
     """
-    Return what tells of a sync; ``None`` for one without alerts.
+    Return the alerts of a sync; ``None`` if it has none.
 
     :param sync: the sync.
     """
@@ -118,16 +126,16 @@ def _parameters(sync: Sync) -> dict[str, Any]:
     templated = AmplitudeCohortToCustomerIOOperator.template_fields
     values = {
         key: _verbatim(value) if key in templated else value
-        for key in OperatorParameters.model_fields
+        for key in SyncParameters.model_fields
         for value in [getattr(sync, key)]
     }
-    return {**values, **{key: f"{{{{ params.{key} }}}}" for key in (*FIELDS, *SNAPSHOT_FIELDS)}}
+    return {**values, **{key: f"{{{{ params.{key} }}}}" for key in FIELDS}}
 
 
-def _in_pool(sync: Sync, pool: str) -> dict[str, str]:
+def _in_pool(sync: Sync, pool: str) -> dict[str, Any]:
     return {"pool": pool} if sync.use_pools else {}
 
 
 def _verbatim(value: Any) -> Any:
-    """Keep a text from being read as a template; ordinary text stays as it is, for the UI shows it."""
+    """Keep a text from being rendered as a template; text without braces stays as it is, for the UI."""
     return literal(value) if isinstance(value, str) and "{" in value else value

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from requests.auth import AuthBase, HTTPBasicAuth
-
 from airflow_provider_cio_cohort.exceptions import (
     AuthenticationError,
     CohortSyncError,
     RequestRejectedError,
+    SyncStoppedError,
     VendorUnavailableError,
     WrongRegionError,
 )
-from airflow_provider_cio_cohort.hooks.amplitude_api import DEFAULT_CONN_ID, AmplitudeApi
-from airflow_provider_cio_cohort.hooks.api import Api
-from airflow_provider_cio_cohort.hooks.connection import other_region
-from airflow_provider_cio_cohort.hooks.export_file import ExportDownload
-from airflow_provider_cio_cohort.hooks.http import VendorHook
-from airflow_provider_cio_cohort.hooks.pace import Pacer
-from airflow_provider_cio_cohort.hooks.web import cohort_url
+from airflow_provider_cio_cohort.hooks.amplitude_api import (
+    CONN_TYPE,
+    DEFAULT_CONN_ID,
+    EXPORT_STATUS,
+    EXTRA_KEYS,
+    AmplitudeApi,
+    cohort_url,
+)
+from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_in
+from airflow_provider_cio_cohort.hooks.base import VendorHook
+from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
+from airflow_provider_cio_cohort.hooks.client import ApiClient
+from airflow_provider_cio_cohort.hooks.connection import basic_header, other_region
+from airflow_provider_cio_cohort.hooks.export_download import ExportDownload
+from airflow_provider_cio_cohort.hooks.retry import Result
 
-#: Columns that every export has, so that nothing need be asked for.
+#: Columns that every export has without being requested.
 BUILT_IN_PROPERTIES = ("user_id", "amplitude_id")
 
 
 @dataclass(frozen=True)
 class Cohort:
     """
-    A cohort as Amplitude's list shows it.
+    A cohort in Amplitude's list.
 
     :param id: 7 or 8 lowercase letters and digits.
     :param name: its name.
     :param size: members when it was last computed; ``None`` if it never was.
-    :param archived: whether it was put away.
+    :param archived: whether it is archived.
     :param group: what its members are: ``User`` for people.
     :param last_computed: epoch seconds; ``None`` if it never was.
     """
@@ -52,11 +60,11 @@ class Cohort:
 @dataclass(frozen=True)
 class Usage:
     """
-    Exports of the calendar month.
+    The exports of the calendar month.
 
-    :param limit: how many the plan has; ``None`` if Amplitude did not say.
+    :param limit: how many the plan includes; ``None`` if Amplitude does not say.
     :param used: how many were requested.
-    :param resets_at: when the count starts anew, as Amplitude writes it.
+    :param resets_at: when the count is reset, as Amplitude writes it.
     """
 
     limit: int | None
@@ -66,7 +74,7 @@ class Usage:
 
 class AmplitudeHook(VendorHook):
     """
-    Talks to Amplitude's cohort API.
+    Calls Amplitude's cohort API.
 
     :param amplitude_conn_id: a connection of type ``amplitude``: one project's API key (login) and secret
         key (password), its ``region``, and a host where a proxy or a sandbox stands in for Amplitude.
@@ -75,7 +83,8 @@ class AmplitudeHook(VendorHook):
 
     conn_name_attr = "amplitude_conn_id"
     default_conn_name = DEFAULT_CONN_ID
-    conn_type = "amplitude"
+    conn_type = CONN_TYPE
+    extra_keys = EXTRA_KEYS
     hook_name = "Amplitude"
 
     def __init__(self, amplitude_conn_id: str = default_conn_name, method: str = "GET") -> None:
@@ -84,21 +93,21 @@ class AmplitudeHook(VendorHook):
 
     @cached_property
     def api(self) -> AmplitudeApi:
-        """Amplitude, as the connection sees it."""
+        """Amplitude's API, as the connection describes it."""
         return AmplitudeApi(self.connection, self.connection.extra_dejson)
 
     @cached_property
-    def auth(self) -> HTTPBasicAuth:
-        """The project's keys, as a request carries them."""
-        return HTTPBasicAuth(self.api.api_key, self.api.secret_key)
+    def client(self) -> ApiClient[AmplitudeApi]:
+        """The client of Amplitude's API."""
+        return ApiClient(self.api, self.transport)
 
-    def route(self, path: str) -> tuple[Api, AuthBase, Pacer | None]:
-        """Return the one API."""
-        return self.api, self.auth, None
+    def client_for(self, path: str) -> ApiClient[AmplitudeApi]:
+        """Return the client of the one API."""
+        return self.client
 
     def cohort_url(self, cohort_id: str) -> str:
         """
-        Return where a person looks at a cohort.
+        Return the address of a cohort's page in Amplitude.
 
         :param cohort_id: its id.
         """
@@ -107,16 +116,15 @@ class AmplitudeHook(VendorHook):
 
     def list_cohorts(self) -> list[Cohort]:
         """
-        Return the cohorts that others may discover; costs none of the month's exports.
+        Return the discoverable cohorts; costs none of the month's exports.
 
         Source: ``GET /api/3/cohorts``; it has no paging.
         """
-        payload = self._get("/api/3/cohorts", "listing the cohorts")
-        return [_cohort(item) for item in payload.get("cohorts") or [] if isinstance(item, dict)]
+        return self._get("/api/3/cohorts", "listing the cohorts", _cohorts)
 
     def find_cohort(self, cohort_id: str) -> Cohort | None:
         """
-        Return a cohort, or ``None``; one that is not discoverable is not listed, but may still export.
+        Return a cohort, or ``None``; a cohort that is not discoverable is not found, but can be exported.
 
         :param cohort_id: its id.
         """
@@ -126,10 +134,10 @@ class AmplitudeHook(VendorHook):
         """
         Start an export and return its request id. **Costs one of the month's exports, every time.**
 
-        So it is sent again only where it is certain that Amplitude did not take it.
+        So the request is repeated only if it is certain that Amplitude did not receive it.
 
         :param cohort_id: the cohort.
-        :param properties: the properties that the export is to hold beside the built-in ids.
+        :param properties: properties that the export is to have beside the built-in ids.
         :raises UnknownCohortError: if the project has no such cohort.
         """
         api = self.api
@@ -137,8 +145,13 @@ class AmplitudeHook(VendorHook):
         params = {"props": 1, "propKeys": sorted(names)} if names else None
         what = f"requesting an export of cohort {cohort_id}"
         try:
-            answer = self.call(
-                api, self.auth, "GET", api.export_path(cohort_id), what=what, params=params, idempotent=False
+            return self.client.request(
+                "GET",
+                api.export_path(cohort_id),
+                what=what,
+                read=lambda payload: _request_id(payload, cohort_id),
+                params=params,
+                idempotent=False,
             )
         except RequestRejectedError as error:
             if error.status == 404:
@@ -148,58 +161,53 @@ class AmplitudeHook(VendorHook):
             if not error.maybe_applied:
                 raise
             raise VendorUnavailableError(
-                f"{error} Amplitude may have counted it as one of the month's exports; a retry is another."
+                f"{error} Amplitude may have counted it as one of the month's exports; a retry uses "
+                "another one."
             ) from None
-        request_id = answer.payload.get("request_id") if isinstance(answer.payload, dict) else None
-        if not request_id:
-            raise VendorUnavailableError(
-                f"Amplitude answered {what} without a request id.\nA retry may succeed."
-            )
-        return str(request_id)
 
-    def export_finished(self, request_id: str) -> bool:
+    def export_finished(self, request_id: str, cohort_id: str | None = None) -> bool:
         """
-        Say whether an export is ready to be downloaded; costs nothing.
+        Return whether an export is ready to be downloaded; costs nothing.
 
         :param request_id: what :meth:`request_export` returned.
-        :raises ExportFailedError: if Amplitude gave it up or does not know it.
+        :param cohort_id: the cohort that it must be of; ``None`` for any.
+        :raises ExportFailedError: if Amplitude gave up on it, does not know it, or says that it is of another
+            cohort.
         """
-        api = self.api
+        client = self.client
 
-        def once() -> bool:
-            path = api.status_path(request_id)
-            return api.read_status(self._send(api, self.auth, "GET", path, "asking how far an export is"))
+        def ask() -> bool:
+            response = client.send("GET", client.api.status_path(request_id), EXPORT_STATUS)
+            return client.api.read_status(response, cohort_id)
 
-        return self.retried(once)
+        return client.retried(ask)
 
-    def download_export(self, request_id: str, path: Path) -> int:
+    def download_export(self, request_id: str, path: Path, cancel: CancelToken | None = None) -> int:
         """
         Download a finished export, decompressed, and return its size in bytes; costs nothing.
 
-        The link lives seven days and may be asked again; a large file lies behind a redirect to a signed
-        URL that lives one minute and refuses our keys.
+        The file is kept for seven days and may be downloaded again. For a large file, Amplitude redirects to
+        a signed URL that is valid for a minute and refuses requests with our keys.
 
         :param request_id: what :meth:`request_export` returned.
         :param path: the file to write.
+        :param cancel: once cancelled, nothing more is read; the hook's own token also counts.
         :raises ExportFailedError: if Amplitude no longer has the file.
-        :raises IncompleteExportError: if what came is not whole.
+        :raises IncompleteExportError: if the file is not complete.
         """
-        return ExportDownload(self, request_id, path).run()
+        return ExportDownload(self.client, request_id, path, cancel).run()
 
     def usage(self) -> Usage:
         """Return how many exports the month had; costs none (``GET /api/3/cohorts/usage``)."""
-        payload = self._get("/api/3/cohorts/usage", "reading the month's usage")
-        rest = payload.get("rest_download")
-        rest = rest if isinstance(rest, dict) else payload
-        return Usage(_integer(rest.get("limit")), _integer(rest.get("usage")), _text(rest.get("resets_at")))
+        return self._get("/api/3/cohorts/usage", "reading the month's usage", _usage)
 
     def check(self) -> list[Cohort]:
         """
-        Make a cheap call that tells whether keys, region and plan are right, and return the cohorts.
+        Check the keys, the region and the plan by a cheap call, and return the cohorts.
 
         :raises WrongRegionError: if the project lives in the other region.
         :raises AuthenticationError: if a key is wrong.
-        :raises PlanError: if the plan has no cohort API.
+        :raises AmplitudePlanError: if the plan has no cohort API.
         """
         try:
             return self.list_cohorts()
@@ -210,10 +218,16 @@ class AmplitudeHook(VendorHook):
                     f"The Amplitude project of connection {self.http_conn_id!r} lives in the region "
                     f"{region!r}, not {self.api.region!r}.\nSet the connection's region to {region}."
                 ) from None
+            if self._are_swapped():
+                raise AuthenticationError(
+                    f"The API key and the secret key of connection {self.http_conn_id!r} are swapped.\n"
+                    "Amplitude accepts them the other way round: put the API key into the field login, the "
+                    "secret key into the field password."
+                ) from None
             raise
 
     def test_connection(self) -> tuple[bool, str]:
-        """Try the connection, and say in words which key is wrong, or which region is right."""
+        """Check the connection; the message names a wrong key or the right region."""
         self.policy = self.policy.for_a_click()
         try:
             self.check()
@@ -223,17 +237,47 @@ class AmplitudeHook(VendorHook):
         spent = "" if usage.limit is None else f" Exports this month: {usage.used} of {usage.limit}."
         return True, f"Connected to Amplitude ({self.api.region}): both keys are right.{spent}"
 
-    def _get(self, path: str, what: str) -> dict[str, Any]:
-        payload = self.call(self.api, self.auth, "GET", path, what=what).payload
-        return payload if isinstance(payload, dict) else {}
+    def _get(self, path: str, what: str, read: Callable[[Any], Result]) -> Result:
+        return self.client.request("GET", path, what=what, read=read)
 
     def _lives_in_other_region(self) -> bool:
         elsewhere = AmplitudeApi(self.connection, self.connection.extra_dejson, other_region(self.api.region))
-        try:
-            answer = self._send(elsewhere, self.auth, "GET", "/api/3/cohorts", "asking the other region")
-        except CohortSyncError:
-            return False
-        return answer.status == 200
+        client = ApiClient(elsewhere, self.transport)
+        return _accepts(client, elsewhere.authorization, "asking the other region")
+
+    def _are_swapped(self) -> bool:
+        swapped = basic_header(self.api.secret_key, self.api.api_key)
+        return _accepts(self.client, swapped, "trying the keys the other way round")
+
+
+def _accepts(client: ApiClient[AmplitudeApi], authorization: str, what: str) -> bool:
+    try:
+        return client.send("GET", "/api/3/cohorts", what, authorization=authorization).status == 200
+    except SyncStoppedError:
+        raise
+    except CohortSyncError:
+        return False
+
+
+def _cohorts(payload: Any) -> list[Cohort]:
+    return [_cohort(item) for item in list_in(payload, "cohorts") if isinstance(item, dict)]
+
+
+def _request_id(payload: Any, cohort_id: str) -> str:
+    request_id = payload.get("request_id") if isinstance(payload, dict) else None
+    if not request_id:
+        raise IncompleteResponseError("a request id")
+    if str(payload.get("cohort_id") or cohort_id) != cohort_id:
+        raise IncompleteResponseError("the cohort that was asked for")
+    return str(request_id)
+
+
+def _usage(payload: Any) -> Usage:
+    # Only third parties document the shape, so any other shape is accepted.
+    given = payload if isinstance(payload, dict) else {}
+    rest = given.get("rest_download")
+    rest = rest if isinstance(rest, dict) else given
+    return Usage(_integer(rest.get("limit")), _integer(rest.get("usage")), _text(rest.get("resets_at")))
 
 
 def _cohort(item: dict[str, Any]) -> Cohort:

@@ -1,8 +1,8 @@
 """
-Amplitude's cohort API: where it is, and what its answers mean.
+Amplitude's cohort API: its addresses, and what its responses mean.
 
-Shared by the hook (``requests``) and the trigger (``aiohttp``). Vendor facts: Amplitude's "Behavioral
-Cohorts API" reference, and answers recorded by third parties where it is silent.
+Shared by the hook (``requests``) and the trigger (``aiohttp``). Sources: Amplitude's "Behavioral Cohorts API"
+reference, and responses recorded by third parties where the reference says nothing.
 """
 
 from __future__ import annotations
@@ -12,19 +12,33 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from airflow_provider_cio_cohort.exceptions import (
+    AmplitudePlanError,
     AuthenticationError,
     CohortSyncError,
     ConfigurationError,
     ExportFailedError,
-    PlanError,
     RateLimitedError,
     UnknownCohortError,
     WrongRegionError,
 )
-from airflow_provider_cio_cohort.hooks.api import Answer, Api, said
-from airflow_provider_cio_cohort.hooks.connection import base_url_of, key_of, region_of
+from airflow_provider_cio_cohort.hooks.api import Api, ApiResponse, quoted
+from airflow_provider_cio_cohort.hooks.connection import (
+    HTTP_KEYS,
+    base_url_of,
+    basic_header,
+    key_of,
+    region_of,
+)
 
+CONN_TYPE = "amplitude"
 DEFAULT_CONN_ID = "amplitude_default"
+EXTRA_KEYS = ("region", "organization", *HTTP_KEYS)
+#: Amplitude's web application. Not documented: these are the addresses that users see in the browser.
+_AMPLITUDE = {"us": "https://app.amplitude.com", "eu": "https://app.eu.amplitude.com"}
+#: Shows a cohort without the organization's name to users of a single organization.
+_AMPLITUDE_BARE = {"us": "https://analytics.amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
+#: The name of the status call in messages.
+EXPORT_STATUS = "reading the status of an export"
 HOSTS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
 
 _COHORT_ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -36,11 +50,11 @@ _IN_PROGRESS = re.compile(r"PROGRESS|PENDING|QUEUED|RUNNING|STARTED")
 
 class AmplitudeApi(Api):
     """
-    Amplitude, as one connection sees it.
+    Amplitude's API, as one connection describes it.
 
     :param connection: the Airflow connection: API key, secret key, host.
     :param extra: its extra, which may name the region.
-    :param region: look at this region instead of the connection's.
+    :param region: a region to use instead of the connection's.
     """
 
     def __init__(self, connection: Any, extra: dict[str, Any], region: str | None = None) -> None:
@@ -52,10 +66,12 @@ class AmplitudeApi(Api):
         parts = urlsplit(base_url)
         if self.has_own_host and connection.port and parts.port is None:
             base_url = urlunsplit(parts._replace(netloc=f"{parts.netloc}:{connection.port}"))
-        super().__init__("Amplitude", base_url, connection.conn_id, (self.api_key, self.secret_key))
+        authorization = basic_header(self.api_key, self.secret_key)
+        secrets = (self.api_key, self.secret_key)
+        super().__init__("Amplitude", base_url, connection.conn_id, authorization, secrets)
 
-    def detail(self, payload: Any) -> str:
-        """Return Amplitude's own words: of the envelope, or of the short form ``{"details": …}``."""
+    def message_in(self, payload: Any) -> str:
+        """Return Amplitude's message: from the envelope, or from the short form ``{"details": …}``."""
         error = payload.get("error")
         if isinstance(error, dict):
             metadata = error.get("metadata")
@@ -63,27 +79,27 @@ class AmplitudeApi(Api):
             return str(details or error.get("message") or error.get("type") or "")
         return str(payload.get("details") or payload.get("message") or error or "")
 
-    def refused(self, answer: Answer, detail: str, what: str) -> CohortSyncError | None:
-        """Tell wrong keys from a plan without the cohort API."""
+    def error_for_status(self, response: ApiResponse, detail: str, what: str) -> CohortSyncError | None:
+        """Distinguish wrong keys from a plan without the cohort API."""
         place = f"connection {self.conn_id!r}"
-        if answer.status in (401, 402, 403):
-            if answer.status == 402 or _WORDS_OF_A_PLAN.search(detail):
-                return PlanError(
+        if response.status in (401, 402, 403):
+            if response.status == 402 or _WORDS_OF_A_PLAN.search(detail):
+                return AmplitudePlanError(
                     f"Amplitude's plan does not let {place} use the cohort API.\n"
-                    f"{said(detail)}It takes a Growth or Enterprise plan, or the add-on."
+                    f"{quoted(detail)}It needs a Growth or Enterprise plan, or the add-on."
                 )
             if "secret" in detail.lower():
                 return AuthenticationError(
                     f"Amplitude knows the API key of {place}, but not the secret key (field password).\n"
-                    f"{said(detail)}Copy it anew from Amplitude's project settings into the connection."
+                    f"{quoted(detail)}Copy it again from Amplitude's project settings into the connection."
                 )
             return AuthenticationError(
                 f"Amplitude does not accept the API key (field login) of {place}.\n"
-                f"{said(detail)}Check the key, and that the project is in the region {self.region}."
+                f"{quoted(detail)}Check the key, and that the project is in the region {self.region}."
             )
-        if 300 <= answer.status < 400:
+        if 300 <= response.status < 400:
             return WrongRegionError(
-                f"{self.base_url} answered {what} with a redirect, as no Amplitude API does.\n"
+                f"{self.base_url} answered {what} with a redirect, which no Amplitude API does.\n"
                 f"Check the host and the region of {place} ({self.region})."
             )
         return None
@@ -93,44 +109,51 @@ class AmplitudeApi(Api):
         return f"/api/5/cohorts/request/{cohort_path_part(cohort_id)}"
 
     def status_path(self, request_id: str) -> str:
-        """Return the path that tells how far an export is."""
+        """Return the path of an export's status."""
         return f"/api/5/cohorts/request-status/{_path_part(request_id)}"
 
     def file_path(self, request_id: str) -> str:
         """Return the path of an export's file."""
         return f"/api/5/cohorts/request/{_path_part(request_id)}/file"
 
-    def read_status(self, answer: Answer) -> bool:
+    def read_status(self, response: ApiResponse, cohort_id: str | None = None) -> bool:
         """
-        Say whether an export is finished.
+        Return whether an export is finished.
 
-        The status code is what counts (202 in progress, 200 completed); the text, which has been seen in
-        two spellings, is read loosely, and anything that neither knows is a failure.
+        The status code decides (202 in progress, 200 completed). The text has been seen in two spellings and
+        is read loosely. Anything else is a failure.
 
-        :param answer: the answer of the status call.
-        :raises ExportFailedError: if Amplitude gave the export up or does not know it.
-        :raises CohortSyncError: if the answer is none.
+        :param response: the response of the status call.
+        :param cohort_id: the cohort that the export must be of, if the response names it; ``None`` for any.
+        :raises ExportFailedError: if Amplitude gave up on the export, does not know it, or says that it is of
+            another cohort.
+        :raises CohortSyncError: if the request failed.
         """
-        what = "asking how far an export is"
-        if answer.status == 404 or "no job exists" in self.words(answer).lower():
+        if response.status == 404 or "no job exists" in self.vendor_message(response).lower():
             raise ExportFailedError(
                 "Amplitude no longer knows the export that was requested.\n"
                 f"A retry requests a new one (connection {self.conn_id!r})."
             )
-        error = self.judge(answer, what)
+        error = self.error_for(response, EXPORT_STATUS)
         if isinstance(error, RateLimitedError):
             return False  # here a 429 only means: keep polling
         if error:
             raise error
-        payload = answer.payload if isinstance(answer.payload, dict) else {}
+        payload = response.payload if isinstance(response.payload, dict) else {}
+        found = payload.get("cohort_id")
+        if cohort_id is not None and found is not None and str(found) != cohort_id:
+            raise ExportFailedError(
+                f"The export is of Amplitude's cohort {str(found)[:40]!r}, not of {cohort_id!r}.\n"
+                f"It is not used. A retry requests a new one (connection {self.conn_id!r})."
+            )
         text = re.sub(r"[^A-Z]", "", str(payload.get("async_status", "")).upper())
         completed = text in ("", "SUCCESS") or (text.endswith("COMPLETED") and "NOT" not in text)
-        if answer.status == 200 and completed:
+        if response.status == 200 and completed:
             return True
-        if _IN_PROGRESS.search(text) or (answer.status == 202 and completed):
+        if _IN_PROGRESS.search(text) or (response.status == 202 and completed):
             return False
         raise ExportFailedError(
-            f"Amplitude ended the export with HTTP {answer.status}, status {text[:40] or 'none'}.\n"
+            f"Amplitude ended the export with HTTP {response.status}, status {text[:40] or 'none'}.\n"
             f"A retry requests a new one (connection {self.conn_id!r})."
         )
 
@@ -143,16 +166,30 @@ class AmplitudeApi(Api):
         )
 
 
+def cohort_url(region: str, organization: str | None, cohort_id: str) -> str:
+    """
+    Return the page of a cohort.
+
+    :param region: ``us`` or ``eu``.
+    :param organization: the part after ``/analytics/`` in Amplitude's addresses, if the connection has it.
+    :param cohort_id: the cohort.
+    """
+    cohort = quote(cohort_id, safe="")
+    if organization:
+        return f"{_AMPLITUDE[region]}/analytics/{quote(organization, safe='')}/cohort/{cohort}"
+    return f"{_AMPLITUDE_BARE[region]}/cohort/{cohort}"
+
+
 def cohort_path_part(cohort_id: str) -> str:
     """
     Return a cohort id that is safe in a path.
 
     :param cohort_id: 7 or 8 lowercase letters and digits, as Amplitude makes them.
-    :raises ConfigurationError: if it is no id.
+    :raises ConfigurationError: if it is not a cohort id.
     """
     if not _COHORT_ID.fullmatch(cohort_id):
         raise ConfigurationError(
-            f"{cohort_id!r} is no cohort id: those are letters and digits, such as 'a1b2c3d'.\n"
+            f"{cohort_id!r} is not a cohort id, which is letters and digits, such as 'a1b2c3d'.\n"
             "Correct cohort_id: it is the last part of the cohort's address in Amplitude."
         )
     return cohort_id

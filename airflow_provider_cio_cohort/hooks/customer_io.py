@@ -1,4 +1,4 @@
-"""The Customer.io hook: segments by the App API, their membership by App (read) and Track (write)."""
+"""The Customer.io hook: segments through the App API, their members through App (read) and Track (write)."""
 
 from __future__ import annotations
 
@@ -7,38 +7,55 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from requests.auth import AuthBase, HTTPBasicAuth
-
 from airflow_provider_cio_cohort.exceptions import (
     AmbiguousSegmentError,
+    AuthenticationError,
     CohortSyncError,
-    RequestRejectedError,
+    SegmentNotCreatedError,
+    SyncStoppedError,
+    VendorUnavailableError,
     WrongRegionError,
 )
-from airflow_provider_cio_cohort.hooks import creation, people
-from airflow_provider_cio_cohort.hooks.api import Api
-from airflow_provider_cio_cohort.hooks.auth import BearerAuth
-from airflow_provider_cio_cohort.hooks.customer_io_api import DEFAULT_CONN_ID, AppApi, TrackApi, pace_of
-from airflow_provider_cio_cohort.hooks.halt import Halt
-from airflow_provider_cio_cohort.hooks.http import VendorHook
-from airflow_provider_cio_cohort.hooks.membership import MemberPage, Membership, SegmentMember
-from airflow_provider_cio_cohort.hooks.pace import Pacer
-from airflow_provider_cio_cohort.hooks.segments import (
+from airflow_provider_cio_cohort.hooks.base import VendorHook
+from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
+from airflow_provider_cio_cohort.hooks.client import ApiClient
+from airflow_provider_cio_cohort.hooks.connection import aiohttp_options, basic_header
+from airflow_provider_cio_cohort.hooks.customer_io_api import (
+    CONN_TYPE,
+    DEFAULT_CONN_ID,
+    EXTRA_KEYS,
     Account,
+    AppApi,
     Segment,
+    TrackApi,
     as_manual,
+    pace_of,
     parse_account,
-    parse_segment,
-    unknown_segment,
+    request_segment,
+    segment_in,
+    segments_in,
 )
+from airflow_provider_cio_cohort.hooks.membership import (
+    MemberPage,
+    MembershipReader,
+    MembershipWriter,
+    SegmentMember,
+)
+from airflow_provider_cio_cohort.hooks.people import FoundPeople, PeopleLookup
+from airflow_provider_cio_cohort.hooks.rate_limit import RateLimiter
+from airflow_provider_cio_cohort.state import fingerprint
 
+#: Works on either region's host, and only with the right keys.
+ACCOUNT = "/api/v1/accounts/region"
 #: The App API takes 10 requests a second for a workspace; a little less leaves room for jitter on the way.
 APP_REQUESTS_PER_SECOND = 9.5
+#: Characters of its description by which a segment is recognised whose name the vendor has changed.
+TELLING_CHARACTERS = 60
 
 
 class CustomerIOHook(VendorHook):
     """
-    Talks to Customer.io's App and Track APIs.
+    Calls Customer.io's App and Track APIs.
 
     :param customer_io_conn_id: a connection of type ``customer_io``: one workspace's Site ID (login),
         Tracking API key (password), ``app_api_key``, ``region``, and base URLs where a proxy or a sandbox
@@ -48,53 +65,58 @@ class CustomerIOHook(VendorHook):
 
     conn_name_attr = "customer_io_conn_id"
     default_conn_name = DEFAULT_CONN_ID
-    conn_type = "customer_io"
+    conn_type = CONN_TYPE
+    extra_keys = EXTRA_KEYS
     hook_name = "Customer.io"
 
     def __init__(self, customer_io_conn_id: str = default_conn_name, method: str = "GET") -> None:
         super().__init__(method, customer_io_conn_id)
         self.customer_io_conn_id = customer_io_conn_id
+        #: The ids of the segments when they were last listed; ``None`` if they never were.
+        self.segment_ids: frozenset[int] | None = None
 
     @cached_property
     def track(self) -> TrackApi:
-        """The Track API, as the connection sees it."""
+        """The Track API, as the connection describes it."""
         return TrackApi(self.connection, self.connection.extra_dejson)
 
     @cached_property
     def app(self) -> AppApi:
-        """The App API, as the connection sees it."""
+        """The App API, as the connection describes it."""
         return AppApi(self.connection, self.connection.extra_dejson)
 
     @cached_property
-    def track_pacer(self) -> Pacer:
-        """The pace of the Track API, from the connection, of which each task gets its part."""
-        return Pacer.within(pace_of(self.connection, self.connection.extra_dejson), self.stopped.wait)
+    def track_client(self) -> ApiClient[TrackApi]:
+        """The client of the Track API, at this task's share of the connection's requests a second."""
+        pace = pace_of(self.connection, self.connection.extra_dejson)
+        return ApiClient(self.track, self.transport, RateLimiter.within(pace))
 
     @cached_property
-    def app_pacer(self) -> Pacer:
-        """The pace of the App API, of which each task at work on the workspace gets its part."""
+    def app_client(self) -> ApiClient[AppApi]:
+        """The client of the App API, at this task's share of its requests a second."""
         pace = pace_of(self.connection, self.connection.extra_dejson, APP_REQUESTS_PER_SECOND)
-        return Pacer(pace, sleep=self.stopped.wait)
+        return ApiClient(self.app, self.transport, RateLimiter(pace))
 
-    def route(self, path: str) -> tuple[Api, AuthBase, Pacer | None]:
-        """Return the Track API for ``/api/v1/…``, the App API for any other path."""
-        if path.lstrip("/").startswith("api/"):
-            return self.track, self.track_auth, self.track_pacer
-        return self.app, self.app_auth, self.app_pacer
+    def client_for(self, path: str) -> ApiClient[Any]:
+        """Return the client of the Track API for ``/api/v1/…``, that of the App API for any other path."""
+        return self.track_client if path.lstrip("/").startswith("api/") else self.app_client
 
     # ---- segments
 
     def list_segments(self) -> list[Segment]:
         """Return every segment of the workspace (``GET /v1/segments``; it has no paging)."""
-        payload = self._app("GET", "/v1/segments", "listing the segments")
-        return [parse_segment(item) for item in payload.get("segments") or []]
+        segments = self.app_client.request(
+            "GET", "/v1/segments", what="listing the segments", read=segments_in
+        )
+        self.segment_ids = frozenset(segment.id for segment in segments)
+        return segments
 
     def find_segment(self, name: str) -> Segment | None:
         """
         Return the manual segment of that name, or ``None``.
 
         :param name: the whole name; case matters.
-        :raises AmbiguousSegmentError: if several segments carry it.
+        :raises AmbiguousSegmentError: if several segments have it.
         :raises DataDrivenSegmentError: if Customer.io computes its members.
         """
         found = [segment for segment in self.list_segments() if segment.name == name]
@@ -114,21 +136,54 @@ class CustomerIOHook(VendorHook):
         :raises UnknownSegmentError: if there is none.
         :raises DataDrivenSegmentError: if Customer.io computes its members.
         """
-        payload = self.of_segment("GET", segment_id, "", f"reading segment {segment_id}")
-        return as_manual(parse_segment(payload.get("segment")))
+        what = f"reading segment {segment_id}"
+        return as_manual(request_segment(self.app_client, "GET", segment_id, "", what, segment_in))
 
     def create_segment(self, name: str, description: str = "") -> Segment:
         """
-        Create a manual segment, or return the one of that name if it is there meanwhile.
+        Create a manual segment, or return the one of that name if the response was lost.
 
-        Names need not be unique, so a request whose answer was lost is never simply sent again: the list
-        is looked at first.
+        Names need not be unique, so a request whose response was lost is never simply repeated: the segments
+        are listed first. Customer.io may change the name; then a segment that did not exist when the segments
+        were last listed, and whose description begins with this one's, is the new one.
 
         :param name: its name.
-        :param description: what Customer.io's users read about it.
-        :raises SegmentNotCreatedError: if no answer came, and it does not show in the list.
+        :param description: its description in Customer.io.
+        :return: the segment as Customer.io stores it.
+        :raises SegmentNotCreatedError: if no response came, and the segment is not listed.
         """
-        return creation.create_segment(self, name, description)
+        before = self.segment_ids
+        body = {"segment": {"name": name, "description": description}}
+        try:
+            return self.app_client.request(
+                "POST",
+                "/v1/segments",
+                what="creating a segment",
+                read=segment_in,
+                json=body,
+                idempotent=False,
+            )
+        except VendorUnavailableError as error:
+            if found := self._find_created(name, description, before):
+                return found
+            raise SegmentNotCreatedError(
+                f"It is not known whether the segment was created: {name!r}.\n{error.headline} A retry looks "
+                "for it before it creates one."
+            ) from None
+
+    def _find_created(self, name: str, description: str, before: frozenset[int] | None) -> Segment | None:
+        """Return the segment that was created although the response was lost, under whatever name."""
+        if found := self.find_segment(name):
+            return found
+        if before is None or not description:  # an old segment of this description could be mistaken for it
+            return None
+        start = description[:TELLING_CHARACTERS]
+        made = [
+            segment
+            for segment in self.list_segments()
+            if segment.is_manual and segment.id not in before and segment.description.startswith(start)
+        ]
+        return made[0] if len(made) == 1 else None
 
     def delete_segment(self, segment_id: int) -> None:
         """
@@ -138,7 +193,7 @@ class CustomerIOHook(VendorHook):
         :raises UnknownSegmentError: if there is none.
         """
         what = f"deleting segment {segment_id}"
-        self.of_segment("DELETE", segment_id, "", what, json_expected=False)
+        request_segment(self.app_client, "DELETE", segment_id, "", what, lambda _: None, json_expected=False)
 
     # ---- membership
 
@@ -148,46 +203,59 @@ class CustomerIOHook(VendorHook):
 
         :param segment_id: its id.
         """
-        payload = self.of_segment("GET", segment_id, "/customer_count", f"counting segment {segment_id}")
-        return int(payload.get("count") or 0)
+        return MembershipReader(self.app_client, segment_id).count()
 
     def stream_members(self, segment_id: int) -> Iterator[SegmentMember]:
         """
-        Yield everybody in a segment; one page is in memory at a time.
+        Yield the members of a segment; one page is in memory at a time.
 
         :param segment_id: its id.
         """
         return chain.from_iterable(page.members() for page in self.stream_member_pages(segment_id))
 
     def stream_member_pages(
-        self, segment_id: int, halt: Halt | None = None, total: int | None = None
+        self, segment_id: int, cancel: CancelToken | None = None, total: int | None = None
     ) -> Iterator[MemberPage]:
         """
-        Yield everybody in a segment, up to 30,000 at once; one page is in memory at a time.
+        Yield the members of a segment in pages of up to 30,000; one page is in memory at a time.
 
         :param segment_id: its id.
-        :param halt: when set, no further page is asked for; the hook's own by default.
-        :param total: how many they are, for the log; asked for if it is not known.
+        :param cancel: once cancelled, no further page is requested; the hook's own token also counts.
+        :param total: how many they are, for the log and to notice an endless list; counted if not given.
+        :raises VendorUnavailableError: if the list goes on far beyond that number.
         """
-        return Membership(self, segment_id).pages(halt, total)
+        return MembershipReader(self.app_client, segment_id).pages(cancel, total)
 
     def add_members(
-        self, segment_id: int, values: Iterable[str], id_type: str = "id", total: int | None = None
+        self,
+        segment_id: int,
+        values: Iterable[str],
+        id_type: str = "id",
+        total: int | None = None,
+        cancel: CancelToken | None = None,
     ) -> int:
         """
         Add people to a manual segment and return how many identifiers were sent.
 
-        Customer.io ignores people that it does not know, without a word.
+        Customer.io ignores unknown identifiers without reporting them.
 
         :param segment_id: its id.
         :param values: identifiers, any number.
         :param id_type: ``id``, ``email`` or ``cio_id``.
         :param total: how many they are, for the log.
+        :param cancel: once cancelled, no further batch is sent; the hook's own token also counts.
+        :raises SyncStoppedError: if it is cancelled before all is sent.
         """
-        return Membership(self, segment_id).change("add_customers", values, id_type, total)
+        writer = MembershipWriter(self.track_client, segment_id)
+        return writer.change("add_customers", values, id_type, total, cancel)
 
     def remove_members(
-        self, segment_id: int, values: Iterable[str], id_type: str = "id", total: int | None = None
+        self,
+        segment_id: int,
+        values: Iterable[str],
+        id_type: str = "id",
+        total: int | None = None,
+        cancel: CancelToken | None = None,
     ) -> int:
         """
         Remove people from a manual segment and return how many identifiers were sent.
@@ -196,38 +264,93 @@ class CustomerIOHook(VendorHook):
         :param values: identifiers, any number; those of non-members have no effect.
         :param id_type: ``id``, ``email`` or ``cio_id``.
         :param total: how many they are, for the log.
+        :param cancel: once cancelled, no further batch is sent; the hook's own token also counts.
+        :raises SyncStoppedError: if it is cancelled before all is sent.
         """
-        return Membership(self, segment_id).change("remove_customers", values, id_type, total)
+        writer = MembershipWriter(self.track_client, segment_id)
+        return writer.change("remove_customers", values, id_type, total, cancel)
 
-    def count_people(self, values: Iterable[str], id_type: str = "id") -> int:
+    def find_people(
+        self, values: Iterable[str], id_type: str = "id", cancel: CancelToken | None = None
+    ) -> FoundPeople:
         """
-        Return how many of these identifiers are somebody in the workspace.
+        Look up which of these identifiers exist in the workspace.
 
-        Source: ``POST /v1/customers/attributes``, which leaves unknown identifiers out of its answer; what it
-        tells of the others is dropped.
+        Source: ``POST /v1/customers/attributes``, which leaves out unknown identifiers. Everything else that
+        it returns about people is dropped. If it refuses a batch because of one identifier, the others are
+        still looked up.
 
         :param values: distinct identifiers; a hundred cost one of the App API's 10 requests a second.
         :param id_type: ``id``, ``email`` or ``cio_id``.
+        :param cancel: once cancelled, no further batch is looked up; the hook's own token also counts.
         :raises AuthenticationError: if the App API key may not look people up.
+        :raises RequestRejectedError: if the workspace does not identify people by ``id_type``.
         """
-        return people.count(self, values, id_type)
+        return PeopleLookup(self.app_client, id_type, cancel).run(values)
+
+    def accepts_identifier(self, id_type: str, cancel: CancelToken | None = None) -> bool | None:
+        """
+        Return whether the workspace identifies people by this kind of identifier; writes nothing.
+
+        Source: ``POST /v1/customers/attributes`` answers 400 for e-mail addresses where the workspace has not
+        enabled them as identifiers.
+
+        :param id_type: ``id``, ``email`` or ``cio_id``.
+        :param cancel: once cancelled, nothing is sent; the hook's own token also counts.
+        :return: ``None`` if unknown, because the App API key may not look people up.
+        """
+        return PeopleLookup(self.app_client, id_type, cancel).accepts_identifier()
 
     # ---- keys and regions
 
     @cached_property
     def account(self) -> Account:
-        """Whose keys these are: proves the Site ID and the Tracking API key, on either region's host."""
-        path = "/api/v1/accounts/region"
-        answer = self.call(self.track, self.track_auth, "GET", path, what="asking for the account's region")
-        return parse_account(answer.payload)
+        """The account of the Site ID and the Tracking API key; checks them on either region's host."""
+        what = "asking for the account's region"
+        try:
+            return self.track_client.request("GET", ACCOUNT, what=what, read=parse_account)
+        except AuthenticationError:
+            place = f"connection {self.http_conn_id!r}"
+            site_id, key, app_key = self.track.site_id, self.track.api_key, self.app.api_key
+            if key != site_id and self._accepts(key, site_id):
+                raise AuthenticationError(
+                    f"The Site ID and the Tracking API key of {place} are swapped.\n"
+                    "Customer.io accepts them the other way round: put the Site ID into the field login, the "
+                    "key into the field password."
+                ) from None
+            if key != app_key and self._accepts(site_id, app_key):
+                raise AuthenticationError(
+                    f"The Tracking API key of {place} is in the field of the App API key.\n"
+                    "Customer.io accepts what is in app_api_key as the Tracking API key: put it into the "
+                    "field password, and the App API key into app_api_key."
+                ) from None
+            raise
+
+    @property
+    def workspace_id(self) -> int | None:
+        """The number of the workspace of the Track API's keys; ``None`` if Customer.io does not say."""
+        return self.account.workspace_id
+
+    @cached_property
+    def keys_fingerprint(self) -> str:
+        """A fingerprint of the three keys, and of where they are used."""
+        track, app = self.track, self.app
+        return fingerprint(track.base_url, track.site_id, track.api_key, app.base_url, app.api_key)
+
+    @property
+    def digest_key(self) -> bytes:
+        """A secret that keys digests, so that they reveal nothing about the people."""
+        return self.app.api_key.encode()
 
     def check_track(self) -> None:
         """
-        Make a cheap call that tells whether the Track API's keys and the region are right.
+        Check the Track API's keys and the region by a cheap call.
 
+        :raises ConfigurationError: if a field of the connection is missing or wrong.
         :raises AuthenticationError: if a key is wrong.
         :raises WrongRegionError: if the workspace lives in the other region.
         """
+        self._read_settings()
         region = self.account.region
         if region in ("us", "eu") and region != self.track.region:
             raise WrongRegionError(
@@ -237,7 +360,7 @@ class CustomerIOHook(VendorHook):
 
     def check(self) -> None:
         """
-        Make cheap calls that tell whether all three keys and the region are right.
+        Check all three keys and the region by cheap calls.
 
         :raises AuthenticationError: if a key is wrong; the message names it.
         :raises WrongRegionError: if the workspace lives in the other region.
@@ -246,44 +369,33 @@ class CustomerIOHook(VendorHook):
         self.list_segments()
 
     def test_connection(self) -> tuple[bool, str]:
-        """Try the connection, and say in words which key is wrong, or which region is right."""
+        """Check the connection; the message names a wrong key or the right region."""
         self.policy = self.policy.for_a_click()
         try:
             self.check()
         except CohortSyncError as error:
             return False, str(error)
-        return True, f"Connected to Customer.io ({self.track.region}): Site ID and both API keys are right."
+        return True, (
+            f"Connected to Customer.io ({self.track.region}): the Site ID and Tracking API key are accepted, "
+            "and so is the App API key. The first sync shows whether they belong to the same workspace."
+        )
 
     # ---- inside
 
-    @cached_property
-    def track_auth(self) -> HTTPBasicAuth:
-        """Who we are to the Track API."""
-        return HTTPBasicAuth(self.track.site_id, self.track.api_key)
+    def _read_settings(self) -> None:
+        """Read all fields of the connection, so that a mistake in it is found before people are written."""
+        for setting in ("track", "app", "track_client", "app_client", "session"):
+            getattr(self, setting)
+        aiohttp_options(self.session, self.track.base_url, self.http_conn_id)
 
-    @cached_property
-    def app_auth(self) -> BearerAuth:
-        """Who we are to the App API."""
-        return BearerAuth(self.app.api_key)
-
-    def _app(self, method: str, path: str, what: str, **kwargs: Any) -> dict[str, Any]:
-        answer = self.call(self.app, self.app_auth, method, path, what=what, pacer=self.app_pacer, **kwargs)
-        return answer.payload if isinstance(answer.payload, dict) else {}
-
-    def of_segment(self, method: str, segment_id: int, path: str, what: str, **kwargs: Any) -> dict[str, Any]:
-        """
-        Call the App API about a segment, and return the answer's JSON.
-
-        :param method: the HTTP method.
-        :param segment_id: its id.
-        :param path: what follows the id in the path.
-        :param what: what is being done, for messages.
-        :param kwargs: see :meth:`call`.
-        :raises UnknownSegmentError: if there is none.
-        """
+    def _accepts(self, user: str, password: str) -> bool:
+        what = "trying the keys in each other's place"
         try:
-            return self._app(method, f"/v1/segments/{segment_id:d}{path}", what, **kwargs)
-        except RequestRejectedError as error:
-            if error.status == 404:
-                raise unknown_segment(self.http_conn_id, segment_id) from None
+            response = self.track_client.send(
+                "GET", ACCOUNT, what, authorization=basic_header(user, password)
+            )
+            return response.status == 200
+        except SyncStoppedError:
             raise
+        except CohortSyncError:
+            return False

@@ -1,4 +1,4 @@
-"""Reads and changes who is in a segment."""
+"""Reads and changes the members of a segment."""
 
 from __future__ import annotations
 
@@ -7,26 +7,32 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from airflow_provider_cio_cohort.exceptions import RequestRejectedError, VendorUnavailableError
-from airflow_provider_cio_cohort.hooks.batches import BatchSender
-from airflow_provider_cio_cohort.hooks.connection import basic_header
-from airflow_provider_cio_cohort.hooks.halt import Halt
-from airflow_provider_cio_cohort.hooks.posting import open_poster
+from airflow_provider_cio_cohort.hooks.aio import open_async_client
+from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_in
+from airflow_provider_cio_cohort.hooks.batch_sender import BatchSender
+from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
+from airflow_provider_cio_cohort.hooks.client import ApiClient
+from airflow_provider_cio_cohort.hooks.customer_io_api import (
+    AppApi,
+    TrackApi,
+    count_in,
+    request_segment,
+    unknown_segment,
+)
 from airflow_provider_cio_cohort.hooks.progress import Progress
-from airflow_provider_cio_cohort.hooks.segments import unknown_segment
-
-if TYPE_CHECKING:
-    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 
 #: The largest page of a membership that the App API gives. Source: ``GET /v1/segments/{id}/membership``.
 MEMBERS_PER_PAGE = 30_000
+#: Pages that may follow when as many members as counted have come: others write to the segment too.
+SPARE_PAGES = 3
 #: The most identifiers that the Track API takes in a call. Source: "Add people to a manual segment".
 IDENTIFIERS_PER_BATCH = 1_000
-#: Three hundred are under way at 1,000 requests a second and 300 ms of latency.
+#: Three hundred are in flight at 1,000 requests a second and 300 ms of latency.
 MAX_CONNECTIONS = 512
-#: What an identifier is as a rule; one that is a number becomes text, an empty one ``None``.
+#: The usual types of an identifier; a number becomes text, an empty string ``None``.
 _USUAL = frozenset({str, type(None)})
 
 
@@ -57,52 +63,95 @@ class MemberPage:
         return map(SegmentMember, self.ids, self.emails, self.cio_ids)
 
 
-class Membership:
+class MembershipReader:
     """
-    Who is in a segment.
+    Reads the members of a segment through the App API.
 
-    :param hook: the Customer.io hook, for its APIs, keys and pace.
+    :param app: the client of the App API.
     :param segment_id: the segment.
     """
 
-    def __init__(self, hook: CustomerIOHook, segment_id: int) -> None:
-        self.hook = hook
+    def __init__(self, app: ApiClient[AppApi], segment_id: int) -> None:
+        self.app = app
         self.segment_id = segment_id
 
-    def pages(self, halt: Halt | None = None, total: int | None = None) -> Iterator[MemberPage]:
+    def pages(self, cancel: CancelToken | None = None, total: int | None = None) -> Iterator[MemberPage]:
         """
-        Yield everybody; one page is in memory at a time.
+        Yield the members, a page at a time.
 
-        :param halt: when set, no further page is asked for; the hook's own by default.
-        :param total: how many they are, for the log; asked for if it is not known.
+        :param cancel: once cancelled, no further page is requested; the client's own token also counts.
+        :param total: how many they are, for the log and to notice an endless list; counted if not given and
+            there is more than one page.
+        :raises VendorUnavailableError: if the list goes on far beyond that number.
         """
         what = f"reading the members of segment {self.segment_id}"
-        start, seen = "", {""}
-        progress = self._progress("Reading", "members", "pages", total)
+        start, seen, complete_at = "", {""}, 0
+        interval = self.app.transport.policy.progress_interval
+        progress = Progress(f"Reading segment {self.segment_id}", "members", "pages", interval, total)
         while True:
             params: dict[str, Any] = {"limit": MEMBERS_PER_PAGE}
             if start:
                 params["start"] = start
-            payload = self.hook.of_segment(
-                "GET", self.segment_id, "/membership", what, params=params, halt=halt
+            page, start = request_segment(
+                self.app, "GET", self.segment_id, "/membership", what, _page_in, params=params, cancel=cancel
             )
-            start = payload.get("next") or ""
-            # ``ids`` beside it is of no use: it holds an empty string for a person without an id.
-            page = _page(payload.get("identifiers") or [])
-            del payload  # several times as large as the page, which whoever gets it works on for a while
             progress.step(len(page.ids))
             yield page
-            if not start:
+            # An empty page ends the list even if it has a cursor, as in the vendor's own client.
+            if not start or not page.ids:
                 return
-            if progress.total is None:  # asked only where it takes more than one page
-                progress.total = self.hook.count_members(self.segment_id)
+            if progress.total is None:
+                progress.total = self.count(cancel)
+            if progress.done < progress.total:
+                complete_at = 0
+            elif not complete_at:
+                complete_at = progress.steps
+            elif progress.steps > complete_at + SPARE_PAGES:
+                progress.total = self.count(cancel)  # it may have grown meanwhile
+                if progress.done >= progress.total:
+                    raise VendorUnavailableError(
+                        f"Customer.io's list of segment {self.segment_id} does not end: it returned "
+                        f"{progress.done:,} members, but the count is {progress.total:,}.\n"
+                        f"Reading stopped after {progress.steps:,} pages. A retry reads them again."
+                    )
             if start in seen:
                 raise VendorUnavailableError(
-                    f"Customer.io's App API repeats a page while {what}.\nA retry reads them anew."
+                    f"Customer.io's App API repeats a page while {what}.\nA retry reads them again."
                 )
             seen.add(start)
 
-    def change(self, action: str, values: Iterable[str], id_type: str, total: int | None = None) -> int:
+    def count(self, cancel: CancelToken | None = None) -> int:
+        """
+        Return how many people are in the segment.
+
+        :param cancel: once cancelled, nothing is sent; the client's own token also counts.
+        """
+        what = f"counting segment {self.segment_id}"
+        return request_segment(
+            self.app, "GET", self.segment_id, "/customer_count", what, count_in, cancel=cancel
+        )
+
+
+class MembershipWriter:
+    """
+    Adds and removes members of a segment through the Track API.
+
+    :param track: the client of the Track API.
+    :param segment_id: the segment.
+    """
+
+    def __init__(self, track: ApiClient[TrackApi], segment_id: int) -> None:
+        self.track = track
+        self.segment_id = segment_id
+
+    def change(
+        self,
+        action: str,
+        values: Iterable[str],
+        id_type: str,
+        total: int | None = None,
+        cancel: CancelToken | None = None,
+    ) -> int:
         """
         Send identifiers in batches and return how many there were.
 
@@ -110,56 +159,63 @@ class Membership:
         :param values: identifiers, any number.
         :param id_type: ``id``, ``email`` or ``cio_id``.
         :param total: how many they are, for the log; ``None`` if that is not known.
+        :param cancel: once cancelled, no further batch is sent; the client's own token also counts.
         """
-        hook = self.hook
-        halt = Halt(hook.stopped)
-
+        track = self.track
+        cancel = CancelToken(track.transport.cancel_token, cancel)
         path = f"/api/v1/segments/{self.segment_id:d}/{action}"
         what = f"changing the members of segment {self.segment_id}"
-        header = basic_header(hook.track.site_id, hook.track.api_key)
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
-            async with open_poster(hook, hook.track, header, hook.track_pacer) as poster:
+            async with open_async_client(track.api, track.transport, track.rate_limiter) as client:
 
                 async def send(body: bytes) -> None:
                     try:
-                        await poster.post(path, body, what=what, params={"id_type": id_type}, halt=halt)
+                        await client.post(path, body, what=what, params={"id_type": id_type}, cancel=cancel)
                     except RequestRejectedError as error:
                         if error.status == 404:
-                            raise unknown_segment(hook.http_conn_id, self.segment_id) from None
+                            raise unknown_segment(track.api.conn_id, self.segment_id) from None
                         raise
 
                 yield send
 
-        words = "Adding to" if action == "add_customers" else "Removing from"
+        action_words = "Adding to" if action == "add_customers" else "Removing from"
+        progress = Progress(
+            f"{action_words} segment {self.segment_id}",
+            "identifiers",
+            "batches",
+            track.transport.policy.progress_interval,
+            total,
+        )
         sender = BatchSender(
             _body,
             opened,
-            hook.track_pacer,
+            track.rate_limiter,
             size=IDENTIFIERS_PER_BATCH,
             connections=MAX_CONNECTIONS,
-            halt=halt,
-            progress=self._progress(words, "identifiers", "batches", total),
-            latency=hook.latencies.get(hook.track.name),
+            cancel=cancel,
+            what=what,
+            progress=progress,
+            latency=track.latency,
         )
         return sender.run(values)
-
-    def _progress(self, words: str, unit: str, parts: str, total: int | None) -> Progress:
-        what = f"{words} segment {self.segment_id}"
-        return Progress(what, unit, parts, self.hook.policy.progress_interval, total)
 
 
 def _body(batch: list[str]) -> bytes:
     return json.dumps({"ids": batch}).encode()
 
 
-def _page(people: list[Any]) -> MemberPage:
+def _page_in(payload: Any) -> tuple[MemberPage, str]:
+    """Return a page and where the next one begins; the JSON is several times as large, so it is not kept."""
+    # ``ids`` beside it is of no use: it holds an empty string for a person without an id.
+    people = list_in(payload, "identifiers")
     if not all(isinstance(person, dict) for person in people):
-        raise VendorUnavailableError(
-            "Customer.io's App API answered with a member that has no identifiers.\nA retry may succeed."
-        )
-    return MemberPage(*(_column(people, identifier) for identifier in SegmentMember._fields))
+        raise IncompleteResponseError("the identifiers of a member")
+    page = MemberPage(*(_column(people, identifier) for identifier in SegmentMember._fields))
+    if None in page.cio_ids and (None, None, None) in zip(page.ids, page.emails, page.cio_ids, strict=True):
+        raise IncompleteResponseError("the identifiers of a member")
+    return page, str(payload.get("next") or "")
 
 
 def _column(people: list[dict[str, Any]], identifier: str) -> list[str | None]:

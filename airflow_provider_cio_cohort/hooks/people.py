@@ -1,40 +1,161 @@
-"""Asks Customer.io whether identifiers are somebody's."""
+"""Looks people up in Customer.io by their identifiers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+from airflow_provider_cio_cohort.exceptions import AuthenticationError, RequestRejectedError
+from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_in
+from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
+from airflow_provider_cio_cohort.hooks.client import ApiClient
+from airflow_provider_cio_cohort.hooks.customer_io_api import AppApi
 
 #: The most identifiers that the App API looks up in a call. Source: ``POST /v1/customers/attributes``.
 IDENTIFIERS_PER_LOOKUP = 100
+#: How often refused batches are halved in one look-up: two requests each time, so about a minute of the App
+#: API's pace. After that, all identifiers of a refused batch count as refused.
+MOST_HALVINGS = 250
+#: Statuses for a batch that is too large, or with values that the workspace does not accept.
+_REFUSED = (400, 413)
+#: A valid value that no person has, by kind of identifier.
+_PLAIN = {"email": "nobody@example.invalid"}
 
 
-def count(hook: CustomerIOHook, values: Iterable[str], id_type: str) -> int:
+@dataclass(frozen=True)
+class FoundPeople:
     """
-    Return how many identifiers are somebody's.
+    What a look-up found.
 
-    :param hook: the Customer.io hook, for its App API, key and pace.
-    :param values: distinct identifiers.
+    :param count: identifiers that exist in Customer.io.
+    :param identifiers: the identifier of each person found, as Customer.io writes it; people whose answer
+        does not show it are counted, but not listed.
+    :param refused: identifiers that Customer.io refuses to look up; whether they exist is unknown.
+    """
+
+    count: int
+    identifiers: list[str] = field(repr=False)
+    refused: int
+
+
+class PeopleLookup:
+    """
+    Looks up identifiers of one kind.
+
+    :param app: the client of the App API.
     :param id_type: ``id``, ``email`` or ``cio_id``.
+    :param cancel: once cancelled, no further batch is looked up; the client's own token also counts.
     """
-    iterator = iter(values)
-    found = 0
-    while batch := list(islice(iterator, IDENTIFIERS_PER_LOOKUP)):
-        answer = hook.call(
-            hook.app,
-            hook.app_auth,
+
+    def __init__(self, app: ApiClient[AppApi], id_type: str, cancel: CancelToken | None = None) -> None:
+        self.app = app
+        self.id_type = id_type
+        self.cancel = cancel
+        self._accepted: bool | None = None
+        self._halvings = 0
+        self._count = 0
+        self._refused = 0
+        self._seen: set[str] = set()
+        self._identifiers: list[str] = []
+
+    def run(self, values: Iterable[str]) -> FoundPeople:
+        """
+        Look identifiers up.
+
+        :param values: distinct identifiers, any number.
+        :raises RequestRejectedError: if Customer.io accepts no identifier of that kind.
+        """
+        iterator = iter(values)
+        while batch := list(islice(iterator, IDENTIFIERS_PER_LOOKUP)):
+            self._look_up(batch)
+        return FoundPeople(self._count, self._identifiers, self._refused)
+
+    def accepts_identifier(self) -> bool | None:
+        """Return whether Customer.io accepts that kind; see :meth:`.CustomerIOHook.accepts_identifier`."""
+        try:
+            self._ask([_PLAIN.get(self.id_type, "0")])
+        except AuthenticationError:
+            return None
+        except RequestRejectedError as error:
+            return False if error.status == 400 else None
+        return True
+
+    def _look_up(self, batch: list[str]) -> None:
+        """Look up a batch; where it is refused, halve it until what is refused stands alone."""
+        parts = [batch]
+        while parts:
+            part = parts.pop()
+            try:
+                people = self._ask(part)
+            except RequestRejectedError as error:
+                if error.status not in _REFUSED or not self._kind_is_accepted():
+                    raise
+                if len(part) == 1 or self._halvings >= MOST_HALVINGS:
+                    self._refused += len(part)
+                    continue
+                self._halvings += 1
+                middle = len(part) // 2
+                parts += [part[middle:], part[:middle]]
+            else:
+                self._take(people, len(part))
+
+    def _kind_is_accepted(self) -> bool:
+        if self._accepted is None:
+            self._accepted = self.accepts_identifier() is True
+        return self._accepted
+
+    def _take(self, people: Sequence[_Person], asked: int) -> None:
+        new = 0
+        for person in people:
+            if person.key is not None and person.key in self._seen:
+                continue
+            new += 1
+            if person.key is not None:
+                self._seen.add(person.key)
+            if person.identifier is not None:
+                self._identifiers.append(person.identifier)
+        self._count += min(new, asked)
+
+    def _ask(self, values: list[str]) -> list[_Person]:
+        return self.app.request(
             "POST",
             "/v1/customers/attributes",
             what="looking people up",
-            params={"id_type": id_type},
-            json={"ids": batch},
-            pacer=hook.app_pacer,
+            read=partial(_people_in, id_type=self.id_type),
+            params={"id_type": self.id_type},
+            json={"ids": values},
             personal=True,
+            cancel=self.cancel,
         )
-        people = answer.payload.get("customers") if isinstance(answer.payload, dict) else None
-        found += min(len(people or []), len(batch))
-    return found
+
+
+class _Person(NamedTuple):
+    """A person in a response: a key that tells people apart, and the identifier of the kind looked up."""
+
+    key: str | None
+    identifier: str | None
+
+
+def _people_in(payload: Any, id_type: str) -> list[_Person]:
+    return [_person(item, id_type) for item in list_in(payload, "customers")]
+
+
+def _person(item: Any, id_type: str) -> _Person:
+    customer = item.get("customer", item) if isinstance(item, dict) else None
+    if not isinstance(customer, dict):
+        raise IncompleteResponseError("the identifiers of a person")
+    places = [customer.get("identifiers"), customer, customer.get("attributes")]
+    found = {kind: _identifier(places, kind) for kind in ("cio_id", "id", "email")}
+    key = next((f"{kind} {value}" for kind, value in found.items() if value is not None), None)
+    return _Person(key, _identifier(places, id_type))
+
+
+def _identifier(places: list[Any], kind: str) -> str | None:
+    for place in places:
+        value = place.get(kind) if isinstance(place, dict) else None
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+            return str(value)
+    return None

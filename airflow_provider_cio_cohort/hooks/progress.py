@@ -1,4 +1,4 @@
-"""Tells the log of long work how far it is: at a quiet pace, in counts."""
+"""Logs the progress of long work now and then, in counts."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import logging
 import time
 from collections.abc import Callable
 
+from airflow_provider_cio_cohort.durations import in_short
+
 log = logging.getLogger(__name__)
 
 
 class Progress:
     """
-    The progress of one piece of work; work that is done sooner than the interval is not told of.
+    The progress of one piece of work; work that takes less than the interval is not logged.
 
     :param what: the work, as a sentence begins with it.
     :param unit: what is counted, in the plural.
-    :param parts: what it comes in, in the plural; empty where that says nothing.
+    :param parts: the name of its parts, in the plural; empty to leave them out.
     :param interval: seconds between two messages; 0 for none at all.
-    :param total: how many there will be, ``None`` if nobody knows.
-    :param clock: what time it is, in seconds.
+    :param total: how many there will be, ``None`` if unknown.
+    :param clock: returns the time in seconds.
     """
 
     def __init__(
@@ -43,9 +45,9 @@ class Progress:
 
     def step(self, count: int) -> None:
         """
-        Take note of one part that is done, and tell of it when it is time.
+        Count a finished part, and log the progress if the interval is over.
 
-        :param count: how many were in it.
+        :param count: how many units were in it.
         """
         self.done += count
         self.steps += 1
@@ -60,12 +62,5 @@ class Progress:
         parts = f" in {self.steps:,} {self.parts}" if self.parts else ""
         left = ""
         if self.total and rate:
-            left = f", about {_span(max(self.total - self.done, 0) / rate)} left"
+            left = f", about {in_short(max(self.total - self.done, 0) / rate)} left"
         return f"{self.what}: {self.done:,}{of} {self.unit}{parts}, {rate:,.0f} a second{left}."
-
-
-def _span(seconds: float) -> str:
-    """Return a time in the largest unit that says enough."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

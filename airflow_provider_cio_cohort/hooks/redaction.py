@@ -1,4 +1,4 @@
-"""Keeps keys, people and signed URLs out of messages and logs."""
+"""Removes keys, e-mail addresses and signed URLs from messages and logs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _PATH_QUERY = re.compile(r"\?.*$", re.DOTALL)
 
 def scrub(text: str, hide: Iterable[str] = ()) -> str:
     """
-    Make a vendor's words fit for an exception: one short line without keys, e-mail addresses or queries.
+    Return a vendor's message as one short line without keys, e-mail addresses or queries.
 
-    :param text: what the vendor answered.
-    :param hide: keys and identifiers that must not appear.
+    :param text: the vendor's message.
+    :param hide: keys and identifiers to remove.
     """
     text = text[: 20 * MAX_DETAIL]
     for value in hide:
@@ -34,7 +34,7 @@ def scrub(text: str, hide: Iterable[str] = ()) -> str:
 
 
 class _QueryFilter(logging.Filter):
-    """At DEBUG level urllib3 logs each path with its query, which for an export's file is its signature."""
+    """Hides queries, which urllib3 logs at DEBUG level: that of an export's file is its signature."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ logging.getLogger("urllib3.connectionpool").addFilter(_query_filter)
 
 @contextmanager
 def queries_hidden() -> Iterator[None]:
-    """While it lasts, urllib3 logs no query string of this thread's requests."""
+    """Keep the query strings of this thread's requests out of urllib3's log."""
     before = getattr(_query_filter.state, "active", False)
     _query_filter.state.active = True
     try:

@@ -2,86 +2,208 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cio_cohort.exceptions import ConfigurationError
-from airflow_provider_cio_cohort.transfers import parameters
-from airflow_provider_cio_cohort.transfers.export_state import Export
-from airflow_provider_cio_cohort.transfers.exporting import ExportingOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink
+
+from airflow_provider_cio_cohort.assets import cohort_asset
+from airflow_provider_cio_cohort.compatibility import conf
+from airflow_provider_cio_cohort.links import AmplitudeCohortLink
+from airflow_provider_cio_cohort.state import WriteMarker, task_store
+from airflow_provider_cio_cohort.sync.export import CohortExport, Export, ExportMemory, ExportOf
+from airflow_provider_cio_cohort.sync.parameters import SharedExportParameters, is_template
+from airflow_provider_cio_cohort.transfers.run_conf import check_backfill, check_run_conf
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class AmplitudeCohortExportOperator(ExportingOperator):
+class AmplitudeCohortExportOperator(BaseOperator):
     """
-    Export a cohort once, for any number of tasks on any machine; returns the export's request id.
+    Export a cohort once, for any number of tasks on any machine; returns what was exported.
 
-    Give that as ``request_id`` to :class:`.AmplitudeCohortToCustomerIOOperator`. Amplitude keeps the file for
-    seven days, and downloading it costs none of the month's exports.
+    Give that as ``export`` to :class:`.AmplitudeCohortToCustomerIOOperator`: a dict with ``request_id``,
+    ``cohort_id``, ``properties``, ``amplitude_conn_id``, ``requested_at``, ``computed_at`` and ``month``.
+    Amplitude keeps the file for seven days, and downloading it costs none of the month's exports.
 
-    :param cohort_id: the Amplitude cohort. (templated)
-    :param properties: the properties that the tasks map: each one's ``user_id_property``.
-    :param amplitude_conn_id: the connection to one Amplitude project. (templated)
-    :param source: ``cohort``, or ``snapshot``: the tasks go back to a snapshot, so nothing is exported.
-        (templated)
-    :param poll_interval: seconds between two looks at the export.
-    :param export_timeout: seconds that a try waits for the export.
-    :param export_reserve: exports of the month that are left alone: with no more left, the task fails.
-    :param deferrable: wait in the triggerer, without holding a worker.
-    :param hold_slot: end no sooner than ``[cio_cohort] export_hold`` after an export was requested, so that a
-        pool of few slots keeps Amplitude's 60 exports in 10 minutes as well.
-    :raises PermanentError: if no retry can mend it; ends the task at once.
+    {parameters}
+    :raises PermanentError: if no retry can help; ends the task at once.
     :raises RetryableError: if a retry can.
     """
 
-    template_fields: Sequence[str] = ("cohort_id", "source", "amplitude_conn_id")
+    __doc__ = str(__doc__).replace("{parameters}", SharedExportParameters.described())
+    template_fields: Sequence[str] = SharedExportParameters.templated()
     ui_color = "#e6f0fa"
+    operator_extra_links: Collection[BaseOperatorLink] = (AmplitudeCohortLink(),)
 
     def __init__(
         self,
         *,
         cohort_id: str,
         properties: Sequence[str] = ("user_id",),
+        destinations: Sequence[Mapping[str, str]] = (),
         source: str = "cohort",
         hold_slot: bool = False,
+        amplitude_conn_id: str = "amplitude_default",
+        poll_interval: float = 10,
+        export_timeout: float = 3600,
+        export_reserve: int = 10,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
-        super().__init__(cohort_id=cohort_id, **kwargs)
+        super().__init__(**kwargs)
+        self.cohort_id = cohort_id
+        self.properties = properties
+        self.destinations = destinations
         self.source = source
         self.hold_slot = hold_slot
-        if isinstance(properties, str) or not properties:
-            raise ConfigurationError(
-                "properties must be a list of at least one property's name.\n"
-                "Give each task's user_id_property."
-            )
+        self.amplitude_conn_id = amplitude_conn_id
+        self.poll_interval = poll_interval
+        self.export_timeout = export_timeout
+        self.export_reserve = export_reserve
+        self.deferrable = deferrable
+        SharedExportParameters.check(self._values())
+        #: The parameters that templates set.
+        self.templates = frozenset(name for name in self.template_fields if is_template(getattr(self, name)))
+        #: What must survive a deferral: what the link leads to, and what the export is of.
+        self.carried: dict[str, Any] = {}
+        self._export: CohortExport | None = None
+        self._cohort = cohort_asset(amplitude_conn_id, cohort_id)
         if self._cohort is not None and self._cohort not in self.outlets:
             self.outlets.append(self._cohort)
-        self.properties = [parameters.as_text(name, "properties") for name in properties]
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in SharedExportParameters.model_fields}
 
     @property
-    def wanted_properties(self) -> tuple[str, ...]:
-        """The properties that the export must hold."""
-        return tuple(self.properties)
+    def parameters(self) -> SharedExportParameters:
+        """
+        The parameters of the run, once the templates are rendered.
 
-    def start(self, context: Context) -> str | None:
-        """Check the cohort, request the export (or continue it), and wait; nothing of that for a snapshot."""
-        from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
+        :raises ConfigurationError: if one is wrong.
+        """
+        return SharedExportParameters.from_task(self._values(), self.templates)
 
-        self.begin()
-        if parameters.as_source(self.source) == "snapshot":
-            self.log.info("This run goes back to a snapshot, so nothing is exported.")
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        """
+        Check the cohort, request or continue the export, and wait; for a snapshot, do nothing.
+
+        :param context: the task's context.
+        """
+        with self._run(context) as (needed, parameters):
+            return self._start(context, needed, parameters)
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any] | None = None,
+        cohort: dict[str, Any] | None = None,
+        carried: dict[str, Any] | None = None,
+        export: dict[str, Any] | None = None,
+    ) -> dict[str, Any] | None:
+        """
+        Continue after the triggerer has waited for the export; one that is no longer wanted is not used.
+
+        :param context: the task's context.
+        :param event: what the trigger yielded.
+        :param cohort: what Amplitude's list said about the cohort; empty if it is not listed.
+        :param carried: what the task knew before it was deferred.
+        :param export: the export that the triggerer waited for.
+        """
+        from airflow_provider_cio_cohort.transfers.deferral import read_event
+
+        self.carried = carried or {}
+        with self._run(context) as (needed, parameters):
+            awaited = Export.from_dict(export)
+            if awaited is None or self.carried.get("of") != needed.wanted.binding:
+                self.log.warning(
+                    "The task was changed while it waited for its export, so the export is not used: "
+                    "starting again."
+                )
+                return self._start(context, needed, parameters)
+            read_event(needed, awaited, event)
+            return self._finish(context, needed, awaited, cohort or {})
+
+    def on_kill(self) -> None:
+        """Send nothing more."""
+        if self._export is not None:
+            self._export.amplitude.stop()
+
+    @contextmanager
+    def _run(self, context: Context) -> Iterator[tuple[CohortExport, SharedExportParameters]]:
+        with WriteMarker(context).around(self.on_kill):
+            check_run_conf(context, {"source": self.source})
+            check_backfill(context)
+            parameters = self.parameters
+            self._export = self.cohort_export(context, parameters)
+            yield self._export, parameters
+
+    def _start(
+        self, context: Context, needed: CohortExport, parameters: SharedExportParameters
+    ) -> dict[str, Any] | None:
+        from airflow_provider_cio_cohort.sync.run import check_cohort
+        from airflow_provider_cio_cohort.transfers.deferral import deferral, export_hold
+
+        cohort_url = needed.amplitude.cohort_url(parameters.cohort_id)
+        self.carried = {"cohort_url": cohort_url, "of": needed.wanted.binding}
+        if parameters.source == "snapshot":
+            self.log.info("This run restores a snapshot, so nothing is exported.")
             self.outlets = [asset for asset in self.outlets if asset != self._cohort]
             return None
-        cohort = check_cohort(self.amplitude, parameters.as_text(self.cohort_id, "cohort_id"))
-        return str(self.get_export(context, cohort))
+        cohort = check_cohort(needed.amplitude, parameters.cohort_id)
+        _check_destinations(parameters.destinations)
+        export = needed.request(cohort.last_computed if cohort else None)
+        hold = export_hold() if export.is_new and parameters.hold_slot else 0.0
+        facts = {"size": cohort.size} if cohort else {}
+        if hold or not needed.is_ready(export):
+            if self.deferrable:
+                trigger, timeout = deferral(needed, export, hold)
+                self.defer(
+                    trigger=trigger,
+                    timeout=timeout,
+                    method_name="execute_complete",
+                    kwargs={"cohort": facts, "carried": self.carried, "export": export.to_dict()},
+                )
+            needed.wait(export, hold)
+        return self._finish(context, needed, export, facts)
 
-    def exported(self, context: Context, export: Export, request_id: str, cohort: Mapping[str, Any]) -> str:
-        """Return the request id."""
-        from airflow_provider_cio_cohort.transfers.outcome import add_event, count_exports
+    def _finish(
+        self, context: Context, needed: CohortExport, export: Export, cohort: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        from airflow_provider_cio_cohort.transfers.telemetry import add_event, count_exports
 
-        export.used()
+        needed.memory.used(export)
         add_event(context, self._cohort, {"size": cohort.get("size"), **export.month})
-        count_exports(self.amplitude_conn_id, export.month)
-        return request_id
+        count_exports(needed.wanted.amplitude_conn_id, export.month)
+        return export.to_dict()
+
+    def cohort_export(self, context: Mapping[str, Any], parameters: SharedExportParameters) -> CohortExport:
+        """
+        Return the export that this task needs.
+
+        :param context: the task's context.
+        :param parameters: the run's parameters.
+        """
+        from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+
+        return CohortExport(
+            amplitude=AmplitudeHook(parameters.amplitude_conn_id),
+            wanted=ExportOf.of(parameters.cohort_id, parameters.properties, parameters.amplitude_conn_id),
+            memory=ExportMemory(task_store(context)),
+            poll_interval=parameters.poll_interval,
+            timeout=parameters.export_timeout,
+            reserve=parameters.export_reserve,
+        )
+
+
+def _check_destinations(destinations: Sequence[Mapping[str, str]]) -> None:
+    """Check the workspaces before an export is used."""
+    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+    from airflow_provider_cio_cohort.sync.target import check_id_type
+
+    for destination in destinations:
+        hook = CustomerIOHook(destination["customer_io_conn_id"])
+        hook.check_track()
+        check_id_type(hook, destination.get("id_type", "id"))

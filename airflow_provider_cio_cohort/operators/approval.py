@@ -1,4 +1,4 @@
-"""Asks somebody before a change is written that a guard would refuse."""
+"""Asks for an approval before a change is written that a guard would refuse."""
 
 from __future__ import annotations
 
@@ -11,28 +11,26 @@ from airflow.sdk import literal
 
 from airflow_provider_cio_cohort.compatibility import NEVER_EXPIRE
 from airflow_provider_cio_cohort.exceptions import ConfigurationError, GuardTrippedError
+from airflow_provider_cio_cohort.state import ASKED
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import PLAN_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: Where a task keeps the change that it has asked about. Airflow shows the first question of a task in a run
-#: even after the task was cleared and asks about another change; so what is approved is what is kept here.
-ASKED_KEY = "asked"
-
 
 class ApproveChangeOperator(ApprovalOperator):
     """
-    Put an approval between a plan and its writing; nobody is asked where no guard has tripped.
+    Ask for an approval between a plan and the write; where no guard has tripped, none is needed.
 
-    Returns the plan that was approved, ``None`` where none had to be. Give it as ``approved_plan`` to
-    :class:`.AmplitudeCohortToCustomerIOOperator`: it lets the change through that was shown, and no larger.
+    Returns the plan that was approved, ``None`` where none was needed. Give it as ``approved_plan`` to
+    :class:`.AmplitudeCohortToCustomerIOOperator`: it allows exactly the change that was shown, to the same
+    people.
 
-    :param plan_task_id: the dry run that has left the plan.
+    :param plan_task_id: the dry run that returned the plan.
     :param segment: what the question calls the segment.
     :param response_timeout: how long to wait for an answer; then the task fails and nothing is written.
-    :raises GuardTrippedError: if somebody rejects the change, nobody answers in time, or the run was cleared
-        and has come to a larger change than the one that Airflow goes on showing.
+    :raises GuardTrippedError: if the change is rejected, there is no answer in time, or the run was cleared
+        and now plans another change than the one that Airflow keeps showing.
     """
 
     def __init__(
@@ -44,7 +42,7 @@ class ApproveChangeOperator(ApprovalOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            subject=literal(f"May this change of the segment {segment} be written?"),
+            subject=literal(f"Write this change to the segment {segment}?"),
             body="",
             fail_on_reject=True,
             response_timeout=response_timeout,
@@ -54,33 +52,36 @@ class ApproveChangeOperator(ApprovalOperator):
 
     def execute(self, context: Context) -> None:
         """
-        Ask, if the plan has something to ask.
+        Ask, if the plan needs an approval.
 
         :param context: the task's context.
         """
         plan = self._plan(context)
         if not plan["guards"]:
-            self.log.info("No guard has tripped, so nobody is asked.")
+            self.log.info("No guard has tripped, so no approval is needed.")
             return
         if context["params"].get("dry_run"):
-            self.log.info("Nothing is to be written in this dry run, so nobody is asked.")
+            self.log.info("This is a dry run, so no approval is needed.")
             return
         store = context.get("task_state_store")
         if store is None:
             raise ConfigurationError(
-                "A guard has tripped, and nobody can be asked: that takes Airflow 3.3 or newer.\n"
-                f"Nothing was written. Tripped: {', '.join(plan['guards'])}. Trigger a run "
-                "that allows it by name, or upgrade Airflow."
+                "A guard has tripped, but asking for an approval needs Airflow 3.3 or newer.\n"
+                f"Nothing was written. Tripped: {', '.join(plan['guards'])}. Trigger a run that allows it "
+                "by name, or upgrade Airflow."
             )
-        asked: Any = store.get(ASKED_KEY)
+        # Airflow shows the first question of a task in a run even after the task was cleared and asks about
+        # another change; so what is approved is what is kept here.
+        asked: Any = store.get(ASKED)
         if asked is None:
-            store.set(ASKED_KEY, plan, retention=NEVER_EXPIRE)
+            store.set(ASKED, plan, retention=NEVER_EXPIRE)
         elif not _covers(asked, plan):
             raise GuardTrippedError(
-                f"The change has grown since this run asked about it: {plan['to_add']:,} to add, "
-                f"{plan['to_remove']:,} to remove.\nNothing was written. Asked about was to add "
-                f"{asked['to_add']:,} and remove {asked['to_remove']:,}, and Airflow goes on showing the "
-                "first question of a run. Trigger a new run to be asked about this one.",
+                f"The change is no longer the one that this run asked about: {plan['to_add']:,} to add, "
+                f"{plan['to_remove']:,} to remove.\n"
+                f"Nothing was written. The question was about adding {asked['to_add']:,} and removing "
+                f"{asked['to_remove']:,}, or about other people, and Airflow keeps showing the first "
+                "question of a run. Trigger a new run to be asked about this change.",
                 plan["guards"],
             )
         self.body = _question(asked or plan)
@@ -91,10 +92,10 @@ class ApproveChangeOperator(ApprovalOperator):
         Return the change that was shown, if it was approved.
 
         :param context: the task's context.
-        :param event: what somebody has answered, as Airflow's trigger tells it.
+        :param event: the answer, as Airflow's trigger reports it.
         """
-        # Not the plan as it is now: somebody may have cleared its task while the question stood.
-        asked: Any = context["task_state_store"].get(ASKED_KEY)
+        # Not the plan as it is now: its task may have been cleared while the question was open.
+        asked: Any = context["task_state_store"].get(ASKED)
         refused = ""
         try:
             super().execute_complete(context, event)
@@ -106,7 +107,7 @@ class ApproveChangeOperator(ApprovalOperator):
         if refused:
             raise GuardTrippedError(
                 f"{refused}, so nothing was written.\n"
-                "The segment is as it was. To be asked again, trigger a new run.",
+                "The segment is unchanged. To be asked again, trigger a new run.",
                 asked["guards"],
             )
         return dict(asked)
@@ -115,16 +116,16 @@ class ApproveChangeOperator(ApprovalOperator):
         plan: dict[str, Any] | None = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY)
         if plan is None:
             raise ConfigurationError(
-                f"The task {self.plan_task_id} has left no plan: it must be a dry run of this DAG run.\n"
-                "Clear it, and the tasks behind it."
+                f"The task {self.plan_task_id} returned no plan: it must be a dry run of this DAG run.\n"
+                "Clear it and its downstream tasks."
             )
         return plan
 
 
 def _covers(asked: dict[str, Any], plan: dict[str, Any]) -> bool:
-    """Tell whether who lets the one change through lets the other through as well."""
-    smaller = all(plan[count] <= asked[count] for count in ("to_add", "to_remove"))
-    return smaller and set(plan["guards"]) <= set(asked["guards"])
+    """Say whether a plan is the change that was asked about, of the same people."""
+    same = all(plan[what] == asked[what] for what in ("of", "cohort_digest", "removal_digest"))
+    return same and plan["to_add"] <= asked["to_add"] and set(plan["guards"]) <= set(asked["guards"])
 
 
 def _question(plan: dict[str, Any]) -> str:
@@ -132,5 +133,6 @@ def _question(plan: dict[str, Any]) -> str:
     return (
         f"The sync would do this:\n\n| | people |\n|---|---|\n| added, at most | {plan['to_add']:,} |\n"
         f"| removed | {plan['to_remove']:,} |\n\nIt was stopped because\n\n{reasons}\n\n"
-        "*Approve* lets this change through, but no larger one. *Reject* leaves the segment as it is."
+        "*Approve* allows exactly this change, to these people, and no other. *Reject* leaves the segment "
+        "as it is."
     )

@@ -1,5 +1,5 @@
 """
-What Airflow knows of the syncs, read from its metadata database alone: no vendor, no connection, no people.
+The state of the syncs, from Airflow's metadata database alone: no vendor API, no connection, no people.
 
 :func:`load_overview` and :func:`load_history` return plain data; the page and the command line show it.
 """

@@ -1,25 +1,24 @@
-"""Decides what needs somebody; pure."""
+"""Decides which syncs and quotas need attention; pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from airflow_provider_cio_cohort.matching import A_FEW, is_low
 from airflow_provider_cio_cohort.overview.model import Attention, Kind, Quota, Report, State, Sync
 
-#: A match rate below this is low, and one that falls by more than this has dropped.
-LOW_MATCH_RATE = 0.5
+#: A match rate that falls by more than this counts as a drop.
 MATCH_RATE_DROP = 0.1
-#: A segment that loses more than this share of its members at once, and more than a few, has dropped.
+#: A segment that loses more than this share of its members at once, and more than a few, counts as a drop.
 SIZE_DROP = 0.3
-A_FEW = 20
 
 
 def attention(syncs: Iterable[Sync], quotas: Iterable[Quota]) -> tuple[Attention, ...]:
     """
-    Return everything that needs somebody, the most urgent first.
+    Return everything that needs attention, the most urgent first.
 
-    :param syncs: all of them.
-    :param quotas: of all Amplitude projects.
+    :param syncs: all syncs.
+    :param quotas: the quotas of all Amplitude projects.
     """
     found = [one for sync in syncs for one in of_sync(sync)]
     found += [Attention(Kind.QUOTA, over(quota), quota=quota) for quota in quotas if quota.over]
@@ -29,12 +28,12 @@ def attention(syncs: Iterable[Sync], quotas: Iterable[Quota]) -> tuple[Attention
 
 def of_sync(sync: Sync) -> tuple[Attention, ...]:
     """
-    Return what is not well about one sync.
+    Return what needs attention about one sync.
 
     :param sync: the sync.
     """
     if sync.state is State.CONFIG_ERROR:
-        text = "Its configuration has a mistake, so it does not run. The DAG's docs say which line and why."
+        text = "Its configuration has a mistake, so it does not run. The DAG's docs show where and why."
         return (Attention(Kind.CONFIG_ERROR, text, sync),)
     if sync.state is State.DISABLED:
         return ()
@@ -47,7 +46,7 @@ def _of_runs(sync: Sync) -> Iterator[Attention]:
     for pool in sync.missing_pools:
         yield Attention(Kind.NO_POOL, f"A task waits for the pool {pool}, which does not exist.", sync)
     if sync.state is State.WAITING:
-        text = "Somebody has to approve or reject its change."
+        text = "A user must approve or reject its change."
         yield Attention(Kind.WAITING, text, sync, since=sync.waiting_since)
     elif sync.overdue_since and not sync.failures:
         text = "No good sync since one was due."
@@ -68,8 +67,11 @@ def _of_reports(sync: Sync) -> Iterator[Attention]:
     before = sync.reports[-2] if len(sync.reports) > 1 else None
     if text := before and _dropped(before, last):
         yield Attention(Kind.DROP, text, sync, since=last.at)
-    if last.match_rate is not None and last.match_rate < LOW_MATCH_RATE and _are_many(last.identifiers):
-        text = f"Only {last.match_rate:.1%} of the cohort is somebody in Customer.io."
+    if is_low(last.match_rate, last.identifiers):
+        text = (
+            f"Only {last.match_rate:.1%} of the cohort's identifiers exist in Customer.io: check "
+            "user_id_property and id_type."
+        )
         yield Attention(Kind.LOW_MATCH, text, sync, since=last.at)
 
 
@@ -96,10 +98,10 @@ def _are_many(identifiers: int | None) -> bool:
 
 def over(quota: Quota) -> str:
     """
-    Return in words that a project's exports will not last.
+    Return the message that a project's exports will not suffice.
 
-    :param quota: of the project.
+    :param quota: the quota of the project.
     """
     if quota.used is not None and quota.used >= quota.limit:
         return f"All {quota.limit:,} exports of the month are used."
-    return f"At this pace {quota.forecast:,} of {quota.limit:,} exports will be wanted by the month's end."
+    return f"At this pace {quota.forecast:,} of {quota.limit:,} exports will be needed by the month's end."

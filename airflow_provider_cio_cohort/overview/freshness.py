@@ -1,4 +1,4 @@
-"""Says of a sync what became of its runs, and whether a good sync is missing."""
+"""Determines the states of a sync's runs, and whether a good sync is overdue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from airflow_provider_cio_cohort.overview.model import ENDED, Dag, Report, Run, State
 from airflow_provider_cio_cohort.overview.past import TaskRun
 
-#: A sync is overdue half a distance between two runs after it was due, within these bounds.
+#: A sync is overdue half the time between two runs after it was due, within these bounds.
 SHORTEST_GRACE = timedelta(hours=1)
 LONGEST_GRACE = timedelta(hours=12)
 _OF_A_TASK = {
@@ -25,12 +25,12 @@ _OF_A_TASK = {
     "awaiting_input": State.WAITING,
 }
 _OF_A_RUN = {
-    "success": State.SKIPPED,  # without the task having done anything
+    "success": State.SKIPPED,  # the task did nothing
     "failed": State.FAILED,
     "queued": State.QUEUED,
     "running": State.RUNNING,
 }
-#: Of the mapped tasks of a run, the first of these that one of them is in.
+#: The state of a run with mapped tasks is the first of these that one of the tasks has.
 _WORST_FIRST = (
     State.FAILED,
     State.WAITING,
@@ -46,8 +46,8 @@ def as_runs(found: Iterable[TaskRun], limit: int) -> tuple[Run, ...]:
     """
     Return the runs of one task, newest first.
 
-    :param found: as read; a mapped task is there once for each of its parts.
-    :param limit: how many are wanted.
+    :param found: the rows from the database; a mapped task has one for each of its parts.
+    :param limit: the maximum number.
     """
     runs: dict[str, Run] = {}
     for one in found:
@@ -65,7 +65,7 @@ def as_runs(found: Iterable[TaskRun], limit: int) -> tuple[Run, ...]:
 def _state(one: TaskRun) -> State | None:
     of_run = _OF_A_RUN.get(one.run_state)
     if not one.found and of_run in ENDED:
-        return None  # a run of before the task was written
+        return None  # a run from before the task was added
     return _OF_A_TASK.get(one.task_state or "", of_run)
 
 
@@ -86,21 +86,21 @@ def failures(runs: Sequence[Run]) -> tuple[int, datetime | None]:
 
 def overdue_since(dag: Dag, runs: Sequence[Run], last_good: Report | None, now: datetime) -> datetime | None:
     """
-    Return since when a good sync is missing: the first run that should have brought one; ``None`` if none is.
+    Return since when a good sync is overdue: the time of the first missing run; ``None`` if none is.
 
-    A run that is late, or still at work, has :func:`grace`. One that went well without a report (a dry run,
-    or one of before this version) is no missing one.
+    A run that is late or still active has a :func:`grace` period. A successful run without a report (a dry
+    run, or a run from before this version) does not count as missing.
 
-    :param dag: the sync's.
+    :param dag: the sync's DAG.
     :param runs: newest first.
     :param last_good: the newest good sync.
-    :param now: the moment.
+    :param now: the current time.
     """
     if dag.paused or dag.schedule is None:
         return None
     good = [run.ended or run.due for run in runs if run.state is State.SUCCESS]
     good += [last_good.at] if last_good else []
-    # Who switches a sync on gets the run that was due last, and it is not late from its first moment on.
+    # Unpausing a DAG starts the run that was due last; that run is not late from its start.
     missing = [
         max(run.due, run.queued or run.due)
         for run in runs
@@ -108,7 +108,7 @@ def overdue_since(dag: Dag, runs: Sequence[Run], last_good: Report | None, now: 
         and run.state not in (State.SUCCESS, State.SKIPPED)
         and not any(moment >= run.due for moment in good)
     ]
-    if dag.next_run is not None and dag.next_run <= now:  # the scheduler has not even made the run
+    if dag.next_run is not None and dag.next_run <= now:  # the scheduler has not created the run
         missing.append(dag.next_run)
     first = min(missing, default=None)
     return first if first is not None and now - first > grace(dag, runs) else None
@@ -116,9 +116,9 @@ def overdue_since(dag: Dag, runs: Sequence[Run], last_good: Report | None, now: 
 
 def distance(dag: Dag, runs: Sequence[Run]) -> timedelta | None:
     """
-    Return the time between two scheduled runs, ``None`` where it is not known.
+    Return the time between two scheduled runs, ``None`` if it is unknown.
 
-    :param dag: the sync's.
+    :param dag: the sync's DAG.
     :param runs: newest first.
     """
     times = [run.due for run in runs if run.run_type == "scheduled"][:2]
@@ -129,9 +129,9 @@ def distance(dag: Dag, runs: Sequence[Run]) -> timedelta | None:
 
 def grace(dag: Dag, runs: Sequence[Run]) -> timedelta:
     """
-    Return how long after it was due a sync may still be missing.
+    Return how long after its due time a sync is not yet overdue.
 
-    :param dag: the sync's.
+    :param dag: the sync's DAG.
     :param runs: newest first.
     """
     apart = distance(dag, runs)

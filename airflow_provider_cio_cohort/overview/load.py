@@ -1,4 +1,4 @@
-"""Puts together what the page and the command line show of the syncs."""
+"""Loads the data about the syncs for the page and the command line."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from airflow_provider_cio_cohort.overview.queries import COHORTS, SEGMENTS, Refe
 from airflow_provider_cio_cohort.overview.quota import Scheduled, exports_a_run, quotas
 from airflow_provider_cio_cohort.overview.reading import read_report, split_asset
 
-#: Runs and reports of each sync that the overview reads, and that the page of one sync reads.
+#: The number of runs and reports of each sync that the overview reads, and that the page of one sync reads.
 RECENT = 30
 PAST = 100
-#: An export's events are read for the quota alone, and not each of them tells it.
+#: The number of events of an export task to read for the quota, which not every event has.
 _OF_AN_EXPORT = 3
-#: As the DAG generation has it, which is not imported to read a database.
+#: The same as in the DAG generation, which is not imported here because it is slow.
 _PREFIX = "cohort_sync__"
 
 
@@ -41,11 +41,11 @@ def load_overview(
     session: Session, readable: set[str] | None = None, now: datetime | None = None
 ) -> Overview:
     """
-    Return all syncs, the exports of the month, and what needs somebody.
+    Return all syncs, the exports of the month, and what needs attention.
 
-    :param session: of Airflow's metadata database.
+    :param session: a session of Airflow's metadata database.
     :param readable: the ids of the DAGs that may be shown; ``None`` for all.
-    :param now: the moment that is described; this one by default.
+    :param now: the time to describe; the current time by default.
     """
     now = now or datetime.now(UTC)
     found = _find(session, readable)
@@ -69,14 +69,14 @@ def load_history(
     now: datetime | None = None,
 ) -> History | None:
     """
-    Return one sync with its past; ``None`` if there is none, or it may not be shown.
+    Return one sync with its history; ``None`` if there is none, or it may not be shown.
 
-    :param session: of Airflow's metadata database.
+    :param session: a session of Airflow's metadata database.
     :param dag_id: the sync's DAG.
     :param task_id: the sync's task.
     :param asset_id: the segment's asset.
     :param readable: the ids of the DAGs that may be shown; ``None`` for all.
-    :param now: the moment that is described; this one by default.
+    :param now: the time to describe; the current time by default.
     """
     now = now or datetime.now(UTC)
     found = _find(session, readable, dag_id)
@@ -89,12 +89,12 @@ def load_history(
 @dataclass(frozen=True)
 class _Found:
     """
-    What there is, before its past is read.
+    The DAGs and tasks, before their history is read.
 
     :param dags: the DAGs, by their ids.
-    :param tags: those of our tags that they have.
-    :param writing: tasks that write a segment.
-    :param exporting: tasks that export a cohort for others.
+    :param tags: which of our tags each DAG has.
+    :param writing: tasks that write to a segment.
+    :param exporting: tasks that export a cohort for other tasks.
     :param reading: tasks that read a cohort.
     """
 
@@ -145,7 +145,7 @@ def _syncs(session: Session, found: _Found, limit: int, now: datetime) -> tuple[
 
 
 def _of_sync(sync: Reference, found: _Found, no_pool: Mapping[tuple[str, str], str]) -> tuple[str, ...]:
-    """Return the missing pools of a sync's own task, and of those that it shares with others."""
+    """Return the missing pools of a sync's task, and of the tasks that it shares with other syncs."""
     others = {(one.dag_id, one.task_id) for one in found.writing if one != sync}
     mine = {pool for task, pool in no_pool.items() if task[0] == sync.dag_id and task not in others}
     return tuple(sorted(mine))
@@ -191,11 +191,11 @@ def _sync(
 
 
 def _waiting(sync: Sync, waiting: Iterable[Waiting]) -> Sync:
-    """Note that the sync cannot go on before somebody decides."""
+    """Set the state of a sync that waits for an approval."""
     for one in waiting:
         if one.dag_id != sync.dag.dag_id:
             continue
-        # In our own DAGs, approve__europe is asked for sync__europe; elsewhere, for what has not ended.
+        # In generated DAGs, approve__europe belongs to sync__europe; in others, to every unfinished task.
         ours = one.task_id.startswith("approve") and sync.task_id.startswith("sync")
         ended = any(run.run_id == one.run_id and run.state in ENDED for run in sync.runs)
         if ended or (ours and one.task_id.removeprefix("approve") != sync.task_id.removeprefix("sync")):
@@ -215,7 +215,7 @@ def _judged(sync: Sync, now: datetime) -> Sync:
 
 
 def _idle(found: _Found) -> list[Sync]:
-    """Return the syncs of our files that cannot run: with a mistake, or switched off."""
+    """Return the syncs of YAML files that cannot run: with a mistake, or disabled."""
     with_syncs = {one.dag_id for one in found.writing}
     syncs = []
     for dag_id, tags in found.tags.items():
@@ -229,7 +229,7 @@ def _idle(found: _Found) -> list[Sync]:
 
 
 def _name(dag: Dag, task_id: str, *, several: bool = False) -> str:
-    """Return what the sync is called in its file; for those in other DAGs, what the DAG is called."""
+    """Return the name of a sync in its file; for hand-written DAGs, the name of the DAG."""
     if dag.dag_id.startswith(_PREFIX) and task_id.startswith("sync"):
         target = task_id.removeprefix("sync").removeprefix("__")
         return " · ".join(filter(None, (dag.dag_id.removeprefix(_PREFIX), target)))
@@ -237,7 +237,7 @@ def _name(dag: Dag, task_id: str, *, several: bool = False) -> str:
 
 
 def _quota_reports(session: Session, found: _Found, syncs: Iterable[Sync]) -> dict[str, list[Report]]:
-    """Return what was told of the exports of each connection's project."""
+    """Return the reports with the quota of each Amplitude connection."""
     said: dict[str, list[Report]] = {}
     events = past.newest_events(session, found.exporting, _OF_AN_EXPORT)
     for reference, reports in _reports(events).items():
@@ -249,7 +249,7 @@ def _quota_reports(session: Session, found: _Found, syncs: Iterable[Sync]) -> di
 
 
 def _moments(runs: Sequence[Run], reports: Sequence[Report]) -> tuple[Moment, ...]:
-    """Join runs and reports, newest first; of a run that was cleared and has several, the last counts."""
+    """Join runs and reports, newest first; a cleared run has several reports, of which the last counts."""
     by_run = {report.run_id or str(report.at): report for report in reports}
     moments = []
     for run in runs:

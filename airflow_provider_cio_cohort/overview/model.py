@@ -1,4 +1,4 @@
-"""What is known of the syncs: plain data, without a database behind it."""
+"""The data about the syncs: plain dataclasses, independent of the database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """What became of a sync's run, or why there is none."""
+    """The state of a sync's last run, or why there is none."""
 
     SUCCESS = "success"
     FAILED = "failed"
@@ -22,12 +22,12 @@ class State(StrEnum):
     DISABLED = "switched off"
 
 
-#: A run in one of these has ended.
+#: The states of a run that has ended.
 ENDED = frozenset({State.SUCCESS, State.FAILED, State.SKIPPED})
 
 
 class Kind(StrEnum):
-    """Why a sync, or a project's exports, need somebody; in the order in which they are shown."""
+    """Why a sync or a project's quota needs attention; in the order in which they are shown."""
 
     CONFIG_ERROR = "config_error"
     FAILED = "failed"
@@ -43,10 +43,10 @@ class Kind(StrEnum):
 @dataclass(frozen=True)
 class Report:
     """
-    The event of a sync that went well: counts; whatever is missing or no number is ``None``.
+    The asset event of a successful sync; values that are missing or invalid are ``None``.
 
     :param at: when Airflow recorded it.
-    :param run_id: of the run that made it.
+    :param run_id: the id of its run.
     :param cohort_id: the Amplitude cohort.
     :param segment_id: the Customer.io segment.
     :param segment_name: its name.
@@ -56,14 +56,14 @@ class Report:
     :param added: people who joined.
     :param removed: people who left.
     :param size: members of the segment after the run.
-    :param unmatched: identifiers with nobody in Customer.io.
-    :param match_rate: the share of ``identifiers`` with somebody there, 0 to 1.
+    :param unmatched: identifiers that match no person in Customer.io.
+    :param match_rate: the share of ``identifiers`` that match a person there, 0 to 1.
     :param duration: seconds from the task's start, the wait for the export included.
     :param unchanged: whether the run ended early, because nothing had changed.
-    :param snapshot_at: the moment to which the run put the segment back, if it did.
-    :param exports_used: exports of the month that Amplitude had counted, this run's included.
-    :param exports_limit: how many the plan has.
-    :param exports_reset: when the count starts anew, as Amplitude writes it.
+    :param snapshot_at: the time to which the run restored the segment, if it did.
+    :param exports_used: exports of the month according to Amplitude, including that of this run.
+    :param exports_limit: the month's limit of the plan.
+    :param exports_reset: when the count is reset, as Amplitude's text.
     """
 
     at: datetime
@@ -90,12 +90,12 @@ class Report:
 @dataclass(frozen=True)
 class Run:
     """
-    A DAG run, as one sync took part in it.
+    A DAG run, from the point of view of one sync.
 
     :param run_id: its id.
     :param run_type: ``scheduled``, ``manual``, …
-    :param due: when it was to run.
-    :param queued: when Airflow last made it ready to run: later than ``due`` if it was late, or was cleared.
+    :param due: when it was due.
+    :param queued: when Airflow last queued it: later than ``due`` if it was late or was cleared.
     :param started: when the sync task began; ``None`` before.
     :param ended: when it ended; ``None`` before.
     :param state: the sync task's, not the whole DAG's.
@@ -113,11 +113,11 @@ class Run:
 @dataclass(frozen=True)
 class Dag:
     """
-    What Airflow knows of a DAG that has syncs.
+    A DAG that has syncs.
 
     :param dag_id: its id.
-    :param display_name: what Airflow shows instead of it.
-    :param paused: whether it is switched off.
+    :param display_name: the name that Airflow shows.
+    :param paused: whether it is paused.
     :param schedule: the summary of its timetable: a cron expression, ``@once``, …; ``None`` without one.
     :param description: the same in words, in the DAG's own timezone.
     :param next_run: when the next run is due.
@@ -138,18 +138,18 @@ class Sync:
 
     :param dag: its DAG.
     :param task_id: its task.
-    :param name: what it is called: its name in the YAML, with the target's where it has several.
-    :param asset_id: the segment's asset; ``None`` where the sync has none, because it cannot run.
-    :param cohort_id: the Amplitude cohort, where it is known.
+    :param name: its name in the YAML file, with that of the target if it has several.
+    :param asset_id: the segment's asset; ``None`` if the sync cannot run and so has none.
+    :param cohort_id: the Amplitude cohort, if it is known.
     :param segment_name: the Customer.io segment, or what is known of it.
     :param amplitude_conn_id: the connection to the Amplitude project.
     :param customer_io_conn_id: the connection to the Customer.io workspace.
-    :param state: of its last run.
-    :param waiting_since: since when a run waits for somebody's approval; ``None`` if none does.
-    :param missing_pools: pools that one of its tasks waits for, and that Airflow does not have.
-    :param runs: newest first; the last few.
-    :param reports: oldest first; the last few.
-    :param overdue_since: since when a good sync is missing; ``None`` if all is in time.
+    :param state: the state of its last run.
+    :param waiting_since: since when a run waits for an approval; ``None`` if none does.
+    :param missing_pools: pools that one of its tasks waits for and that do not exist.
+    :param runs: the last few runs, newest first.
+    :param reports: the last few reports, oldest first.
+    :param overdue_since: since when a good sync is overdue; ``None`` if none is.
     :param failures: how many runs in a row have failed, up to the last one that ended.
     :param failing_since: when the first of them failed.
     """
@@ -178,28 +178,28 @@ class Sync:
 
     @property
     def last_failed(self) -> Run | None:
-        """The newest run that failed, of those that are known."""
+        """The newest run that failed, of the last few."""
         return next((run for run in self.runs if run.state is State.FAILED), None)
 
     @property
     def last_good(self) -> Report | None:
-        """The newest sync that went well."""
+        """The report of the newest successful sync."""
         return self.reports[-1] if self.reports else None
 
 
 @dataclass(frozen=True)
 class Quota:
     """
-    The exports of one Amplitude project, by its connection.
+    The export quota of one Amplitude project, by its connection.
 
     :param conn_id: the connection.
-    :param used: exports of this month, as last seen; ``None`` if none was seen this month.
-    :param limit: how many the plan has.
-    :param assumed: whether Amplitude never said, so that ``limit`` is what its plans usually have.
-    :param seen: when ``used`` was seen.
-    :param ends: when the count starts anew.
-    :param to_come: what the schedules will still cost until then, at most.
-    :param uncounted: schedules whose cost is not known, such as those that assets trigger.
+    :param used: exports of this month, as last reported; ``None`` without a report this month.
+    :param limit: the month's limit of the plan.
+    :param assumed: whether Amplitude has not reported the limit, and ``limit`` is that of its usual plans.
+    :param seen: when ``used`` was reported.
+    :param ends: when the count is reset.
+    :param to_come: the most exports that scheduled runs will need until then.
+    :param uncounted: the number of schedules with an unknown cost, such as those that assets trigger.
     """
 
     conn_id: str
@@ -213,7 +213,7 @@ class Quota:
 
     @property
     def forecast(self) -> int:
-        """Exports used when the month ends."""
+        """The expected number of exports at the end of the month."""
         return (self.used or 0) + self.to_come
 
     @property
@@ -225,13 +225,13 @@ class Quota:
 @dataclass(frozen=True)
 class Attention:
     """
-    Something that needs somebody.
+    Something that needs attention.
 
-    :param kind: of what kind it is.
+    :param kind: the kind.
     :param text: what is wrong, as a sentence.
-    :param sync: which sync; ``None`` if it is about a project's exports.
-    :param quota: which project's exports; ``None`` if it is about a sync.
-    :param since: since when, where that is known.
+    :param sync: the sync; ``None`` if it is about a project's quota.
+    :param quota: the project's quota; ``None`` if it is about a sync.
+    :param since: since when, if that is known.
     """
 
     kind: Kind
@@ -246,10 +246,10 @@ class Overview:
     """
     Everything that the page shows.
 
-    :param now: the moment that it describes.
-    :param syncs: every sync that may be seen.
-    :param quotas: the exports of each Amplitude project.
-    :param attention: what needs somebody, the worst first.
+    :param now: the time that it describes.
+    :param syncs: every sync that may be shown.
+    :param quotas: the quota of each Amplitude project.
+    :param attention: what needs attention, the most urgent first.
     """
 
     now: datetime
@@ -261,11 +261,11 @@ class Overview:
 @dataclass(frozen=True)
 class Moment:
     """
-    A run in a sync's history, with its report if it went well; one without the other is possible.
+    An entry in a sync's history: a run, a report, or both.
 
-    :param at: when it was reported, or else when the run ended or was due.
+    :param at: the time of the report, or else the end or the due time of the run.
     :param run: the run; ``None`` if Airflow no longer has it.
-    :param report: what it reported; ``None`` if it did not.
+    :param report: its report; ``None`` if there is none.
     """
 
     at: datetime
@@ -276,12 +276,12 @@ class Moment:
 @dataclass(frozen=True)
 class History:
     """
-    One sync with its past.
+    One sync with its history.
 
-    :param now: the moment that it describes.
+    :param now: the time that it describes.
     :param sync: the sync, as in the overview.
-    :param attention: what needs somebody, the worst first.
-    :param moments: newest first.
+    :param attention: what needs attention, the most urgent first.
+    :param moments: the entries, newest first.
     """
 
     now: datetime

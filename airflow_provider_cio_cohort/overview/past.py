@@ -1,9 +1,8 @@
 """
-Asks Airflow's metadata database for the newest events and runs; a bounded number of rows for each sync.
+Reads the newest events and runs from Airflow's metadata database; a bounded number of rows for each sync.
 
-They are asked for one asset, and one DAG, at a time, by the indexes that Airflow has, so that years of past
-cost nothing. Many such questions travel together as one statement (UNION ALL), because that is what SQLite,
-PostgreSQL and MySQL have in common.
+Each query is for one asset or one DAG and uses Airflow's indexes, so that a long history costs nothing. Many
+queries are joined into one statement (UNION ALL), which SQLite, PostgreSQL and MySQL all support.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.overview.queries import SEGMENTS, Reference, chunks
 
-#: SQLite allows 500 selects in one statement; the runs take two for each DAG.
+#: SQLite allows 500 selects in one statement; the runs need two for each DAG.
 _TOGETHER = 100
 
 
 @dataclass(frozen=True)
 class Event:
-    """An event that a task made on an asset."""
+    """An asset event of a task."""
 
     reference: Reference
     at: datetime
@@ -42,7 +41,7 @@ class TaskRun:
     """
     A DAG run and the state of one task in it.
 
-    :param found: whether the run has that task; a run of before the task was written has not.
+    :param found: whether the run has the task; a run from before the task was added has not.
     """
 
     dag_id: str
@@ -60,10 +59,10 @@ class TaskRun:
 
 def newest_events(session: Session, references: Sequence[Reference], limit: int) -> list[Event]:
     """
-    Return the newest events that tasks made on their assets; those that others made are left out.
+    Return the newest asset events of tasks; events of the same assets by others are left out.
 
-    First the newest events of each asset are read, whoever made them: the index gives these at once. Only
-    where others have made so many that some of the task's own may be missing, it is asked for those alone.
+    First the newest events of each asset are read, from all sources, because the index returns these quickly.
+    Only if others have created so many that some of the task's own may be missing, these are queried alone.
 
     :param session: of the metadata database.
     :param references: the tasks and their assets.
@@ -83,7 +82,7 @@ def newest_events(session: Session, references: Sequence[Reference], limit: int)
 
 
 class _Sorted:
-    """Events by who made them."""
+    """Events by their task."""
 
     def __init__(self, references: Sequence[Reference]) -> None:
         self._by_maker = {(one.asset_id, one.dag_id, one.task_id): one for one in references}
@@ -98,13 +97,13 @@ class _Sorted:
                 self.own[maker].append(Event(maker, row.timestamp, row.source_run_id, row.extra))
 
     def crowded(self, limit: int) -> list[Reference]:
-        """Return those of which only a part was read, and forget that part."""
+        """Return the tasks whose events were read only in part, and drop that part."""
         found = [one for one, own in self.own.items() if self._read[one.asset_id] == limit > len(own)]
         self.own |= {one: [] for one in found}
         return found
 
 
-# The statements are kept: to put one together takes SQLAlchemy longer than the database needs to answer it.
+# The statements are cached: building one takes SQLAlchemy longer than the database needs to run it.
 @lru_cache(maxsize=2 * _TOGETHER)
 def _events_of(count: int) -> CompoundSelect[Any]:
     return _together(_some_events(number) for number in range(count))
@@ -135,7 +134,7 @@ def _some_events(number: int) -> Select[Any]:
 
 def newest_runs(session: Session, dag_ids: Sequence[str], limit: int) -> list[TaskRun]:
     """
-    Return the newest runs of DAGs, each once for every task of theirs that writes a segment.
+    Return the newest runs of DAGs, each once for every task that writes to a segment.
 
     :param session: of the metadata database.
     :param dag_ids: the DAGs.
@@ -179,8 +178,8 @@ def _runs_of(count: int) -> Select[Any]:
     )
 
 
-# Runs by hand, and those that assets trigger, have no logical date. Asked for apart, they too are found by
-# the index on DAG and logical date; there is none on DAG and run_after.
+# Manual and asset-triggered runs have no logical date. Queried apart, they too use the index on DAG and
+# logical date; there is no index on DAG and run_after.
 def _dated_runs(number: int) -> Select[Any]:
     table = DagRun.__table__.c
     return _some_runs(number).where(table.logical_date.is_not(None)).order_by(table.logical_date.desc())
@@ -204,7 +203,7 @@ def _some_runs(number: int) -> Select[Any]:
 
 
 def _together(parts: Iterable[Select[Any]]) -> CompoundSelect[Any]:
-    """Join limited questions into one; only as a derived table may one of a UNION have a LIMIT of its own."""
+    """Join limited queries into one; each must be a derived table to have its own LIMIT in a UNION."""
     return union_all(*(select(part.subquery()) for part in parts))
 
 

@@ -1,4 +1,4 @@
-"""Asks Airflow's metadata database what syncs there are: small tables, which no past makes larger."""
+"""Finds the syncs in Airflow's metadata database: small tables, which do not grow with the history."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A task that waits for somebody's decision."""
+    """A task that waits for an approval."""
 
     dag_id: str
     task_id: str
@@ -47,10 +47,10 @@ class Waiting:
 
 def outlets(session: Session, scheme: str, dag_id: str | None = None) -> list[Reference]:
     """
-    Return the tasks that write assets of a scheme.
+    Return the tasks with outlets of a URI scheme.
 
     :param session: of the metadata database.
-    :param scheme: with which the assets' addresses begin.
+    :param scheme: the start of the assets' URIs.
     :param dag_id: only of this DAG.
     """
     return _references(session, TaskOutletAssetReference, scheme, dag_id)
@@ -58,10 +58,10 @@ def outlets(session: Session, scheme: str, dag_id: str | None = None) -> list[Re
 
 def inlets(session: Session, scheme: str, dag_id: str | None = None) -> list[Reference]:
     """
-    Return the tasks that read assets of a scheme.
+    Return the tasks with inlets of a URI scheme.
 
     :param session: of the metadata database.
-    :param scheme: with which the assets' addresses begin.
+    :param scheme: the start of the assets' URIs.
     :param dag_id: only of this DAG.
     """
     return _references(session, TaskInletAssetReference, scheme, dag_id)
@@ -81,7 +81,7 @@ def _references(session: Session, table: Any, scheme: str, dag_id: str | None) -
 
 def dags(session: Session, dag_ids: Iterable[str]) -> dict[str, Dag]:
     """
-    Return those of the DAGs that Airflow still finds in their files.
+    Return those of the DAGs that are not stale.
 
     :param session: of the metadata database.
     :param dag_ids: which.
@@ -106,7 +106,7 @@ def dags(session: Session, dag_ids: Iterable[str]) -> dict[str, Dag]:
 
 def tagged(session: Session, dag_id: str | None = None) -> dict[str, set[str]]:
     """
-    Return the DAGs that have one of our tags, with those of our tags that they have.
+    Return the DAGs that have any of our tags, with these tags.
 
     :param session: of the metadata database.
     :param dag_id: only this one.
@@ -122,7 +122,7 @@ def tagged(session: Session, dag_id: str | None = None) -> dict[str, set[str]]:
 
 def awaiting_input(session: Session, dag_ids: Sequence[str]) -> list[Waiting]:
     """
-    Return the tasks of DAGs that wait for somebody's decision.
+    Return the tasks of DAGs that wait for an approval.
 
     :param session: of the metadata database.
     :param dag_ids: the DAGs.
@@ -137,12 +137,12 @@ def awaiting_input(session: Session, dag_ids: Sequence[str]) -> list[Waiting]:
 
 def missing_pools(session: Session, dag_ids: Sequence[str]) -> dict[tuple[str, str], str]:
     """
-    Return the tasks of DAGs that cannot start because their pool does not exist, with its name.
+    Return the tasks of DAGs that cannot start because their pool does not exist, with the pool's name.
 
     :param session: of the metadata database.
     :param dag_ids: the DAGs.
     """
-    # Few tasks are scheduled at a time, however many syncs there are, and the state is indexed.
+    # Few tasks are in the state scheduled at a time, and the state is indexed.
     question = select(TaskInstance.dag_id, TaskInstance.task_id, TaskInstance.pool).where(
         TaskInstance.state == SCHEDULED, TaskInstance.pool.not_in(select(Pool.pool))
     )

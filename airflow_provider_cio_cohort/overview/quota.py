@@ -1,4 +1,4 @@
-"""Adds up what a month's exports come to, for each Amplitude project."""
+"""Adds up the month's exports of each Amplitude project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_cio_cohort.overview.model import Dag, Quota, Report, Run
 from airflow_provider_cio_cohort.overview.queries import Reference
 from airflow_provider_cio_cohort.overview.reading import split_asset
 
-#: What :func:`.exports_a_month` counts for.
+#: The length of the month in :func:`.exports_a_month`.
 _MONTH = timedelta(days=31)
 _PRESETS = {"@hourly": "hourly", "@daily": "daily", "@weekly": "weekly", "@monthly": "monthly"}
 
@@ -22,10 +22,10 @@ _PRESETS = {"@hourly": "hourly", "@daily": "daily", "@weekly": "weekly", "@month
 @dataclass(frozen=True)
 class Scheduled:
     """
-    A DAG that spends exports.
+    A DAG that uses exports.
 
-    :param exports: how many a run costs, by connection.
-    :param runs: newest first.
+    :param exports: the number of exports of a run, by connection.
+    :param runs: its runs, newest first.
     """
 
     dag: Dag
@@ -35,10 +35,10 @@ class Scheduled:
 
 def exports_a_run(outlets: Iterable[Reference], inlets: Iterable[Reference]) -> dict[str, Counter[str]]:
     """
-    Return how many exports a run of each DAG costs, by connection.
+    Return the number of exports of a run of each DAG, by connection.
 
-    :param outlets: tasks that write a cohort's asset: those that export it for others.
-    :param inlets: tasks that read one; they export it themselves where no other task of the DAG does.
+    :param outlets: tasks with a cohort as outlet: those that export it for other tasks.
+    :param inlets: tasks with a cohort as inlet; they export it themselves if no other task of the DAG does.
     """
     found: dict[str, Counter[str]] = {}
     for references, unless in ((outlets, set()), (inlets, found)):
@@ -53,11 +53,11 @@ def quotas(
     scheduled: Sequence[Scheduled], said: Mapping[str, Sequence[Report]], now: datetime
 ) -> tuple[Quota, ...]:
     """
-    Return the quota of every Amplitude project that a DAG spends exports of.
+    Return the quota of every Amplitude connection that a DAG uses.
 
     :param scheduled: the DAGs.
-    :param said: what events tell of each connection, in any order.
-    :param now: the moment.
+    :param said: the reports of each connection, in any order.
+    :param now: the current time.
     """
     conn_ids = {conn_id for one in scheduled for conn_id in one.exports}
     return tuple(_quota(conn_id, scheduled, said.get(conn_id, ()), now) for conn_id in sorted(conn_ids))
@@ -85,11 +85,11 @@ def _quota(conn_id: str, scheduled: Sequence[Scheduled], said: Sequence[Report],
 
 
 def _cost(one: Scheduled, now: datetime, ends: datetime) -> float | None:
-    """Return how many runs a DAG will still have until a moment, ``None`` if nobody can know."""
+    """Return how many runs a DAG will still have until a time, ``None`` if that is unknown."""
     dag = one.dag
     if dag.paused or dag.schedule is None:
         return 0
-    if dag.next_run is None:  # what ran out, and what no clock starts
+    if dag.next_run is None:  # a schedule that has ended, or one that is not time-based
         return None if dag.schedule.startswith(("Asset", "@continuous")) else 0
     if dag.next_run >= ends:
         return 0
@@ -106,15 +106,15 @@ def _cost(one: Scheduled, now: datetime, ends: datetime) -> float | None:
 def _runs_a_month(schedule: str) -> int | None:
     try:
         return exports_a_month(_PRESETS.get(schedule, schedule))
-    except Exception:  # the summary of a timetable that is no cron expression can be any text
+    except Exception:  # the summary of a timetable may be any text
         return None
 
 
 def reset_of(report: Report) -> datetime | None:
     """
-    Return when the count of a month's exports starts anew; ``None`` if the event does not say, or nonsense.
+    Return when the count of a month's exports is reset; ``None`` if the report has no valid time.
 
-    :param report: an event that tells of the month.
+    :param report: a report with the quota.
     """
     try:
         moment = datetime.fromisoformat(report.exports_reset or "")

@@ -1,4 +1,4 @@
-"""Reads what events say, without trusting them: anybody may emit an event through Airflow's API."""
+"""Reads asset events as untrusted input, because they can also be created through Airflow's API."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def read_report(at: datetime, run_id: str | None, extra: Any) -> Report:
     Return an event as a report.
 
     :param at: when it was recorded.
-    :param run_id: the run that made it.
-    :param extra: what it carries; any key may be missing or of a wrong type.
+    :param run_id: the id of its run.
+    :param extra: its extra; any key may be missing or of a wrong type.
     """
     said = extra if isinstance(extra, dict) else {}
     rate = _number(said.get("match_rate"))
@@ -48,13 +48,13 @@ def read_report(at: datetime, run_id: str | None, extra: Any) -> Report:
 
 def split_asset(uri: str) -> tuple[str, str]:
     """
-    Return the connection and the last part of a cohort's or a segment's address.
+    Return the connection and the last part of the URI of a cohort or segment.
 
     :param uri: such as ``customerio://customer_io_default/segments/name/Power%20users``.
     """
     try:
         parts = urlsplit(uri)
-    except ValueError:  # somebody else's asset, such as one with half an IPv6 address
+    except ValueError:  # not our asset, such as a URI with a broken IPv6 address
         return "", uri
     return unquote(parts.netloc), unquote(parts.path.rsplit("/", 1)[-1])
 
@@ -62,7 +62,7 @@ def split_asset(uri: str) -> tuple[str, str]:
 def _text(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    if isinstance(value, int) and abs(value) >= _LARGEST:  # too long to be written out
+    if isinstance(value, int) and abs(value) >= _LARGEST:  # Python refuses to print very long integers
         return None
     return str(value)[:_LONGEST_TEXT].strip() or None
 

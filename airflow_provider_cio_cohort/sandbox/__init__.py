@@ -1,7 +1,7 @@
 """
-Amplitude and Customer.io on loopback, as they really behave: for the demo and for tests.
+Simulates Amplitude and Customer.io on loopback, for the demo and for tests.
 
-It shares no code with the hooks, so that a misreading of the vendors cannot hide by being shared.
+It shares no code with the hooks, so that tests find a misunderstanding of the vendors' APIs.
 """
 
 from airflow_provider_cio_cohort.sandbox.server import Sandbox

@@ -12,7 +12,7 @@ from airflow_provider_cio_cohort.sandbox.server import SERVERS, Sandbox
 
 
 def main() -> int:
-    """Serve, and print what to set to use it."""
+    """Serve, and print the connections that use the sandbox."""
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_cio_cohort.sandbox", description=__doc__
     )
@@ -26,17 +26,11 @@ def main() -> int:
         "--port", type=int, default=9700, help="the first of eight ports; 0 for any free ones"
     )
     parser.add_argument("--people", type=int, default=12_000, help="made-up people (default: %(default)s)")
-    parser.add_argument(
-        "--crowd",
-        type=int,
-        default=0,
-        help="more people, of whom only numbers are kept: millions",
-    )
     parser.add_argument("--seed", type=int, default=7, help="the same people for the same seed")
     parser.add_argument(
         "--export-seconds", type=float, default=2, help="how long Amplitude computes an export"
     )
-    parser.add_argument("--latency-ms", type=float, default=0, help="added to every answer")
+    parser.add_argument("--latency-ms", type=float, default=0, help="added to every response")
     options = vars(parser.parse_args())
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -62,7 +56,7 @@ def _tell(sandbox: Sandbox) -> None:
         "",
         *lines,
         "",
-        f"The page: {sandbox.urls['control']}   The keys are the sandbox's own, and good for nothing else:",
+        f"The page: {sandbox.urls['control']}   The keys work in the sandbox only:",
         "",
         *exports,
     ]

@@ -1,4 +1,4 @@
-"""What the sandbox's Amplitude knows: projects, cohorts, export jobs, the month's quota."""
+"""The data of the sandbox's Amplitude: projects, cohorts, export jobs, the month's quota."""
 
 from __future__ import annotations
 
@@ -9,16 +9,44 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, runtime_checkable
 
-from airflow_provider_cio_cohort.sandbox.crowd import CrowdRows
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 Row = Mapping[str, str]
-#: Requests of one project that are served at once.
+#: The maximum number of concurrent requests of one project.
 CONCURRENT = 5
-#: Exports of one project that may be requested in ten minutes, and that may be under way in a minute.
+#: The maximum number of exports of one project: requested in ten minutes, and in progress in a minute.
 IN_TEN_MINUTES = 60
 PARALLEL = 4
+
+
+@runtime_checkable
+class CsvRows(Protocol):
+    """
+    Rows that never change and write themselves as CSV, so that a cohort can have millions.
+
+    They have no user properties.
+    """
+
+    #: The files of exports that were written already, by what they depend on.
+    files: dict[tuple[object, ...], bytes]
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+
+    def lines(self, columns: Iterable[str], tab: str, end: str, at_once: int) -> Iterator[str]:
+        """
+        Yield the rows as CSV, several lines at a time.
+
+        :param columns: the columns; each but ``amplitude_id`` and ``user_id`` is empty.
+        :param tab: what stands before every value.
+        :param end: what ends a line.
+        :param at_once: how many rows come at a time.
+        """
+
+
+Rows: TypeAlias = Sequence[Row] | CsvRows
 
 
 @dataclass
@@ -29,17 +57,17 @@ class Cohort:
     :param id: 7 or 8 lowercase letters and digits.
     :param name: its name.
     :param rows: its members: ``amplitude_id``, ``user_id`` and user properties.
-    :param archived: whether it was put away.
-    :param group: what its members are; ``User`` for people.
-    :param listed: whether the list shows it; one that is not discoverable is not.
+    :param archived: whether it is archived.
+    :param group: the kind of its members; ``User`` for people.
+    :param listed: whether it is in the list, which has only discoverable cohorts.
     :param computed: whether it was ever computed.
-    :param announced: members that the list tells, where it differs from the rows.
-    :param last_computed: when it was, epoch seconds.
+    :param announced: the size in the list, if it differs from the number of rows.
+    :param last_computed: when it was last computed, in epoch seconds.
     """
 
     id: str
     name: str
-    rows: Sequence[Row]
+    rows: Rows
     archived: bool = False
     group: str = "User"
     listed: bool = True
@@ -47,14 +75,14 @@ class Cohort:
     announced: int | None = None
     last_computed: int = field(default_factory=lambda: int(time.time()))
 
-    def set_rows(self, rows: Iterable[Row]) -> None:
+    def set_rows(self, rows: Iterable[Row] | CsvRows) -> None:
         """Change the members, as Amplitude does when it computes the cohort anew."""
         self.rows = _kept(rows)
         self.last_computed = int(time.time())
 
     @property
     def size(self) -> int | None:
-        """Members as the list tells them."""
+        """The number of members in the list."""
         if not self.computed:
             return None
         return len(self.rows) if self.announced is None else self.announced
@@ -65,24 +93,29 @@ class Job:
     """
     An export, with the rows that the cohort had when it was requested.
 
-    :param id: the request id; numeric, as it is live.
+    :param id: the request id; numeric, as with Amplitude.
     :param cohort_id: the cohort.
-    :param properties: the properties that were asked for.
+    :param properties: the requested properties.
     :param rows: the rows.
-    :param requested_at: when, on a monotonic clock.
-    :param ready_at: when it will be finished, likewise.
-    :param failed: whether Amplitude gave it up.
-    :param file: its file, once somebody has asked for it.
+    :param requested_at: when it was requested, on a monotonic clock.
+    :param ready_at: when it will be finished, on the same clock.
+    :param failed: whether it has failed.
+    :param file: its file, after the first request for it.
     """
 
     id: str
     cohort_id: str
     properties: list[str]
-    rows: Sequence[Row]
+    rows: Rows
     requested_at: float
     ready_at: float
     failed: bool = False
     file: bytes | None = field(default=None, repr=False)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was requested."""
+        return time.monotonic() - self.requested_at
 
     @property
     def finished(self) -> bool:
@@ -95,7 +128,7 @@ class RefusedError(Exception):
     A request that Amplitude refuses.
 
     :param status: the HTTP status.
-    :param details: its words.
+    :param details: Amplitude's message; empty if it has none.
     """
 
     def __init__(self, status: int, details: str) -> None:
@@ -112,7 +145,7 @@ class Project:
     :param api_key: its API key.
     :param secret_key: its secret key.
     :param region: ``us`` or ``eu``.
-    :param paid: whether its plan has the cohort API.
+    :param paid: whether its plan includes the cohort API.
     """
 
     def __init__(
@@ -132,9 +165,9 @@ class Project:
         self._requested: deque[float] = deque()
         self._numbers = itertools.count(secrets.randbelow(10**6) + 10**6)
 
-    def add_cohort(self, *, id: str, name: str, rows: Iterable[Row], **more: object) -> Cohort:
+    def add_cohort(self, *, id: str, name: str, rows: Iterable[Row] | CsvRows, **more: object) -> Cohort:
         """
-        Add a cohort, or replace the one of that id.
+        Add a cohort, or replace the one with this id.
 
         :param id: its id.
         :param name: its name.
@@ -148,10 +181,10 @@ class Project:
     @contextmanager
     def serving(self, cohort_id: str) -> Iterator[None]:
         """
-        Count a request for as long as it is served.
+        Count a request while it is served.
 
         :param cohort_id: the cohort that it is about; empty for none.
-        :raises RefusedError: if too many others are being served, or one about the same cohort.
+        :raises RefusedError: if too many other requests are being served, or one for the same cohort.
         """
         if self.settings.limits and self.in_flight >= CONCURRENT:
             raise RefusedError(429, f"Too Many Requests: Exceeded {CONCURRENT} concurrent requests")
@@ -167,10 +200,10 @@ class Project:
 
     def request(self, cohort_id: str, properties: list[str] | None) -> Job:
         """
-        Start an export; costs one of the month's.
+        Start an export, which costs one of the month's exports.
 
         :param cohort_id: the cohort.
-        :param properties: the properties that were asked for; ``None`` for all that there are.
+        :param properties: the requested properties; ``None`` for all.
         :raises RefusedError: if a limit forbids it, or there is no such cohort.
         """
         cohort = self.cohorts.get(cohort_id)
@@ -194,10 +227,10 @@ class Project:
 
     def _check_limits(self, cohort: Cohort) -> None:
         """
-        Refuse what goes beyond Amplitude's limits.
+        Refuse requests that exceed Amplitude's limits.
 
-        "4 in parallel a minute" is read as: no more than four exports that were requested in the last
-        minute may be under way at once.
+        "4 in parallel a minute" is understood as: at most four exports that were requested in the last minute
+        may be in progress at the same time.
         """
         if len(cohort.rows) > self.settings.export_members:
             raise RefusedError(400, f"Cohort exceeds {self.settings.export_members} members")
@@ -207,7 +240,8 @@ class Project:
             self._requested.popleft()
         under_way = [j for j in self.jobs.values() if not j.finished and not j.failed]
         if self.used >= self.settings.exports_a_month:
-            raise RefusedError(429, "Too Many Requests: Exceeded the monthly limit of cohort downloads")
+            details = "Too Many Requests: Exceeded the monthly limit of cohort downloads"
+            raise RefusedError(self.settings.quota_status, details)
         if len(self._requested) >= IN_TEN_MINUTES:
             raise RefusedError(429, f"Too Many Requests: Exceeded {IN_TEN_MINUTES} requests in 10 minutes")
         if any(job.cohort_id == cohort.id for job in under_way):
@@ -216,7 +250,7 @@ class Project:
             raise RefusedError(429, f"Too Many Requests: Exceeded {PARALLEL} parallel requests a minute")
 
     def file_of(self, job_id: str) -> Job | None:
-        """Return the job whose file can be downloaded; its link lives seven days."""
+        """Return the job if its file can be downloaded, which is possible for seven days."""
         job = self.jobs.get(job_id)
         if job is None or not job.finished:
             return None
@@ -224,23 +258,23 @@ class Project:
         return job if alive else None
 
     def sign(self, job: Job) -> str:
-        """Return the signature of a fresh URL to the job's file."""
+        """Return the signature of a new URL of the job's file."""
         signature = secrets.token_hex(32)
         self.links[signature] = (job, time.monotonic() + self.settings.signed_url_seconds)
         return signature
 
 
-def _kept(rows: Iterable[Row]) -> Sequence[Row]:
-    return rows if isinstance(rows, CrowdRows) else [_as_text(row) for row in rows]
+def _kept(rows: Iterable[Row] | CsvRows) -> Rows:
+    return rows if isinstance(rows, CsvRows) else [_as_text(row) for row in rows]
 
 
 def _as_text(row: Mapping[str, object]) -> Row:
-    """Return a row as an export has it: JSON over HTTP has numbers, and null where a property is not set."""
+    """Return a row as in an export: JSON may have numbers, and null for a property that is not set."""
     return {name: "" if value is None else str(value) for name, value in row.items()}
 
 
-def _all_properties(rows: Sequence[Row]) -> list[str]:
-    if isinstance(rows, CrowdRows):
+def _all_properties(rows: Rows) -> list[str]:
+    if isinstance(rows, CsvRows):
         return []
     names = {name: None for row in rows for name in row}  # a dict keeps the order
     return [name for name in names if name not in ("amplitude_id", "user_id")]

@@ -1,9 +1,9 @@
 """
 Amplitude's cohort API and the storage of its exports, over HTTP.
 
-Facts: Amplitude's "Behavioral Cohorts API" reference, and recorded answers where it is silent. Where they
-leave a choice: a plan without the API is a 403, an unknown export's status a 400, a cohort of too many
-members a 400 that costs nothing, and of the rate "60 in 10 minutes" only the first step uses anything up.
+Sources: Amplitude's "Behavioral Cohorts API" reference, and recorded responses where it has no answer.
+Choices: a cohort with too many members is a 400 that costs nothing, and only the first step counts for the
+rate "60 in 10 minutes"; the statuses of refusals are in the settings.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from aiohttp.typedefs import Handler as Served
 from airflow_provider_cio_cohort.sandbox.amplitude import Cohort, Job, Project, RefusedError
 from airflow_provider_cio_cohort.sandbox.export_csv import export_file
 from airflow_provider_cio_cohort.sandbox.faults import Fault
-from airflow_provider_cio_cohort.sandbox.serving import FAULT, basic_credentials, storage_error
+from airflow_provider_cio_cohort.sandbox.serving import FAULT, HTML, basic_credentials, storage_error
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 Handler = Callable[[web.Request, Project], Awaitable[web.StreamResponse]]
 Wanted = list[str] | None
+#: The cohort in responses with the fault ``other_cohort``.
+OTHER_COHORT = "0th3rc0h"
 
 
 class AmplitudeApi:
@@ -34,7 +36,7 @@ class AmplitudeApi:
     :param region: ``us`` or ``eu``.
     :param projects: all projects, by API key.
     :param settings: how the sandbox behaves.
-    :param urls: where everything is; filled in when the ports are known.
+    :param urls: the URLs of all servers; filled in when the ports are known.
     """
 
     def __init__(
@@ -56,9 +58,9 @@ class AmplitudeApi:
     @web.middleware
     async def limit(self, request: web.Request, handler: Served) -> web.StreamResponse:
         """
-        Refuse one concurrent request too many, however long the others take.
+        Refuse a request that exceeds the limit of concurrent requests.
 
-        A middleware, for slow answers are made slow around the handlers.
+        This is a middleware because responses are delayed outside of the handlers.
         """
         project = self.projects.get(basic_credentials(request)[0])
         if project is None:
@@ -79,24 +81,28 @@ class AmplitudeApi:
             if project.secret_key != secret:
                 return refused(403, "Invalid API/Secret Key combination")
             if not project.paid:
-                return refused(
-                    403, "Your plan does not include the Behavioral Cohorts API. Upgrade to Growth."
-                )
+                details = "Your plan does not include the Behavioral Cohorts API. Upgrade to Growth."
+                return refused(self.settings.unpaid_status, details)
             try:
                 return await handler(request, project)
             except RefusedError as error:
-                if error.status == 404:
+                if not error.details:
                     return web.Response(status=404, text="404: Not Found")
                 return refused(error.status, error.details)
 
         return checked
 
     async def list(self, request: web.Request, project: Project) -> web.Response:
-        """List the cohorts that others may discover; costs nothing."""
-        return web.json_response({"cohorts": [_as_json(c) for c in project.cohorts.values() if c.listed]})
+        """List the discoverable cohorts; costs nothing."""
+        listed = [
+            cohort
+            for cohort in list(project.cohorts.values())
+            if cohort.listed and (self.settings.archived_listed or not cohort.archived)
+        ]
+        return web.json_response({"cohorts": [_as_json(cohort) for cohort in listed]})
 
     async def usage(self, request: web.Request, project: Project) -> web.Response:
-        """Tell how many exports the month had; costs nothing."""
+        """Return the month's number of exports; costs nothing."""
         now = datetime.now(UTC)
         resets = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
         figures = {
@@ -107,29 +113,43 @@ class AmplitudeApi:
         return web.json_response({"rest_download": figures})
 
     async def request(self, request: web.Request, project: Project) -> web.Response:
-        """Start an export; each call costs one of the month's."""
+        """Start an export; each call costs one of the month's exports."""
         properties: Wanted = request.query.getall("propKeys", None)
         if request.query.get("props") != "1":
             properties = []
         job = project.request(request.match_info["cohort_id"], properties)
         _spoil(job, request.get(FAULT))
-        return web.json_response({"request_id": job.id, "cohort_id": job.cohort_id}, status=202)
+        return web.json_response(self._naming(job, request), status=202)
 
     async def status(self, request: web.Request, project: Project) -> web.Response:
-        """Tell how far an export is."""
+        """Return the status of an export."""
         job = project.jobs.get(request.match_info["request_id"])
-        if job is None:
-            details = f"No job exists with request_id: {request.match_info['request_id']}"
-            return web.json_response({"details": details}, status=400)
+        if job is None or job.age < self.settings.status_unknown_for:
+            return self._unknown(request.match_info["request_id"])
         _spoil(job, request.get(FAULT))
         text = self.settings.completed_text if job.finished else "JOB INPROGRESS"
         if job.failed:
             text = "JOB FAILED"
-        body = {"request_id": job.id, "cohort_id": job.cohort_id, "async_status": text}
+        body = {**self._naming(job, request), "async_status": text}
         return web.json_response(body, status=202 if text == "JOB INPROGRESS" else 200)
 
+    def _unknown(self, request_id: str) -> web.Response:
+        status = self.settings.unknown_status
+        if status == 404:
+            return web.Response(status=status, text=HTML, content_type="text/html")
+        return web.json_response({"details": f"No job exists with request_id: {request_id}"}, status=status)
+
+    def _naming(self, job: Job, request: web.Request) -> dict[str, str]:
+        """Return the ids of an export and its cohort for a response."""
+        fault = request.get(FAULT)
+        if fault and fault.action == "other_cohort":
+            return {"request_id": job.id, "cohort_id": OTHER_COHORT}
+        if not self.settings.answers_cohort_id:
+            return {"request_id": job.id}
+        return {"request_id": job.id, "cohort_id": job.cohort_id}
+
     async def file(self, request: web.Request, project: Project) -> web.Response:
-        """Hand out a small file, or a redirect to a signed URL; may be asked again for seven days."""
+        """Return a small file, or a redirect to a signed URL; available for seven days."""
         job = project.file_of(request.match_info["request_id"])
         if job is None:
             return web.json_response({"details": "Cohort download not found"}, status=404)
@@ -145,7 +165,7 @@ class AmplitudeApi:
 
 class StorageApi:
     """
-    Serves the files of large exports to whoever has a signature.
+    Serves the files of large exports by signed URLs.
 
     :param projects: all projects, by API key.
     :param settings: how the sandbox behaves.
@@ -156,11 +176,11 @@ class StorageApi:
         self.settings = settings
 
     def add_routes(self, app: web.Application) -> None:
-        """Add the storage's one route to ``app``."""
+        """Add the storage's route to ``app``."""
         app.router.add_get("/exports/{name}", self.file)
 
     async def file(self, request: web.Request) -> web.Response:
-        """Hand out a file; a request that brings credentials beside the signature is refused."""
+        """Return a file; a request with credentials besides the signature is refused."""
         if "Authorization" in request.headers:
             return storage_error(400, "InvalidArgument", "Only one auth mechanism allowed")
         signature = request.query.get("X-Amz-Signature", "")
@@ -174,7 +194,7 @@ class StorageApi:
 
 
 async def file_response(job: Job, settings: Settings) -> web.Response:
-    """Return an export's file; it is written once, in a thread of its own."""
+    """Return an export's file, which is written once, in a separate thread."""
     if job.file is None:
         job.file = await asyncio.to_thread(export_file, job, settings)
     headers = {"Content-Type": "text/csv"}

@@ -1,28 +1,33 @@
 """
 Customer.io's App API, over HTTP.
 
-Facts: Customer.io's OpenAPI descriptions, and answers recorded by its SDKs' tests. Where they leave a
-choice: a page of more than the most is a 400, and so is a search without an e-mail address. People are
-looked up as "List customers, attributes, and devices" in the reference of the App API has it.
+Sources: Customer.io's OpenAPI descriptions, and responses recorded by its SDKs' tests. Choices: a page above
+the maximum size is a 400, and so is a search without an e-mail address. People are looked up as described in
+"List customers, attributes, and devices" in the App API's reference.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
+from airflow_provider_cio_cohort.sandbox.faults import Fault
 from airflow_provider_cio_cohort.sandbox.identifiers import ID_TYPES, read_ids
 from airflow_provider_cio_cohort.sandbox.segments import Person, Segment
+from airflow_provider_cio_cohort.sandbox.serving import FAULT
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 Handler = Callable[[web.Request, Workspace], Awaitable[web.Response]]
 MAX_PAGE = 30_000
 MAX_LOOKUP = 100
+#: Identifiers that can be a JSON number without loss.
+WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]*")
 
 
 class AppApi:
@@ -67,9 +72,7 @@ class AppApi:
             if kind != "Bearer" or workspace is None:
                 return app_error(401, "unauthorized")
             if workspace.region != self.region:
-                response = app_error(301, "wrong datacenter")
-                response.headers["Location"] = f"{self.other_url()}{request.path_qs}"
-                return response
+                return wrong_datacenter(f"{self.other_url()}{request.path_qs}")
             if workspace.app_is_busy():
                 response = app_error(429, "rate limited to 10 requests per 1s (reference a1b2c3)")
                 response.headers["Retry-After"] = "1"
@@ -81,18 +84,22 @@ class AppApi:
     async def list_segments(self, request: web.Request, workspace: Workspace) -> web.Response:
         """List all segments; there is no paging and no filter."""
         return web.json_response(
-            {"segments": self._or_null([_as_json(s) for s in workspace.segments.values()])}
+            {"segments": self._or_null([_as_json(s) for s in list(workspace.segments.values())])}
         )
 
     async def create(self, request: web.Request, workspace: Workspace) -> web.Response:
-        """Create a manual segment."""
+        """Create a manual segment; the response has the name and description as stored."""
         try:
             wanted = (await request.json())["segment"]
             name, description = wanted["name"], wanted.get("description") or ""
         except (ValueError, KeyError, TypeError, AttributeError):
             return app_error(400, "segment.name is required")
-        if not isinstance(name, str) or not name or not isinstance(description, str):
+        if not isinstance(name, str) or not isinstance(description, str):
             return app_error(400, "segment.name must be a string")
+        name = self._kept(name, self.settings.name_limit)
+        description = self._kept(description, self.settings.description_limit)
+        if not name:
+            return app_error(400, "segment.name is required")
         if self.settings.unique_names and workspace.find_segment(name):
             return app_error(400, "segment.name is taken")
         return web.json_response({"segment": _as_json(workspace.add_segment(name, description))})
@@ -107,18 +114,18 @@ class AppApi:
         segment = workspace.segment(request.match_info["id"])
         if segment is None:
             return not_found()
-        del workspace.segments[segment.id]
+        workspace.delete_segment(segment)
         return web.Response(status=204)
 
     async def count(self, request: web.Request, workspace: Workspace) -> web.Response:
-        """Return how many people a segment has."""
+        """Return the number of people in a segment."""
         segment = workspace.segment(request.match_info["id"])
         if segment is None:
             return not_found()
-        return web.json_response({"segment_id": segment.id, "count": len(segment.shown)})
+        return web.json_response({"segment_id": segment.id, "count": segment.count})
 
     async def used_by(self, request: web.Request, workspace: Workspace) -> web.Response:
-        """Return what uses a segment: nothing."""
+        """Return what uses a segment, which is nothing."""
         segment = workspace.segment(request.match_info["id"])
         if segment is None:
             return not_found()
@@ -129,8 +136,8 @@ class AppApi:
         """
         Return a page of a segment's people.
 
-        The cursor is a place in the list as it is now: as with the vendor, nothing is promised about
-        people who come and go while the pages are read.
+        The cursor is a position in the current list: as with the vendor, there is no guarantee for people who
+        join or leave while the pages are read.
         """
         segment = workspace.segment(request.match_info["id"])
         if segment is None:
@@ -142,12 +149,17 @@ class AppApi:
             return app_error(400, "invalid start or limit")
         if not 1 <= limit <= MAX_PAGE:
             return app_error(400, f"limit must be between 1 and {MAX_PAGE}")
-        shown = segment.shown
-        people, numbers = shown.page(start, limit)
-        body = {
+        shown, fault = segment.shown, request.get(FAULT)
+        if fault and fault.action == "no_identifiers":
+            return web.json_response({})
+        is_last = start + limit >= len(shown)
+        repeated = is_last and self.settings.endless_next
+        first = max(len(shown) - 1, 0) // limit * limit if repeated else start
+        people, numbers = shown.page(first, limit)
+        body: dict[str, Any] = {
             "identifiers": self._or_null([self._identifiers(person) for person in people]),
-            "ids": self._or_null([person.id or "" for person in people]),
-            "next": _cursor(start + limit) if start + limit < len(shown) else "",
+            "ids": self._or_null([self._listed_id(person) for person in people]),
+            **self._next(start + limit, is_last, fault),
             "segment_id": segment.id,
         }
         if not numbers:
@@ -175,31 +187,71 @@ class AppApi:
         ids = await read_ids(request, MAX_LOOKUP)
         if ids is None:
             return app_error(400, f"ids must be 1 to {MAX_LOOKUP} strings")
+        refused = self.settings.lookup_refuses
+        if refused and any(re.search(refused, value) for value in ids):
+            return app_error(400, "ids holds an invalid identifier")
         found = [self._profile(person) for person in workspace.look_up(ids, id_type)]
         return web.json_response({"customers": self._or_null(found)})
 
     def _profile(self, person: Person) -> dict[str, Any]:
         profile = {
-            "id": person.id or "",
+            "id": self._listed_id(person),
             "identifiers": self._identifiers(person),
             "attributes": {"email": person.email} if person.email else {},
             "timestamps": {},
             "unsubscribed": False,
             "devices": self._or_null([]),
         }
-        return {"customer": profile}
+        return {"customer": profile} if self.settings.lookup_wrapped else profile
 
-    def _identifiers(self, person: Person) -> dict[str, str | None]:
-        shown = {"id": person.id, "cio_id": person.cio_id}
+    def _identifiers(self, person: Person) -> dict[str, str | int | None]:
+        shown = {"id": None if person.id is None else self._shown_id(person.id), "cio_id": person.cio_id}
         return {"email": person.email, **shown} if self.settings.email_identifies else shown
+
+    def _shown_id(self, id: str) -> str | int:
+        return int(id) if self.settings.ids_as_numbers and WHOLE_NUMBER.fullmatch(id) else id
+
+    def _listed_id(self, person: Person) -> str | int:
+        return self._shown_id(person.id or "")
+
+    def _next(self, place: int, is_last: bool, fault: Fault | None) -> dict[str, str | None]:
+        """
+        Return the field ``next`` of a page of members.
+
+        :param place: the position after the page.
+        :param is_last: whether it is the last page.
+        :param fault: the fault of the request.
+        """
+        if fault and fault.action == "end_early":
+            return {"next": ""}
+        if not is_last or self.settings.endless_next or self.settings.last_next == "empty_page":
+            return {"next": _cursor(place)}
+        if self.settings.last_next == "absent":
+            return {}
+        return {"next": "" if self.settings.last_next == "empty" else None}
+
+    def _kept(self, text: str, limit: int) -> str:
+        """Return a new segment's name or description as it is stored."""
+        if self.settings.name_rewrite == "trim":
+            text = text.strip()
+        elif self.settings.name_rewrite == "collapse":
+            text = " ".join(text.split())
+        return text[:limit] if limit else text
 
     def _or_null(self, items: list[Any]) -> list[Any] | None:
         return None if not items and self.settings.null_when_empty else items
 
 
 def app_error(status: int, detail: str) -> web.Response:
-    """Return a refusal of the App API; its status is a string."""
+    """Return an error of the App API, whose status is a string."""
     return web.json_response({"errors": [{"detail": detail, "status": str(status)}]}, status=status)
+
+
+def wrong_datacenter(location: str) -> web.Response:
+    """Return the redirect to the other region."""
+    response = app_error(301, "wrong datacenter")
+    response.headers["Location"] = location
+    return response
 
 
 def not_found() -> web.Response:
@@ -208,7 +260,7 @@ def not_found() -> web.Response:
 
 
 def _joined(items: Any, further: str) -> str:
-    """Return a list in JSON, with further items that are JSON already."""
+    """Return a list as JSON, with further items that are JSON text already."""
     before = json.dumps(items)[1:-1] if items else ""
     return f"[{before}{', ' if before else ''}{further}]"
 

@@ -1,4 +1,4 @@
-"""Writes an export as Amplitude does."""
+"""Writes the file of an export as Amplitude does."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import io
 from collections.abc import Iterator
 from operator import attrgetter
 
-from airflow_provider_cio_cohort.sandbox.amplitude import Job
-from airflow_provider_cio_cohort.sandbox.crowd import CrowdRows
+from airflow_provider_cio_cohort.sandbox.amplitude import CsvRows, Job
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 ROWS_AT_ONCE = 20_000
-#: The settings on which it depends how a file looks.
+#: The settings that change the content of a file.
 _looks = attrgetter(
-    "compressed", "crlf", "property_prefix", "duplicate_column", "leading_tab", "missing_columns"
+    *("compressed", "crlf", "property_prefix", "duplicate_column", "leading_tab", "missing_columns"),
+    "empty_export",
 )
 
 
@@ -25,7 +25,7 @@ def export_file(job: Job, settings: Settings) -> bytes:
     :param job: the export.
     :param settings: how the sandbox behaves.
     """
-    if not isinstance(job.rows, CrowdRows):
+    if not isinstance(job.rows, CsvRows):
         return _written(job, settings)
     held = (*job.properties, *_looks(settings))
     if held not in job.rows.files:
@@ -48,6 +48,9 @@ def _written(job: Job, settings: Settings) -> bytes:
 def _parts(job: Job, settings: Settings) -> Iterator[bytes]:
     end = "\r\n" if settings.crlf else "\n"
     tab = "\t" if settings.leading_tab else ""
+    if not len(job.rows) and settings.empty_export != "header":
+        yield end.encode() if settings.empty_export == "newline" else b""
+        return
     properties = [] if settings.missing_columns else job.properties
     columns = [
         "amplitude_id",
@@ -57,7 +60,7 @@ def _parts(job: Job, settings: Settings) -> Iterator[bytes]:
     ]
     titles = [f"{settings.property_prefix}{c}" if c in properties else c for c in columns]
     yield _line(titles, tab, end).encode()
-    if isinstance(job.rows, CrowdRows):
+    if isinstance(job.rows, CsvRows):
         for lines in job.rows.lines(columns, tab, end, ROWS_AT_ONCE):
             yield lines.encode()
         return

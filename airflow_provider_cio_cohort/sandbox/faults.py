@@ -1,4 +1,4 @@
-"""Faults on demand: which requests they meet, and what they do."""
+"""Faults on demand: which requests they affect, and what they do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-#: Done to the request instead of serving it.
+#: Faults that happen instead of serving the request.
 INSTEAD = (
     "status",
     "html",
@@ -19,7 +19,7 @@ INSTEAD = (
     "redirect",
     "expire_link",
 )
-#: Done to the answer after the request was served; what has no body (a redirect) has nothing to cut.
+#: Faults of the response after the request was served; a response without a body cannot be cut.
 AFTERWARDS = (
     "reset_after",
     "stall_after",
@@ -30,56 +30,95 @@ AFTERWARDS = (
     "extra_fields",
     "null_lists",
 )
-#: Done to an export job that the request starts or asks about.
-JOBS = ("job_stuck", "job_failed")
-ACTIONS = (*INSTEAD, *AFTERWARDS, *JOBS)
+#: Faults while the request is served: of an export, or of a response about an export or a membership.
+SERVED = ("job_stuck", "job_failed", "end_early", "no_identifiers", "other_cohort")
+ACTIONS = (*INSTEAD, *AFTERWARDS, *SERVED)
+#: The only paths that some faults can affect.
+PATHS = {
+    "end_early": r"/membership$",
+    "no_identifiers": r"/membership$",
+    "other_cohort": r"/cohorts/request(-status)?/[^/]+$",
+}
 
 
 @dataclass
-class Fault:
+class Selection:
     """
-    Something that goes wrong.
+    A selection of requests.
 
-    :param action: one of :data:`ACTIONS`.
     :param api: ``amplitude``, ``storage``, ``track``, ``app``; empty for any.
     :param method: the HTTP method; empty for any.
     :param path: a regular expression that matches somewhere in the path; empty for any.
-    :param times: how many requests it meets; 0 for all from now on.
-    :param after: how many requests it lets pass first.
-    :param status: the HTTP status of ``status``, ``html``, ``empty``, ``broken_json``, and of ``redirect``
-        where it is one of a redirect.
-    :param headers: further headers of the answer.
-    :param body: the JSON body of ``status``.
-    :param seconds: how long ``delay`` and the two stalls wait.
-    :param keep: the share of the body that the cuts leave.
-    :param met: how many requests it has met.
+    :param times: the number of requests to select; 0 for all from now on.
+    :param after: the number of requests to skip first.
+    :param met: the number of requests selected so far.
+    :raises ValueError: if ``path`` is not a regular expression.
     """
 
-    action: str
     api: str = ""
     method: str = ""
     path: str = ""
     times: int = 1
     after: int = 0
+    met: int = 0
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.path)
+        except re.error as error:
+            raise ValueError(f"path must be a regular expression: {error}") from error
+
+    def meets(self, api: str, method: str, path: str) -> bool:
+        """Return whether a request matches."""
+        return self.api in ("", api) and self.method in ("", method) and bool(re.search(self.path, path))
+
+    def take(self, api: str, method: str, path: str) -> bool:
+        """Return whether a request is selected, and count it."""
+        if not self.meets(api, method, path):
+            return False
+        if self.after > 0:
+            self.after -= 1
+            return False
+        if self.times and self.met >= self.times:
+            return False
+        self.met += 1
+        return True
+
+
+@dataclass(kw_only=True)
+class Fault(Selection):
+    """
+    A fault of the requests of a :class:`Selection`.
+
+    :param action: one of :data:`ACTIONS`.
+    :param status: the HTTP status of ``status``, ``html``, ``empty``, ``broken_json``, and of ``redirect``
+        if it is a redirect status.
+    :param headers: further headers of the response.
+    :param body: the JSON body of ``status``.
+    :param seconds: the duration of ``delay`` and of the two stalls.
+    :param keep: the share of the body that the cuts keep.
+    :raises ValueError: if there is no such action, or ``path`` is not a regular expression.
+    """
+
+    action: str
     status: int = 500
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = None
     seconds: float = 30
     keep: float = 0.5
-    met: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.action not in ACTIONS:
-            raise ValueError(f"no fault {self.action!r}; there are {', '.join(ACTIONS)}")
-        re.compile(self.path)
+            raise ValueError(f"there is no fault {self.action!r}; the faults are {', '.join(ACTIONS)}")
 
     def meets(self, api: str, method: str, path: str) -> bool:
-        """Say whether a request is one of those that the fault is meant for."""
-        return self.api in ("", api) and self.method in ("", method) and bool(re.search(self.path, path))
+        """Return whether a request matches and the fault can affect it."""
+        return super().meets(api, method, path) and bool(re.search(PATHS.get(self.action, ""), path))
 
 
 class Faults:
-    """The faults that wait for their requests."""
+    """The pending faults."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -87,37 +126,27 @@ class Faults:
 
     def add(self, action: str, **details: Any) -> Fault:
         """
-        Let something go wrong.
+        Add a fault.
 
         :param action: one of :data:`ACTIONS`.
-        :param details: see :class:`Fault`.
+        :param details: see :class:`Selection` and :class:`Fault`.
         """
-        fault = Fault(action, **details)
+        fault = Fault(action=action, **details)
         with self._lock:
             self._faults.append(fault)
         return fault
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
     def all(self) -> list[dict[str, Any]]:
-        """Return the faults as JSON would have them."""
+        """Return the faults as plain data."""
         with self._lock:
             return [asdict(fault) for fault in self._faults]
 
     def take(self, api: str, method: str, path: str) -> Fault | None:
-        """Return what is to go wrong with a request, and count that it met one."""
+        """Return the fault of a request, and count it."""
         with self._lock:
-            for fault in self._faults:
-                if not fault.meets(api, method, path):
-                    continue
-                if fault.after > 0:
-                    fault.after -= 1
-                    continue
-                if fault.times and fault.met >= fault.times:
-                    continue
-                fault.met += 1
-                return fault
-        return None
+            return next((fault for fault in self._faults if fault.take(api, method, path)), None)

@@ -1,20 +1,20 @@
-"""The lists of identifiers that both of Customer.io's APIs take."""
+"""Reads the lists of identifiers in requests to both of Customer.io's APIs."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
 ID_TYPES = ("id", "email", "cio_id")
-#: How many identifiers a request was found to hold.
+#: The number of identifiers in a request.
 IDS = web.RequestKey("ids", int)
 
 
 async def read_ids(request: web.Request, most: int) -> list[str] | None:
     """
-    Return the ``ids`` of a request, ``None`` if they are none.
+    Return the ``ids`` of a request, ``None`` if they are invalid.
 
     :param request: the request; its body is ``{"ids": […]}``.
-    :param most: how many there may be.
+    :param most: the maximum number.
     """
     try:
         ids = (await request.json())["ids"]

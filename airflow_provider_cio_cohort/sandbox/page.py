@@ -1,4 +1,4 @@
-"""The page that shows what the sandbox holds: names and counts, no person and no key."""
+"""The page that shows the sandbox's data: names and counts, but no people and no keys."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ td { overflow-wrap: anywhere; }
 .number { width: 5rem; overflow-wrap: normal; text-align: right; font-variant-numeric: tabular-nums; }
 .name { width: 18rem; }
 """
-#: The classes of the columns that have one.
+#: The CSS classes of columns.
 CLASSES = {"id": "short", "type": "short", "members": "number", "size": "number", "name": "name"}
-#: The vendors' APIs, so that those without a request show as well.
+#: The vendors' APIs, to show those without requests as well.
 APIS = ("amplitude", "storage", "track", "app")
 
 
@@ -29,7 +29,7 @@ def render(state: dict[str, Any]) -> str:
     """
     Return the page.
 
-    :param state: what ``GET /state`` tells.
+    :param state: the response of ``GET /state``.
     """
     segments = [
         (s["id"], s["name"], s["type"], s["members"], s["description"])
@@ -54,7 +54,7 @@ def render(state: dict[str, Any]) -> str:
 <meta http-equiv="refresh" content="3"><meta name="viewport" content="width=device-width">
 <style>{STYLE}</style></head><body>
 <h1>Sandbox</h1>
-<p>Amplitude and Customer.io on this machine, with made-up people. Renewed every three seconds.</p>
+<p>Amplitude and Customer.io on this machine, with made-up people. Refreshed every three seconds.</p>
 <h2>Customer.io segments</h2><p>{people}</p>
 {_table(("id", "name", "type", "members", "description"), segments)}
 <h2>Amplitude cohorts</h2><p>{quota} this month</p>

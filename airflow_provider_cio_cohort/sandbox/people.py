@@ -1,4 +1,4 @@
-"""Makes up people and cohorts: the same for the same seed, and of no real person."""
+"""Generates fictional people and cohorts, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ DOMAINS = ("example.com", "example.org", "example.net", "mail.test", "shop.test"
 @dataclass(frozen=True)
 class Human:
     """
-    Somebody who uses the product.
+    A user of the product.
 
     :param user_id: Amplitude's ``user_id`` and Customer.io's ``id``; empty before the first login.
-    :param email: the e-mail address, as he typed it.
-    :param devices: Amplitude ids; one for each device that he came with.
-    :param company: a property with all that CSV has to quote.
-    :param known: whether Customer.io has him.
+    :param email: the e-mail address as typed.
+    :param devices: Amplitude ids; one for each device.
+    :param company: a property with all characters that CSV has to quote.
+    :param known: whether the user exists in Customer.io.
     """
 
     user_id: str
@@ -65,9 +65,9 @@ class Human:
 
 def make_people(count: int, seed: int) -> list[Human]:
     """
-    Return made-up people.
+    Return fictional people.
 
-    :param count: how many.
+    :param count: the number of people.
     :param seed: the same people for the same seed.
     """
     dice = random.Random(seed)  # noqa: S311
@@ -96,13 +96,13 @@ def populate(project: Project, workspace: Workspace, count: int, seed: int) -> N
     """
     Fill both vendors with people, cohorts and segments.
 
-    The property ``customer_id`` is Customer.io's ``id`` under the name that many companies give it; here
-    it is the same as ``user_id``.
+    The property ``customer_id`` is Customer.io's ``id`` under a common name; here it is the same as
+    ``user_id``.
 
     :param project: the Amplitude project.
     :param workspace: the Customer.io workspace.
-    :param count: how many people use the product.
-    :param seed: the same for the same seed.
+    :param count: the number of people.
+    :param seed: the same data for the same seed.
     """
     people = make_people(count, seed)
     for human in people:

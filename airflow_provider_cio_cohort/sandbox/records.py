@@ -1,4 +1,4 @@
-"""Remembers what was asked of the sandbox; counts and paths, and the headers for tests to look at."""
+"""Records the requests to the sandbox: counts and paths, and the headers for tests."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Record:
     :param method: the HTTP method.
     :param path: the path, without the query.
     :param query: the query; each name with the list of its values.
-    :param status: what was answered; 0 when the connection was broken instead.
-    :param ids: how many identifiers the body held.
-    :param headers: the request's headers, keys included: never printed.
-    :param at: when its answer was ready, in seconds of a monotonic clock.
-    :param began: when it came, likewise.
-    :param client: the port that it came from: one for each connection.
-    :param received: bytes of its body.
-    :param sent: bytes of the answer's body.
+    :param status: the HTTP status of the response; 0 if the connection was broken instead.
+    :param ids: the number of identifiers in the body.
+    :param headers: the request's headers, including keys; never printed.
+    :param at: when its response was ready, in seconds of a monotonic clock.
+    :param began: when it arrived, on the same clock.
+    :param client: the client's port, which identifies the connection.
+    :param received: the size of its body in bytes.
+    :param sent: the size of the response's body in bytes.
     """
 
     api: str
@@ -43,7 +43,7 @@ class Record:
 
 
 class Journal:
-    """The requests that were served, oldest first."""
+    """The served requests, oldest first."""
 
     def __init__(self) -> None:
         self._records: list[Record] = []
@@ -60,17 +60,17 @@ class Journal:
             return list(self._records)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all records."""
         with self._lock:
             self._records.clear()
 
     def count(self, api: str | None = None, path_regex: str = "", status: int | None = None) -> int:
         """
-        Return how many requests there were.
+        Return the number of requests.
 
-        :param api: of this API alone.
-        :param path_regex: whose path matches somewhere.
-        :param status: answered with this status alone.
+        :param api: only requests to this API.
+        :param path_regex: only requests whose path matches somewhere.
+        :param status: only requests with this response status.
         """
         pattern = re.compile(path_regex)
         return sum(

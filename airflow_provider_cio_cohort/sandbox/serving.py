@@ -1,4 +1,4 @@
-"""What every request to a vendor goes through: latency, faults, the journal."""
+"""Handles every request to a vendor: callbacks, faults, latency, the journal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from airflow_provider_cio_cohort.sandbox.faults import AFTERWARDS, JOBS, Fault, Faults
+from airflow_provider_cio_cohort.sandbox.callbacks import Callbacks, IncomingRequest
+from airflow_provider_cio_cohort.sandbox.faults import AFTERWARDS, SERVED, Fault, Faults
 from airflow_provider_cio_cohort.sandbox.identifiers import IDS
 from airflow_provider_cio_cohort.sandbox.records import Journal, Record
 from airflow_provider_cio_cohort.sandbox.settings import Settings
@@ -28,16 +29,22 @@ BROKEN = web.RequestKey("broken", bool)
 
 
 def vendor_app(
-    api: str, settings: Settings, faults: Faults, journal: Journal, *between: Middleware
+    api: str,
+    settings: Settings,
+    callbacks: Callbacks,
+    faults: Faults,
+    journal: Journal,
+    *between: Middleware,
 ) -> web.Application:
     """
-    Return an application whose requests are delayed, broken and remembered as they should be.
+    Return an application that delays, breaks and records requests as configured.
 
-    :param api: what the faults and the journal call it.
+    :param api: its name for the faults and the journal.
     :param settings: how the sandbox behaves.
-    :param faults: what is to go wrong.
-    :param journal: where the requests are remembered.
-    :param between: middlewares that see each request before anything delays or breaks it.
+    :param callbacks: called before a request is served.
+    :param faults: the pending faults.
+    :param journal: records the requests.
+    :param between: middlewares that run before a request is delayed or broken.
     """
 
     @web.middleware
@@ -50,11 +57,12 @@ def vendor_app(
 
     @web.middleware
     async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
+        callbacks.run(await _incoming(api, request))
         fault = faults.take(api, request.method, request.path)
         if fault:
             request[FAULT] = fault
         response = await _serve(request, handler, fault, settings) or web.Response()
-        if settings.latency_ms > 0:  # the answer is what is late: limits count what arrives
+        if settings.latency_ms > 0:  # only the response is late: limits count requests on arrival
             late = random.lognormvariate(math.log(settings.latency_ms), settings.latency_spread)
             await asyncio.sleep(late / 1000)
         if not settings.content_length and response.content_type == "text/csv":
@@ -67,8 +75,8 @@ def vendor_app(
 async def _serve(
     request: web.Request, handler: Handler, fault: Fault | None, settings: Settings
 ) -> web.StreamResponse | None:
-    """Return the answer; ``None`` where the connection was broken instead."""
-    if fault and fault.action not in (*AFTERWARDS, *JOBS):
+    """Return the response; ``None`` if the connection was broken instead."""
+    if fault and fault.action not in (*AFTERWARDS, *SERVED):
         return await _instead(request, fault)
     try:
         response: web.StreamResponse = await handler(request)
@@ -86,7 +94,7 @@ async def _instead(request: web.Request, fault: Fault) -> web.StreamResponse | N
         reset(request)
         return None
     if action == "stall":
-        await _wait(request, fault.seconds)
+        await _wait(request, fault)
         reset(request)
         return None
     if action == "drop":
@@ -114,7 +122,7 @@ async def _afterwards(
         reset(request)
         return None
     if fault.action in ("stall_after", "delay"):
-        await _wait(request, fault.seconds)
+        await _wait(request, fault)
         if fault.action == "delay":
             return response
         reset(request)
@@ -130,10 +138,10 @@ async def _afterwards(
     return response
 
 
-async def _wait(request: web.Request, seconds: float) -> None:
-    """Wait, but no longer than the client does: whoever has gone is not being served any more."""
-    until = time.monotonic() + seconds
-    while request.transport is not None and (left := until - time.monotonic()) > 0:
+async def _wait(request: web.Request, fault: Fault) -> None:
+    """Wait for the duration of the fault, which may change meanwhile, but no longer than the client."""
+    began = time.monotonic()
+    while request.transport is not None and (left := began + fault.seconds - time.monotonic()) > 0:
         await asyncio.sleep(min(left, 0.05))
 
 
@@ -158,19 +166,19 @@ def _changed(value: Any, action: str) -> Any:
 
 
 async def _cut(request: web.Request, response: web.Response, keep: float) -> None:
-    """Announce the whole body, send a part of it, and break the connection."""
+    """Send the length of the whole body and a part of it, then break the connection."""
     body = bytes(response.body or b"")  # type: ignore[arg-type]
     headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
     partial = web.StreamResponse(status=response.status, headers=headers)
     partial.content_length = len(body)
     await partial.prepare(request)
     await partial.write(body[: int(len(body) * keep)])
-    await asyncio.sleep(0.05)  # let what was written arrive: a reset would overtake it
+    await asyncio.sleep(0.05)  # let the data arrive before the reset
     reset(request)
 
 
 async def _send_without_length(request: web.Request, response: web.StreamResponse) -> None:
-    """Answer as a server of HTTP/1.0 does: the body ends where the connection does."""
+    """Respond as an HTTP/1.0 server: the end of the connection is the end of the body."""
     transport = request.transport
     if transport is None or not isinstance(response, web.Response):
         return
@@ -183,7 +191,7 @@ async def _send_without_length(request: web.Request, response: web.StreamRespons
 
 
 def _shortened(body: bytes, fault: Fault) -> bytes:
-    """Let an export end early without breaking the connection."""
+    """Shorten an export without breaking the connection."""
     if fault.action == "cut":
         return body[: int(len(body) * fault.keep)]
     if fault.action == "cut_trailer":
@@ -195,7 +203,7 @@ def _shortened(body: bytes, fault: Fault) -> bytes:
 
 
 def _rows(text: bytes) -> list[bytes]:
-    """Split CSV into its rows; a quoted value may hold line breaks."""
+    """Split CSV into its rows; a quoted value may contain line breaks."""
     rows, row = [], b""
     for line in text.splitlines(keepends=True):
         row += line
@@ -218,20 +226,35 @@ def reset(request: web.Request) -> None:
 
 
 def storage_error(status: int, code: str, message: str) -> web.Response:
-    """Return an error as S3 writes it."""
+    """Return an error in the format of S3."""
     error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     text = f'<?xml version="1.0" encoding="UTF-8"?>{error}'
     return web.Response(status=status, text=text, content_type="application/xml")
 
 
 def basic_credentials(request: web.Request) -> tuple[str, str]:
-    """Return user and password of a request, two empty strings where it has none."""
+    """Return user and password of a request, two empty strings if it has none."""
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     try:
         key, _, secret = base64.b64decode(token, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return "", ""
     return (key, secret) if kind == "Basic" else ("", "")
+
+
+async def _incoming(api: str, request: web.Request) -> IncomingRequest:
+    return IncomingRequest(
+        api=api,
+        method=request.method,
+        path=request.path,
+        query=_query(request),
+        headers=dict(request.headers),
+        body=await request.read(),
+    )
+
+
+def _query(request: web.Request) -> dict[str, list[str]]:
+    return {name: request.query.getall(name) for name in request.query}
 
 
 def _record(
@@ -248,7 +271,7 @@ def _record(
         api=api,
         method=request.method,
         path=request.path,
-        query={name: request.query.getall(name) for name in request.query},
+        query=_query(request),
         status=0 if request.get(BROKEN) else response.status,
         ids=ids,
         headers=dict(request.headers),

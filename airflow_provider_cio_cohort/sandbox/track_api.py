@@ -1,8 +1,9 @@
 """
 Customer.io's Track API, over HTTP.
 
-Facts: Customer.io's OpenAPI descriptions, and answers recorded by its SDKs' tests. Where they leave a
-choice: a missing segment is a 404, a data-driven one a 400, and the wrong region's host a 401.
+Sources: Customer.io's OpenAPI descriptions, and responses recorded by its SDKs' tests. Choices: a missing
+segment is a 404; the settings ``dynamic_status`` and ``wrong_region_track`` decide about a data-driven
+segment and the wrong region's host.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
+from airflow_provider_cio_cohort.sandbox.app_api import wrong_datacenter
 from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
 from airflow_provider_cio_cohort.sandbox.identifiers import ID_TYPES, read_ids
 from airflow_provider_cio_cohort.sandbox.segments import Person, Segment
@@ -27,12 +29,20 @@ class TrackApi:
     :param region: ``us`` or ``eu``.
     :param workspaces: all workspaces.
     :param settings: how the sandbox behaves.
+    :param other_url: returns where the other region's Track API is.
     """
 
-    def __init__(self, region: str, workspaces: Sequence[Workspace], settings: Settings) -> None:
+    def __init__(
+        self,
+        region: str,
+        workspaces: Sequence[Workspace],
+        settings: Settings,
+        other_url: Callable[[], str],
+    ) -> None:
         self.region = region
         self.workspaces = workspaces
         self.settings = settings
+        self.other_url = other_url
 
     def add_routes(self, app: web.Application) -> None:
         """Add the API's routes to ``app``."""
@@ -42,18 +52,19 @@ class TrackApi:
         app.router.add_post("/api/v1/segments/{id}/remove_customers", self.remove)
 
     async def auth(self, request: web.Request) -> web.Response:
-        """Answer 200 to anything, as it really does."""
+        """Return a 200 for any keys, as the real API does."""
         return web.json_response({"meta": {"message": "nice credentials."}})
 
     async def account_region(self, request: web.Request) -> web.Response:
-        """Tell where the account lives, on either host."""
+        """Return the account's region, on either host."""
         workspace = self._workspace(request)
         if workspace is None:
             return track_error(401, "Unauthorized request")
         host = {"us": "track.customer.io", "eu": "track-eu.customer.io"}[workspace.region]
-        return web.json_response(
-            {"url": host, "region": workspace.region, "environment_id": workspace.environment_id}
-        )
+        told: dict[str, str | int] = {"url": host, "region": workspace.region}
+        if workspace.environment_id is not None:
+            told["environment_id"] = workspace.environment_id
+        return web.json_response(told)
 
     async def add(self, request: web.Request) -> web.Response:
         """Add people to a manual segment."""
@@ -67,18 +78,20 @@ class TrackApi:
         self, request: web.Request, change: Callable[[Segment, list[Person], list[int]], None]
     ) -> web.Response:
         workspace = self._workspace(request)
-        if workspace is None or workspace.region != self.region:
+        if workspace is None:
+            return track_error(401, "Unauthorized request")
+        if workspace.region != self.region and self.settings.wrong_region_track == "redirect":
+            return wrong_datacenter(f"{self.other_url()}{request.path_qs}")
+        if workspace.region != self.region and self.settings.wrong_region_track == "401":
             return track_error(401, "Unauthorized request")
         if workspace.track_is_busy():
-            if self.settings.track_drops:
-                return web.json_response({})
-            headers = {"Retry-After": "1"} if self.settings.retry_after else {}
-            return web.json_response({"meta": {"error": "too many requests"}}, status=429, headers=headers)
+            return self._busy()
         segment = workspace.segment(request.match_info["id"])
         if segment is None:
             return track_error(404, "segment not found")
         if segment.type != "manual":
-            return web.json_response({"meta": {"errors": ["segment is not a manual segment"]}}, status=400)
+            errors = {"meta": {"errors": ["segment is not a manual segment"]}}
+            return web.json_response(errors, status=self.settings.dynamic_status)
         id_type = request.query.get("id_type", "id")
         if id_type not in ID_TYPES:
             return track_error(400, f"invalid id_type {id_type}")
@@ -87,8 +100,14 @@ class TrackApi:
             return web.json_response(
                 {"meta": {"errors": [f"ids must be 1 to {MAX_IDS} strings"]}}, status=400
             )
-        change(segment, *workspace.find(ids, id_type))
+        change(segment, *workspace.find(ids, id_type, self.settings.track_takes_email))
         return web.json_response({})
+
+    def _busy(self) -> web.Response:
+        if self.settings.track_drops:
+            return web.json_response({})
+        headers = {"Retry-After": "1"} if self.settings.retry_after else {}
+        return web.json_response({"meta": {"error": "too many requests"}}, status=429, headers=headers)
 
     def _workspace(self, request: web.Request) -> Workspace | None:
         site_id, key = basic_credentials(request)
@@ -96,5 +115,5 @@ class TrackApi:
 
 
 def track_error(status: int, text: str) -> web.Response:
-    """Return a refusal of the Track API."""
+    """Return an error of the Track API."""
     return web.json_response({"meta": {"error": text}}, status=status)

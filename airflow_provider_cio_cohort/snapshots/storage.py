@@ -1,4 +1,4 @@
-"""A folder in any storage that Airflow's ObjectStoragePath knows; whatever goes wrong there is named once."""
+"""A folder in any storage that Airflow's ObjectStoragePath knows; every failure there becomes one error."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from urllib.parse import urlsplit
 from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError, SnapshotStorageError
 
-#: As much of a file is held in memory at once; the smallest part that S3 takes of a large one.
+#: Bytes of a file that are held in memory at once: the smallest part of a large file that S3 accepts.
 BLOCK_SIZE = 5 * 2**20
 _PROBE = "probe"
 
 
 def check_path(path: str) -> str:
     """
-    Return the place of snapshots, or refuse it.
+    Return the address of the snapshots, or refuse it.
 
     :param path: as the sync has it.
-    :raises ValueError: if it is no address, or holds a password.
+    :raises ValueError: if it is not an address, or contains a password.
     """
     try:
         parts = urlsplit(path)
         user = parts.netloc.rpartition("@")[0]
     except ValueError:
-        raise ValueError("it is no address; write one such as s3://aws_default@bucket/cohorts.") from None
+        raise ValueError("it is not an address; write one such as s3://aws_default@bucket/cohorts.") from None
     if "://" not in path or not parts.scheme or not (parts.netloc + parts.path).strip("/"):
         raise ValueError(
-            "it must be an address with a scheme, such as s3://aws_default@bucket/cohorts or file:///srv/cohorts."
+            "it must be an address with a scheme, such as s3://aws_default@bucket/cohorts or "
+            "file:///srv/cohorts."
         )
     if ":" in user:  # not shown: it may be a key
-        raise ValueError("what stands before the @ must be the id of an Airflow connection, not a password.")
+        raise ValueError("the part before the @ must be the id of an Airflow connection, not a password.")
     return path
 
 
@@ -57,13 +58,15 @@ class Storage:
             root.fs  # noqa: B018 (the storage's library is imported, and the connection read, now)
         except (ValueError, ImportError) as error:
             raise ConfigurationError(
-                f"Nothing here can read or write {self.path!r}, the sync's snapshot_path "
-                f"({type(error).__name__}).\nInstall the Airflow provider of that storage, such as "
+                f"Airflow has no means to read or write {self.path!r}, the sync's snapshot_path "
+                f"({type(error).__name__}).\n"
+                "Install the Airflow provider of that storage, such as "
                 "apache-airflow-providers-amazon[s3fs] for s3://, or correct snapshot_path."
             ) from None
         except AirflowNotFoundException:
             raise ConfigurationError(
-                f"Airflow has no connection of the id that {self.path!r}, the sync's snapshot_path, names.\n"
+                f"Airflow does not have the connection that {self.path!r}, the sync's snapshot_path, "
+                "names.\n"
                 "Add it, or correct snapshot_path."
             ) from None
         return root
@@ -142,7 +145,7 @@ class Storage:
         try:
             return fs.open(full, "wb", block_size=BLOCK_SIZE)
         except FileNotFoundError:
-            # Folders are made below the root alone: where the root is missing, a volume may not be mounted.
+            # Folders are made only below the root: where the root is missing, a volume may not be mounted.
             if not fs.exists(self._full()):
                 raise
         fs.makedirs(full.rpartition("/")[0], exist_ok=True)
@@ -159,7 +162,7 @@ class Storage:
 
     def delete_folder(self, path: str) -> None:
         """
-        Delete a folder, if it is empty and the storage has such things.
+        Delete a folder, if it is empty and the storage has folders.
 
         :param path: below the root.
         """
@@ -184,7 +187,7 @@ class Storage:
             yield
         except CohortSyncError:
             raise
-        # Each storage has errors of its own. Their words may hold a signed address, so they are left out.
+        # Each storage has errors of its own. Their messages may hold a signed URL, so they are left out.
         except Exception as error:
             raise self._error(doing, error) from None
 
@@ -194,7 +197,7 @@ class Storage:
             reason = f"{reason}: {os.strerror(error.errno)}"
         return SnapshotStorageError(
             f"The storage of the snapshots cannot be {doing} ({reason}): {self.path}\n"
-            "The folder or the bucket must be there, and the connection must be allowed to list, read, write "
+            "The folder or the bucket must exist, and the connection must be allowed to list, read, write "
             "and delete in it. A retry tries again."
         )
 

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from airflow_provider_cio_cohort.exceptions import SnapshotDamagedError, SnapshotMissingError
-from airflow_provider_cio_cohort.snapshots.content import read_content, write_content
-from airflow_provider_cio_cohort.snapshots.entry import MANIFEST, Entry, content_name, read_entries, stamp
-from airflow_provider_cio_cohort.snapshots.manifest import (
+from airflow_provider_cio_cohort.snapshots.layout import (
+    MANIFEST,
+    Entry,
     Manifest,
     Origin,
+    Subject,
     as_text,
+    content_name,
     damaged,
+    read_entries,
     read_manifest,
+    short_hash,
+    stamp,
 )
 from airflow_provider_cio_cohort.snapshots.storage import Storage
-from airflow_provider_cio_cohort.snapshots.subject import Subject, short_hash
 
-#: So many moments does a message list.
+#: How many moments a message lists.
 _SHOWN = 10
 
 
@@ -58,7 +65,7 @@ class SnapshotStore:
         self.storage.check_writable(self.folder)
 
     def entries(self) -> list[Entry]:
-        """Return all snapshots, oldest moment first, and what is left of some."""
+        """Return all snapshots, oldest moment first, and leftovers of some."""
         return read_entries(self.storage.list_files(self.folder))
 
     def snapshots(self) -> list[Entry]:
@@ -77,7 +84,7 @@ class SnapshotStore:
         """
         Take a snapshot; one that the same run has taken of the same moment is replaced.
 
-        :param identifiers: them, as a run has them: sorted and distinct, one a line.
+        :param identifiers: the identifiers, as a run has them: sorted and distinct, one a line.
         :param origin: the run.
         :param segment: the segment.
         :param user_id_property: the Amplitude property that held them.
@@ -114,20 +121,20 @@ class SnapshotStore:
 
     def find(self, moment: datetime) -> Entry:
         """
-        Return the newest snapshot that is not younger than a moment.
+        Return the newest snapshot at or before a moment.
 
-        :param moment: what to go back to.
+        :param moment: the moment to restore.
         :raises SnapshotMissingError: if there is none.
         """
         found = self.snapshots()
         not_younger = [entry for entry in found if entry.moment <= moment]
         if not_younger:
             return not_younger[-1]
-        oldest = f"The oldest one is of {as_text(found[0].moment)}" if found else "There is none at all"
+        oldest = f"The oldest one is of {as_text(found[0].moment)}" if found else "There is none"
         raise SnapshotMissingError(
-            f"There is no snapshot of {as_text(moment)}, nor of any time before.\n{oldest}, in {self.folder} "
-            "below snapshot_path. A run keeps one only if it went well while the sync had a snapshot_path; "
-            "snapshot_keep_days says for how long."
+            f"There is no snapshot at or before {as_text(moment)}.\n"
+            f"{oldest}, in {self.folder} below snapshot_path. A run stores one only if it succeeds while "
+            "the sync has a snapshot_path; snapshot_keep_days says how long it is kept."
         )
 
     def manifest(self, entry: Entry) -> Manifest:
@@ -135,7 +142,7 @@ class SnapshotStore:
         Return the manifest of a snapshot.
 
         :param entry: the snapshot.
-        :raises SnapshotDamagedError: if it is none.
+        :raises SnapshotDamagedError: if it is missing or not valid.
         """
         return self._checked(entry, self.storage.read(self.path(entry.name, MANIFEST)))
 
@@ -177,13 +184,13 @@ class SnapshotStore:
     def _checked(self, entry: Entry, data: bytes | None) -> Manifest:
         manifest = read_manifest(data, entry.moment)
         if manifest.content not in entry.contents:
-            raise damaged(manifest.moment, "the file with its identifiers is gone")
+            raise damaged(manifest.moment, "the file with its identifiers is missing")
         return manifest
 
 
 def run_of(origin: Origin) -> str:
     """
-    Return what the names of a run's own snapshots end with.
+    Return the end of the names of a run's own snapshots.
 
     :param origin: the run.
     """
@@ -203,3 +210,94 @@ def some_moments(entries: Sequence[Entry]) -> str:
 
 def _plain(value: Any) -> Any:
     return as_text(value) if isinstance(value, datetime) else value
+
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Written:
+    """A written file: how many identifiers, its size in bytes, and the hash of its content."""
+
+    identifiers: int
+    size: int
+    sha256: str
+
+
+class _Counting:
+    """Counts the bytes on their way to a file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        self._file.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing: the storage decides when to write, in parts of its own size."""
+
+
+def write_content(source: Path, target: IO[bytes]) -> Written:
+    """
+    Write the identifiers of a cohort.
+
+    :param source: the identifiers, sorted and distinct, one a line, as a run has them.
+    :param target: the file.
+    """
+    counting, digest, lines = _Counting(target), hashlib.sha256(), 0
+    # Without name and time: the same people make the same file.
+    with (
+        source.open("rb") as file,
+        gzip.GzipFile(filename="", mode="wb", fileobj=counting, mtime=0) as packed,
+    ):
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            lines += chunk.count(b"\n")
+            packed.write(chunk)
+    return Written(lines, counting.size, digest.hexdigest())
+
+
+def read_content(source: IO[bytes], target: Path, manifest: Manifest) -> None:
+    """
+    Write the identifiers of a snapshot into a file of a run, and check them against the manifest.
+
+    :param source: the snapshot's file.
+    :param target: the file to write.
+    :param manifest: what it must hold.
+    :raises SnapshotDamagedError: if it does not.
+    """
+    digest = hashlib.sha256()
+    with target.open("wb") as file:
+        for line in _checked(source, manifest):
+            digest.update(line)
+            file.write(line)
+    if digest.hexdigest() != manifest.sha256:
+        raise damaged(manifest.moment, "its checksum does not match")
+
+
+def _checked(source: IO[bytes], manifest: Manifest) -> Iterator[bytes]:
+    previous, count = b"", 0
+    for line in _lines(source, manifest):
+        count += 1
+        if count > manifest.identifiers:
+            raise damaged(manifest.moment, f"it has more than {manifest.identifiers:,} identifiers")
+        if line <= previous:  # UTF-8 sorts the same by bytes as by characters
+            raise damaged(manifest.moment, "its identifiers are not sorted")
+        yield line
+        previous = line
+    if count < manifest.identifiers:
+        raise damaged(manifest.moment, f"it has {count:,} identifiers instead of {manifest.identifiers:,}")
+
+
+def _lines(source: IO[bytes], manifest: Manifest) -> Iterator[bytes]:
+    problem = None
+    try:
+        with gzip.GzipFile(fileobj=source, mode="rb") as packed:
+            yield from packed
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        problem = type(error).__name__
+    if problem:
+        raise damaged(manifest.moment, f"its file is truncated or overwritten ({problem})")

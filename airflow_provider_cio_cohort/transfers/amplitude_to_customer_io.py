@@ -2,96 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperatorLink
+from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from airflow_provider_cio_cohort.assets import segment_asset
+from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset
 from airflow_provider_cio_cohort.compatibility import conf
+from airflow_provider_cio_cohort.exceptions import CohortSyncError, OutdatedExportError
 from airflow_provider_cio_cohort.links import AmplitudeCohortLink, CustomerIOSegmentLink
-from airflow_provider_cio_cohort.transfers import parameters
-from airflow_provider_cio_cohort.transfers.export_state import Export, GivenExport
-from airflow_provider_cio_cohort.transfers.filling import PLAN_KEY, SegmentFillingOperator
+from airflow_provider_cio_cohort.state import WriteMarker, asset_store, task_store
+from airflow_provider_cio_cohort.sync.export import Export
+from airflow_provider_cio_cohort.sync.parameters import TaskParameters, is_template
+from airflow_provider_cio_cohort.transfers.run_conf import check_backfill, check_run_conf
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["PLAN_KEY", "AmplitudeCohortToCustomerIOOperator"]
+    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+    from airflow_provider_cio_cohort.snapshots.layout import Origin
+    from airflow_provider_cio_cohort.snapshots.run import RunSnapshots
+    from airflow_provider_cio_cohort.sync.run import CohortSync, Preflight
+
+log = logging.getLogger(__name__)
+
+#: Where a dry run leaves the change that a person would have to approve.
+PLAN_KEY = "plan"
 
 
-class AmplitudeCohortToCustomerIOOperator(SegmentFillingOperator):
+class AmplitudeCohortToCustomerIOOperator(BaseOperator):
     """
     Make a Customer.io segment equal to an Amplitude cohort, and return a report of counts.
 
-    Checks keys, regions, cohort and segment before it spends an export; compares the cohort with the real
-    members; refuses a dangerous change before the first write; sends only the difference; reads it back.
+    Checks keys, regions, cohort and segment before it uses an export; compares the cohort with the real
+    members; refuses a dangerous change before the first write; sends only the difference; reads it back. What
+    happens in a run, and in which order, is in :class:`.CohortSync`.
 
-    :param cohort_id: the Amplitude cohort, such as ``a1b2c3d``: the last part of its address. (templated)
-    :param segment_name: the Customer.io segment; one that does not exist is created as a manual segment.
-        Exactly one of ``segment_name`` and ``segment_id`` is given. (templated)
-    :param segment_id: the Customer.io segment. (templated)
-    :param user_id_property: the Amplitude property that is the Customer.io identifier: ``user_id``,
-        ``amplitude_id``, or any user property.
-    :param id_type: which identifier of Customer.io it is: ``id``, ``email`` or ``cio_id``.
-    :param mode: ``mirror``: the segment becomes the cohort; ``add_only``: nobody is removed.
-    :param max_removal_percent: refuse to remove more than this share of the segment, 0 to 100; ``None``
-        turns the guard off. Up to 20 removals are never refused.
-    :param max_shortfall_percent: refuse to remove anybody for a cohort that has so much fewer members than
-        Amplitude announces, or than the last good sync had, 0 to 100; ``None`` turns the guard off.
-    :param min_match_rate: refuse to write when a smaller share of the identifiers is somebody in Customer.io,
-        0 to 1; ``None`` turns the guard off.
-    :param adopt_segment: in mirror mode, remove people also from a segment that no sync made for this
-        cohort. (templated)
-    :param allow_large_removal: let this run remove more than ``max_removal_percent``. (templated)
-    :param allow_empty_cohort: let this run empty the segment. (templated)
-    :param allow_short_cohort: let this run pass ``max_shortfall_percent``. (templated)
-    :param allow_low_match: let this run pass ``min_match_rate``. (templated)
-    :param dry_run: look and report, but write nothing; leaves what the guards say as the XCom ``plan``.
-        (templated)
-    :param approved_plan: a ``plan`` that somebody has let through: its guards do not trip for a change that
-        is no larger. (templated)
-    :param skip_unchanged: end without an export when Amplitude has not computed the cohort anew since the
-        last good sync, and the segment has as many members as it had then.
-    :param source: ``cohort``, or ``snapshot``: put the segment back to what it was; Amplitude is not asked.
-        (templated)
-    :param snapshot_at: the moment to which ``source`` ``snapshot`` goes back, in ISO 8601; when it is empty,
-        the run's logical date. The newest snapshot that is not younger is taken. (templated)
-    :param snapshot_path: where each good run keeps the identifiers that it has synced, as
-        ``ObjectStoragePath`` takes it, such as ``s3://aws_default@bucket/cohorts``; ``None`` keeps none.
-        (templated)
-    :param snapshot_keep_days: how long a snapshot is kept.
-    :param snapshot_keep_last: so many of the newest snapshots are kept however old they are.
-    :param request_id: an export that :class:`.AmplitudeCohortExportOperator` has requested; this task
-        requests none. (templated)
-    :param customer_io_conn_id: the connection to one Customer.io workspace. (templated)
-    :param amplitude_conn_id: the connection to one Amplitude project. (templated)
-    :param poll_interval: seconds between two looks at the export.
-    :param export_timeout: seconds that a try waits for the export.
-    :param export_reserve: exports of the month that are left alone: with no more left, the task fails.
-    :param deferrable: wait in the triggerer, without holding a worker.
-    :raises PermanentError: if no retry can mend it; ends the task at once.
+    {parameters}
+    :raises PermanentError: if no retry can help; ends the task at once.
     :raises RetryableError: if a retry can; see :mod:`airflow_provider_cio_cohort.exceptions`.
     """
 
-    template_fields: Sequence[str] = (
-        "cohort_id",
-        "segment_name",
-        "segment_id",
-        "adopt_segment",
-        "allow_large_removal",
-        "allow_empty_cohort",
-        "allow_short_cohort",
-        "allow_low_match",
-        "dry_run",
-        "approved_plan",
-        "source",
-        "snapshot_at",
-        "snapshot_path",
-        "request_id",
-        "amplitude_conn_id",
-        "customer_io_conn_id",
-    )
+    __doc__ = str(__doc__).replace("{parameters}", TaskParameters.described())
+    template_fields: Sequence[str] = TaskParameters.templated()
     ui_color = "#e6f4ea"
     operator_extra_links: Collection[BaseOperatorLink] = (AmplitudeCohortLink(), CustomerIOSegmentLink())
 
@@ -112,6 +70,7 @@ class AmplitudeCohortToCustomerIOOperator(SegmentFillingOperator):
         allow_empty_cohort: bool | str = False,
         allow_short_cohort: bool | str = False,
         allow_low_match: bool | str = False,
+        allow_no_match: bool | str = False,
         dry_run: bool | str = False,
         approved_plan: str | dict[str, Any] | None = None,
         skip_unchanged: bool = False,
@@ -120,27 +79,21 @@ class AmplitudeCohortToCustomerIOOperator(SegmentFillingOperator):
         snapshot_path: str | None = None,
         snapshot_keep_days: float = 30,
         snapshot_keep_last: int = 3,
-        request_id: str | None = None,
+        export: str | dict[str, Any] | None = None,
         customer_io_conn_id: str = "customer_io_default",
         amplitude_conn_id: str = "amplitude_default",
         poll_interval: float = 10,
         export_timeout: float = 3600,
         export_reserve: int = 10,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        other_writers: Sequence[Mapping[str, Any]] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            cohort_id=cohort_id,
-            amplitude_conn_id=amplitude_conn_id,
-            poll_interval=poll_interval,
-            export_timeout=export_timeout,
-            export_reserve=export_reserve,
-            deferrable=deferrable,
-            **kwargs,
-        )
+        super().__init__(**kwargs)
+        self.cohort_id = cohort_id
         self.segment_name = segment_name
         self.segment_id = segment_id
-        self.user_id_property = parameters.as_text(user_id_property, "user_id_property")
+        self.user_id_property = user_id_property
         self.id_type: Any = id_type
         self.mode: Any = mode
         self.max_removal_percent = max_removal_percent
@@ -151,6 +104,7 @@ class AmplitudeCohortToCustomerIOOperator(SegmentFillingOperator):
         self.allow_empty_cohort = allow_empty_cohort
         self.allow_short_cohort = allow_short_cohort
         self.allow_low_match = allow_low_match
+        self.allow_no_match = allow_no_match
         # Hides BaseOperator.dry_run(), which nothing calls since Airflow 3: the parameter's name counts more.
         self.dry_run = dry_run  # type: ignore[assignment, method-assign]
         self.approved_plan = approved_plan
@@ -160,73 +114,262 @@ class AmplitudeCohortToCustomerIOOperator(SegmentFillingOperator):
         self.snapshot_path = snapshot_path
         self.snapshot_keep_days = snapshot_keep_days
         self.snapshot_keep_last = snapshot_keep_last
-        self.request_id = request_id
+        self.export = export
         self.customer_io_conn_id = customer_io_conn_id
-        parameters.check_sync(self)
-        if self._cohort is not None and self._cohort not in self.inlets:
-            self.inlets.append(self._cohort)
-        self._segment = segment_asset(customer_io_conn_id, segment_name, segment_id)
+        self.amplitude_conn_id = amplitude_conn_id
+        self.poll_interval = poll_interval
+        self.export_timeout = export_timeout
+        self.export_reserve = export_reserve
+        self.deferrable = deferrable
+        self.other_writers = other_writers
+        TaskParameters.check(self._values())
+        #: The parameters that templates set.
+        self.templates = frozenset(name for name in self.template_fields if is_template(getattr(self, name)))
+        #: What must survive a deferral: when the task began (epoch seconds), what its links lead to, and what
+        #: the export is for.
+        self.carried: dict[str, Any] = {}
+        self._sync: CohortSync | None = None
+        self._has_restarted = False
+        #: The segment as an asset, which carries what is remembered of it from run to run.
+        self.segment_asset = segment_asset(customer_io_conn_id, segment_name, segment_id)
+        cohort = cohort_asset(amplitude_conn_id, cohort_id)
+        if cohort is not None and cohort not in self.inlets:
+            self.inlets.append(cohort)
         ends = self.inlets if dry_run is True else self.outlets
-        if self._segment is not None and self._segment not in ends:
-            ends.append(self._segment)
+        if self.segment_asset is not None and self.segment_asset not in ends:
+            ends.append(self.segment_asset)
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in TaskParameters.model_fields}
 
     @property
-    def wanted_properties(self) -> tuple[str, ...]:
-        """The properties that the export must hold."""
-        return (self.user_id_property,)
+    def parameters(self) -> TaskParameters:
+        """
+        The parameters of the run, once the templates are rendered.
 
-    def start(self, context: Context) -> dict[str, Any]:
-        """Check both ends, get the export, and sync; or go back to a snapshot."""
-        from airflow_provider_cio_cohort.transfers.endpoints import check_cohort
-        from airflow_provider_cio_cohort.transfers.rendered import rendered
-        from airflow_provider_cio_cohort.transfers.snapshotting import restore, snapshots_of
+        :raises ConfigurationError: if one is wrong.
+        """
+        return TaskParameters.from_task(self._values(), self.templates)
 
-        run = rendered(self)
-        self.begin()
-        if run.from_snapshot:
-            return restore(self, context, run)
-        cohort = check_cohort(self.amplitude, run.cohort_id)
-        segment = self.find_segment(run)
-        if self.skip_unchanged and not run.dry_run and cohort and segment:
-            members = self.customer_io.count_members(segment.id)
-            if unchanged := self._last_good(context).unchanged(cohort.last_computed, members):
-                self.announce(context, unchanged, {})
-                return unchanged
-        snapshots = snapshots_of(self, context, run)
-        if snapshots and not run.dry_run:
-            snapshots.store.check_writable()  # before an export is spent, and anybody added or removed
-        report: dict[str, Any] = self.get_export(context, cohort)
+    # ---- a run
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Sync, and return the report; every error that ends the task says whether the segment was changed.
+
+        :param context: the task's context.
+        """
+        with self._run(context) as sync:
+            return self._start(context, sync)
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any] | None = None,
+        cohort: dict[str, Any] | None = None,
+        carried: dict[str, Any] | None = None,
+        export: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """
+        Continue after the triggerer has waited for the export.
+
+        The DAG may have been changed meanwhile: an export of another cohort, or for another segment, is not
+        used.
+
+        :param context: the task's context.
+        :param event: what the trigger yielded.
+        :param cohort: what Amplitude's list said about the cohort; empty if it is not listed.
+        :param carried: what the task knew before it was deferred.
+        :param export: the export that the triggerer waited for.
+        """
+        from airflow_provider_cio_cohort.transfers.deferral import read_event
+
+        self.carried = carried or {}
+        with self._run(context) as sync:
+            awaited = Export.from_dict(export)
+            if awaited is None or self.carried.get("of") != sync.binding:
+                self.log.warning(
+                    "The sync was changed while it waited for its export, so the export is not used: "
+                    "starting again."
+                )
+                return self._start(context, sync)
+            read_event(sync.export, awaited, event)
+            return self._transfer(context, sync, awaited, cohort or {})
+
+    def on_kill(self) -> None:
+        """Send nothing more, and leave no file."""
+        if self._sync is not None:
+            self._sync.stop()
+
+    @contextmanager
+    def _run(self, context: Context) -> Iterator[CohortSync]:
+        marker = WriteMarker(context)
+        with marker.around(self.on_kill):
+            asked = {"dry_run": self.dry_run, "source": self.source, "snapshot_at": self.snapshot_at}
+            check_run_conf(context, asked)
+            check_backfill(context)
+            self._sync = self.cohort_sync(context, before_writing=marker.note)
+            yield self._sync
+
+    def _start(self, context: Context, sync: CohortSync) -> dict[str, Any]:
+        """Take all steps of a run; where it is deferred, :meth:`execute_complete` takes the last one."""
+        self._begin(sync)
+        if sync.parameters.from_snapshot:
+            return self._finish(context, sync, sync.restore().to_dict(), {})
+        found = sync.preflight()
+        if found.unchanged is not None:
+            return self._finish(context, sync, found.unchanged, {})
+        export = sync.request_export(found)
+        if not sync.export.is_ready(export):
+            if self.deferrable:
+                self._defer(sync, export, found)
+            sync.export.wait(export)
+        return self._transfer(context, sync, export, found.facts)
+
+    def _begin(self, sync: CohortSync) -> None:
+        cohort_url = sync.ports.amplitude.cohort_url(sync.parameters.cohort_id)
+        self.carried = {"began": time.time(), "cohort_url": cohort_url, "of": sync.binding}
+
+    def _defer(self, sync: CohortSync, export: Export, found: Preflight) -> None:
+        from airflow_provider_cio_cohort.transfers.deferral import deferral
+
+        trigger, timeout = deferral(sync.export, export)
+        self.defer(
+            trigger=trigger,
+            timeout=timeout,
+            method_name="execute_complete",
+            kwargs={"cohort": found.facts, "carried": self.carried, "export": export.to_dict()},
+        )
+
+    def _transfer(
+        self, context: Context, sync: CohortSync, export: Export, cohort: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        try:
+            report = sync.transfer(export, cohort)
+        except OutdatedExportError:
+            if sync.parameters.export is not None or self._has_restarted:
+                raise
+            self._has_restarted = True
+            self.log.warning("The segment was synced from a later export meanwhile: requesting a new export.")
+        else:
+            return self._finish(context, sync, report.to_dict(), export.month)
+        return self._start(context, sync)
+
+    def _finish(
+        self, context: Context, sync: CohortSync, report: dict[str, Any], month: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Report the result to Airflow: the plan of a dry run; otherwise the asset's event, and metrics."""
+        from airflow_provider_cio_cohort.transfers import telemetry
+
+        if sync.parameters.dry_run:
+            # The segment was not changed, so Airflow must not create an asset event for this success.
+            self.outlets = [asset for asset in self.outlets if asset != self.segment_asset]
+            context["ti"].xcom_push(PLAN_KEY, sync.plan)
+            return report
+        duration = round(max(time.time() - self.carried.get("began", time.time()), 0.0), 3)
+        telemetry.add_event(context, self.segment_asset, {**report, "duration": duration, **month})
+        telemetry.count({"dag_id": self.dag_id, "task_id": self.task_id}, report, duration)
+        telemetry.count_exports(sync.parameters.amplitude_conn_id, month)
         return report
 
-    def export_of(self, context: Context) -> Export:
-        """Return the export that was given, or that this task requests itself."""
-        if self.request_id is None:
-            return super().export_of(context)
-        return GivenExport(parameters.as_request_id(self.request_id))
+    # ---- what a run reaches
 
-    def exported(
-        self, context: Context, export: Export, request_id: str, cohort: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Download the export, compare, write, verify, keep a snapshot, and return the report."""
-        from airflow_provider_cio_cohort.transfers.cohort_download import CohortDownload
-        from airflow_provider_cio_cohort.transfers.rendered import rendered
-        from airflow_provider_cio_cohort.transfers.snapshotting import snapshots_of
+    def cohort_sync(
+        self,
+        context: Mapping[str, Any],
+        *,
+        amplitude: AmplitudeHook | None = None,
+        customer_io: CustomerIOHook | None = None,
+        before_writing: Callable[[], object] = lambda: None,
+    ) -> CohortSync:
+        """
+        Return the run of this task.
 
-        run = rendered(self)
-        last, snapshots = self._last_good(context), snapshots_of(self, context, run)
-        with self.private_directory() as directory:
-            download = CohortDownload(
-                self.amplitude, request_id, self.user_id_property, self.id_type, directory
-            )
-            with self.segment_read_aside(run, directory, cohort.get("size")) as aside:
-                people = download.run(cohort.get("size"))
-            previous = ((last.load() or {}).get("report") or {}).get("identifiers")
-            options = self.options(run, announced=cohort.get("size"), previous=previous)
-            report = self.fill(context, run, people, cohort.get("name"), options, aside)
-            if snapshots and not run.dry_run:
-                snapshots.keep(people, report, self.carried.get("workspace_id"))
-        if not run.dry_run:
-            export.used()
-            last.save(report.to_dict(), export.computed_at)
-            self.announce(context, report.to_dict(), export.month)
-        return report.to_dict()
+        :param context: the task's context.
+        :param amplitude: the project's hook; ``None`` for a new one.
+        :param customer_io: the workspace's hook; ``None`` for a new one.
+        :param before_writing: called before the first write.
+        :raises ConfigurationError: if a parameter is wrong.
+        """
+        from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
+        from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+        from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+        from airflow_provider_cio_cohort.hooks.customer_io_api import segment_url
+        from airflow_provider_cio_cohort.hooks.retry import settings
+        from airflow_provider_cio_cohort.sync.ports import Ports
+        from airflow_provider_cio_cohort.sync.run import CohortSync
+
+        parameters = self.parameters
+        workspace = customer_io or CustomerIOHook(parameters.customer_io_conn_id)
+
+        def link_to(segment_id: int | None) -> None:
+            region = workspace.track.region
+            self.carried["segment_url"] = segment_url(region, workspace.workspace_id, segment_id)
+
+        ports = Ports(
+            amplitude=amplitude or AmplitudeHook(parameters.amplitude_conn_id),
+            customer_io=workspace,
+            owner=self.dag_id,
+            task_store=task_store(context),
+            segment_store=asset_store(context, self.segment_asset),
+            snapshots=self.snapshots(parameters, context),
+            workspace_of=_workspace_of,
+            on_segment=link_to,
+            before_writing=before_writing,
+            verify_timeouts=VerifyTimeouts(**settings(asdict(VerifyTimeouts()), prefix="verify_")),
+        )
+        return CohortSync(parameters, ports)
+
+    def snapshots(self, parameters: TaskParameters, context: Mapping[str, Any]) -> RunSnapshots | None:
+        """
+        Return the snapshots of the segment; ``None`` if the sync keeps none.
+
+        :param parameters: the run's parameters.
+        :param context: the task's context.
+        """
+        from airflow_provider_cio_cohort.snapshots.layout import Subject
+        from airflow_provider_cio_cohort.snapshots.run import Retention, RunSnapshots
+        from airflow_provider_cio_cohort.snapshots.store import SnapshotStore
+
+        if parameters.snapshot_path is None:
+            return None
+        subject = Subject(
+            customer_io_conn_id=parameters.customer_io_conn_id,
+            segment=parameters.named,
+            id_type=parameters.id_type,
+            mode=parameters.mode,
+            cohort_id=parameters.cohort_id,
+        )
+        return RunSnapshots(
+            store=SnapshotStore(parameters.snapshot_path, subject),
+            retention=Retention(parameters.snapshot_keep_days, parameters.snapshot_keep_last),
+            origin=_origin(context, self.dag_id, self.task_id),
+            zone=getattr(context.get("dag"), "timezone", None),
+            user_id_property=parameters.user_id_property,
+        )
+
+
+def _workspace_of(conn_id: str) -> int | None:
+    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+
+    try:
+        return CustomerIOHook(conn_id).workspace_id
+    except CohortSyncError as error:  # the other sync's run will say so
+        log.warning("Cannot find out which workspace connection %r belongs to: %s", conn_id, error.headline)
+        return None
+
+
+def _origin(context: Mapping[str, Any], dag_id: str, task_id: str) -> Origin:
+    from airflow_provider_cio_cohort.snapshots.layout import Origin
+
+    run = context.get("dag_run")
+    run_type, index = getattr(run, "run_type", ""), getattr(context.get("ti"), "map_index", None)
+    times = ("run_after", "logical_date", "data_interval_start", "data_interval_end")
+    return Origin(
+        dag_id=dag_id,
+        task_id=task_id,
+        map_index=-1 if index is None else index,
+        run_id=getattr(run, "run_id", ""),
+        run_type=str(getattr(run_type, "value", run_type)),
+        **{name: getattr(run, name, None) for name in times},
+    )

@@ -13,23 +13,24 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_cio_cohort.exceptions import ExportFailedError, PermanentError, RetryableError
 
-_POLLING = "airflow_provider_cio_cohort.hooks.amplitude_async"
+_POLLING = "airflow_provider_cio_cohort.hooks.export_status"
 
 
 class AmplitudeExportTrigger(BaseTrigger):
     """
-    Polls an export until Amplitude has finished it, gave it up, or the deadline is over.
+    Polls an export until Amplitude finishes it or gives up on it, or the deadline is over.
 
-    Yields one event: ``{"status", "request_id", "message"}``, where the status is ``success``,
-    ``timeout``, ``failed`` (a retry must request a new export), ``error`` (no retry can mend it) or
-    ``broken`` (the waiting itself went wrong; a retry waits on).
+    Yields one event: ``{"status", "request_id", "message"}``, where the status is ``success``, ``timeout``,
+    ``failed`` (a retry must request a new export), ``error`` (no retry can help) or ``broken`` (the waiting
+    itself failed; a retry continues to wait).
 
     :param amplitude_conn_id: the Airflow connection.
     :param request_id: the export.
     :param poll_interval: seconds between two polls; spread by a tenth so that waiting syncs do not poll
         in step.
     :param deadline: when to give up, in epoch seconds; it stays where it is when the triggerer restarts.
-    :param first_wait: seconds before the first poll; whoever defers has asked just now.
+    :param first_wait: seconds before the first poll; the deferring task has polled just before.
+    :param cohort_id: the cohort that the export must be of; ``None`` for any.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         poll_interval: float,
         deadline: float,
         first_wait: float = 0,
+        cohort_id: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.amplitude_conn_id = amplitude_conn_id
@@ -46,6 +48,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.deadline = deadline
         self.first_wait = first_wait
+        self.cohort_id = cohort_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments; no key is among them."""
@@ -57,11 +60,12 @@ class AmplitudeExportTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
                 "first_wait": self.first_wait,
+                "cohort_id": self.cohort_id,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll until there is something to tell, and tell it."""
+        """Poll until there is something to report, and yield it."""
         try:
             status, message = await self._wait()
         except ExportFailedError as error:
@@ -69,7 +73,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         except PermanentError as error:
             status, message = "error", str(error)
         except Exception as error:
-            # The task must learn that nobody waits any more; what else is in the error may hold a URL.
+            # The task must learn that the wait has ended; the error's text is left out, as it may hold a URL.
             self.log.exception("Waiting for the export ended unexpectedly.")
             status, message = "broken", f"Waiting for the export ended with {type(error).__name__}."
         event = {"status": status, "request_id": self.request_id, "message": message}
@@ -78,18 +82,18 @@ class AmplitudeExportTrigger(BaseTrigger):
     async def _wait(self) -> tuple[str, str]:
         problem = ""
         await asyncio.sleep(self.first_wait)
-        # In a thread, for the first import takes longer than the loop may stand still.
+        # In a thread, because the first import takes longer than the loop may block.
         polling = await asyncio.to_thread(import_module, _POLLING)
         async with polling.open_status_client(self.amplitude_conn_id) as client:
             while True:
                 try:
-                    if await client.export_finished(self.request_id):
+                    if await client.export_finished(self.request_id, self.cohort_id):
                         return "success", ""
                     problem = ""
                 except ExportFailedError:
                     raise
                 except RetryableError as error:
-                    # Asking is free, and the export goes on without us: the next poll may get through.
+                    # Polling is free, and the export continues meanwhile: the next poll may succeed.
                     problem = error.headline
                     self.log.warning("%s", problem)
                 if time.time() >= self.deadline:

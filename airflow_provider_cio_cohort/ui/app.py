@@ -1,8 +1,8 @@
 """
-The page's routes, with Airflow's own login and permissions.
+The page's routes, with Airflow's login and permissions.
 
-Whoever may read assets sees the syncs of the DAGs that they may read. Only the files in ``static`` are for
-all.
+Users who may read assets see the syncs of the DAGs that they may read. Only the files in ``static`` are
+public.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _MAY_READ_RUNS = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
 
 
 def build_app() -> FastAPI:
-    """Build the application; Airflow's auth manager must be there."""
+    """Build the application; Airflow's auth manager must be initialized."""
     app = FastAPI(title="Cohort syncs", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.auth_manager = get_auth_manager()  # where Airflow's dependencies look for it
+    app.state.auth_manager = get_auth_manager()  # used by Airflow's dependencies
     app.get("/", response_class=HTMLResponse, dependencies=[_MAY_READ_ASSETS])(overview)
     app.get("/history", response_class=HTMLResponse, dependencies=[_MAY_READ_ASSETS, _MAY_READ_RUNS])(history)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
@@ -56,7 +56,7 @@ def overview(session: SessionDep, readable: ReadableDagsFilterDep) -> HTMLRespon
     """
     Show all syncs.
 
-    :param session: of the metadata database.
+    :param session: a session of the metadata database.
     :param readable: the DAGs that the user may read.
     """
     return _page(overview_page(load_overview(session, readable.value or set())))
@@ -68,9 +68,9 @@ def history(
     """
     Show one sync.
 
-    :param session: of the metadata database.
+    :param session: a session of the metadata database.
     :param readable: the DAGs that the user may read.
-    :param dag_id: the sync's DAG; Airflow's dependency reads it as well.
+    :param dag_id: the sync's DAG; Airflow's dependency uses it as well.
     :param task_id: the sync's task.
     :param asset_id: the segment's asset.
     """
@@ -85,8 +85,8 @@ def _page(html: str, status: int = 200) -> HTMLResponse:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    """Answer a browser with a page, and a program as Airflow's API does."""
-    assert isinstance(error, AnyHTTPException)  # noqa: S101 (what it is registered for)
+    """Respond to a browser with a page, and to other clients as Airflow's API does."""
+    assert isinstance(error, AnyHTTPException)  # noqa: S101 (the type that it is registered for)
     if "text/html" in request.headers.get("accept", ""):
         return _page(error_page(error.status_code), error.status_code)
     return await http_exception_handler(request, error)

@@ -1,4 +1,4 @@
-"""Makes HTML of what is known of the syncs."""
+"""Renders the pages about the syncs as HTML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_cio_cohort.ui.charts import large_chart, small_chart
 _HERE = Path(__file__).parent
 _REASONS = {
     401: ("Please log in", "This page is for people who are logged in to Airflow."),
-    403: ("Not for you", "You may not see this. It takes the right to read assets, and the sync's DAG."),
+    403: ("No access", "This page requires permission to read assets and the sync's DAG."),
     404: ("Not found", "There is no such sync. Its DAG may have been renamed or removed."),
 }
 
@@ -52,11 +52,11 @@ def history_page(history: History) -> str:
 
 def error_page(status: int) -> str:
     """
-    Return what somebody sees instead of a page.
+    Return the page of an error.
 
-    :param status: the answer's status code.
+    :param status: the HTTP status code.
     """
-    title, text = _REASONS.get(status, ("Not possible", "This cannot be shown."))
+    title, text = _REASONS.get(status, ("Error", "This page cannot be shown."))
     return _render("error.html", title=title, text=text)
 
 
@@ -69,7 +69,7 @@ class Group:
 
     @property
     def opened(self) -> bool:
-        """Whether it is shown at once: not what somebody chose to pause, nor a list that fills the page."""
+        """Whether it is shown open: not for paused DAGs, nor for a list that would fill the page."""
         return self.kind is not Kind.PAUSED and len(self.items) <= 10
 
 
@@ -80,16 +80,16 @@ def _groups(attention: Iterable[Attention]) -> Iterator[Group]:
     return (Group(kind, tuple(items)) for kind, items in found.items())
 
 
-# All links are relative, so that they are right whatever path Airflow lives at; every page is one level below
-# Airflow's own root.
+# All links are relative, so that they work with any base path of Airflow; every page is one level below
+# Airflow's root.
 def dag_link(sync: Sync) -> str:
-    """Return the way to a sync's DAG in Airflow."""
+    """Return the link to a sync's DAG in Airflow."""
     return f"../dags/{quote(sync.dag.dag_id, safe='')}"
 
 
 def run_link(sync: Sync, run_id: str) -> str:
     """
-    Return the way to the sync's task in a run.
+    Return the link to the sync's task in a run.
 
     :param sync: the sync.
     :param run_id: the run.
@@ -98,7 +98,7 @@ def run_link(sync: Sync, run_id: str) -> str:
 
 
 def history_link(sync: Sync) -> str:
-    """Return the way to a sync's own page; to its DAG if it has no past."""
+    """Return the link to a sync's page; to its DAG if it has no history."""
     if sync.asset_id is None:
         return dag_link(sync)
     which = {"dag_id": sync.dag.dag_id, "task_id": sync.task_id, "asset_id": sync.asset_id}
@@ -134,7 +134,7 @@ def _environment() -> Environment:
 
 
 def _version() -> str:
-    """Return what changes with the static files, so that browsers do not keep old ones."""
+    """Return a version that changes with the static files, so that browsers do not cache old ones."""
     digest = sha256()
     for path in sorted((_HERE / "static").iterdir()):
         digest.update(path.read_bytes())

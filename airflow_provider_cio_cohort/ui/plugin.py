@@ -1,8 +1,8 @@
 """
 The plugin that puts the page into Airflow's navigation.
 
-Every Airflow process loads plugins, workers included, so this module imports next to nothing: the page is put
-together when somebody first opens it, in the API server.
+Every Airflow process loads plugins, including workers, so this module imports almost nothing: the page is
+built in the API server when it is first opened.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def _icon(colour: str) -> str:
 
 
 class LazyApp:
-    """The page's ASGI application, built when it is first asked for something."""
+    """The page's ASGI application, which is built at its first request."""
 
     def __init__(self) -> None:
         self._app: FastAPI | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Hand a request on."""
+        """Pass on a request."""
         if self._app is None:
             from airflow_provider_cio_cohort.ui.app import build_app
 
@@ -51,7 +51,7 @@ class CohortSyncsPlugin(AirflowPlugin):
     external_views = [  # noqa: RUF012
         {
             "name": "Cohort syncs",
-            # Without a slash in front, so that it is meant below the path of [api] base_url.
+            # Without a leading slash, so that it is relative to [api] base_url.
             "href": f"{_PATH}/",
             "destination": "nav",
             "category": "browse",

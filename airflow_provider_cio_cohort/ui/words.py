@@ -1,18 +1,18 @@
-"""Numbers and times as people read them."""
+"""Formats numbers and times for the page."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from airflow_provider_cio_cohort.durations import in_short
 from airflow_provider_cio_cohort.overview import Dag, Kind, Quota, State
 
 NOTHING = "\N{EN DASH}"
-_STEPS = ((60, 1, "s"), (3600, 60, "min"), (48 * 3600, 3600, "h"), (60 * 86400, 86400, "d"))
 TITLES = {
     Kind.CONFIG_ERROR: "Configuration error",
     Kind.FAILED: "Failed",
     Kind.OVERDUE: "Overdue",
-    Kind.NO_POOL: "No such pool",
+    Kind.NO_POOL: "Missing pool",
     Kind.WAITING: "Waiting for approval",
     Kind.QUOTA: "Exports of the month",
     Kind.DROP: "Sharp drop",
@@ -49,38 +49,32 @@ def span(time: timedelta | float | None) -> str:
 
     :param time: the time, or seconds.
     """
-    if time is None:
-        return NOTHING
-    seconds = time.total_seconds() if isinstance(time, timedelta) else time
-    for upto, unit, name in _STEPS:
-        if seconds < upto:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds / (30 * 86400):.0f} months"
+    return NOTHING if time is None else in_short(time)
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
     """
-    Return how far away a moment is, such as ``3 h ago`` or ``in 3 h``.
+    Return the time to or from a moment, such as ``3 h ago`` or ``in 3 h``.
 
     :param moment: the moment.
-    :param now: this one.
+    :param now: the current time.
     """
     if moment is None:
         return NOTHING
     distance = now - moment
     if abs(distance) < timedelta(seconds=60):
         return "just now" if distance >= timedelta(0) else "in a moment"
-    return f"{span(distance)} ago" if distance > timedelta(0) else f"in {span(-distance)}"
+    return f"{in_short(distance)} ago" if distance > timedelta(0) else f"in {in_short(-distance)}"
 
 
 def lasting(since: datetime, now: datetime) -> str:
     """
-    Return how long something has been so, such as ``for 3 h``.
+    Return how long something has lasted, such as ``for 3 h``.
 
     :param since: when it began.
-    :param now: this moment.
+    :param now: the current time.
     """
-    return f"for {span(max(now - since, timedelta(0)))}"
+    return f"for {in_short(max(now - since, timedelta(0)))}"
 
 
 def moment(value: datetime | None) -> str:
@@ -94,7 +88,7 @@ def count(number: int | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share; only all is 100%."""
+    """Return a share as a percentage; only 1 is shown as 100%."""
     if share is None:
         return NOTHING
     return "99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
@@ -103,31 +97,31 @@ def percent(share: float | None) -> str:
 def cadence(dag: Dag) -> str:
     """Return when a DAG runs."""
     if dag.schedule is None:
-        return "Only by hand"
+        return "Manual only"
     return dag.description or dag.schedule
 
 
 def quota(of: Quota, now: datetime) -> str:
     """
-    Return in words what the exports of a month come to.
+    Describe the exports of a month.
 
     :param of: the quota of a project.
-    :param now: this moment.
+    :param now: the current time.
     """
     if of.used is None:
-        first = "No export was seen this month yet."
+        first = "No export has been counted this month yet."
     else:
-        first = f"{of.used:,} of {of.limit:,} used, as seen {ago(of.seen, now)}."
+        first = f"{of.used:,} of {of.limit:,} used, as of {ago(of.seen, now)}."
     if not of.to_come:
-        rest = "No schedule will need one before the month ends."
+        rest = "No scheduled run needs one before the month ends."
     elif of.over:
         rest = (
-            f"The schedules still need up to {of.to_come:,} more: {of.forecast:,} by the month's end, "
+            f"Scheduled runs still need up to {of.to_come:,} more: {of.forecast:,} by the month's end, "
             f"{of.forecast - of.limit:,} over the limit of {of.limit:,}."
         )
     else:
         rest = (
-            f"The schedules still need up to {of.to_come:,} more: {of.forecast:,} by the month's end, "
+            f"Scheduled runs still need up to {of.to_come:,} more: {of.forecast:,} by the month's end, "
             f"within the limit of {of.limit:,}."
         )
     return f"{first} {rest}"

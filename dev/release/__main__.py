@@ -1,7 +1,7 @@
 """
-``make check-release``: looks whether what would be uploaded is what it should be, and works once installed.
+``make check-release``: checks that the files for an upload are correct, and that they work when installed.
 
-Nothing is uploaded. ``--final`` is for the moment before that: then nothing may be open any more.
+Nothing is uploaded. ``--final`` is for the last check before an upload, which fails for open points.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from dev.release import contents, metadata
 from dev.wheels import ROOT, build, environment, uv
 
 HOME = ROOT / ".demo" / "release"
-#: The oldest and the newest Airflow: the locks of the environments that the wheel is tried in.
+#: The oldest and the newest Airflow, with which the wheel is tested.
 ENDS = (next(iter(LOCKS)), next(reversed(LOCKS)))
 
 
 def main() -> int:
-    """Build, look, install; return 1 if something is wrong."""
+    """Build, check and install; return 1 if there are problems."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--final", action="store_true", help="fail for what is still open, too")
+    parser.add_argument("--final", action="store_true", help="fail for open points as well")
     final = parser.parse_args().final
     wheel = build(HOME / "dist", sdist=True)
     problems, still_open = list(archive_problems(wheel)), list(open_points(wheel))
     for airflow in ENDS:
-        say(f"Installing the wheel beside Airflow {airflow}, and nothing that it does not ask for …")
+        say(f"Installing the wheel with only its own requirements and Airflow {airflow} …")
         problems += installed_problems(airflow, wheel)
     for point in still_open:
         say(f"Open before an upload: {point}.")
@@ -41,17 +41,17 @@ def main() -> int:
         say(f"WRONG: {problem}")
     if problems or (final and still_open):
         return 1
-    say(f"{wheel.name} and its sdist are sound: {HOME / 'dist'}")
+    say(f"{wheel.name} and its sdist are valid: {HOME / 'dist'}")
     return 0
 
 
 def archive_problems(wheel: Path) -> Iterator[str]:
     """
-    Look into the wheel and the sdist beside it.
+    Check the wheel and the sdist beside it.
 
     :param wheel: the wheel that was built from the sdist.
     """
-    say("Looking into the wheel and the sdist …")
+    say("Checking the wheel and the sdist …")
     (sdist,) = wheel.parent.glob("*.tar.gz")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     files = contents.read_wheel(wheel)
@@ -66,7 +66,7 @@ def archive_problems(wheel: Path) -> Iterator[str]:
 
 def open_points(wheel: Path) -> Iterator[str]:
     """
-    Say what must be decided or done before an upload.
+    Yield what must be decided or done before an upload.
 
     :param wheel: the wheel.
     """
@@ -78,7 +78,7 @@ def open_points(wheel: Path) -> Iterator[str]:
 
 def installed_problems(airflow: str, wheel: Path) -> list[str]:
     """
-    Install the wheel with what it asks for, at the versions and hashes of a lock, and try it.
+    Install the wheel with its requirements, at the versions and hashes of a lock, and test it.
 
     :param airflow: a key of :data:`.LOCKS`.
     :param wheel: the wheel.
@@ -87,7 +87,7 @@ def installed_problems(airflow: str, wheel: Path) -> list[str]:
     lock = ROOT / LOCKS[airflow][0]
     try:
         python = environment(home, sys.executable)
-        # The lock is a constraint: what we forgot to ask for is not there.
+        # The lock is only a constraint, so a missing requirement is not installed.
         asked = home / "requirements.txt"
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         asked.write_text(f"{metadata.NAME} @ {wheel.as_uri()} --hash=sha256:{digest}\n", encoding="utf-8")
@@ -98,14 +98,14 @@ def installed_problems(airflow: str, wheel: Path) -> list[str]:
     # Without the checkout, which would be imported instead of the wheel.
     place = home / "check"
     shutil.copytree(ROOT / "dev", place / "dev", ignore=shutil.ignore_patterns("__pycache__"))
-    # What an old Airflow and its own providers deprecate is not ours.
+    # Deprecations within an old Airflow and its providers are not ours.
     trying = [python, "-W", "ignore", "-m", "dev.release.installed"]
     done = subprocess.run(trying, cwd=place, env=bare_environment(), check=False)
     return [f"the wheel does not work beside Airflow {airflow}"] if done.returncode else []
 
 
 def bare_environment() -> dict[str, str]:
-    """Return the environment without what would lead Airflow or Python elsewhere."""
+    """Return the environment without settings of Airflow or Python."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTHON"))}
 
 
@@ -116,7 +116,7 @@ def changelog() -> str:
 
 def git(*words: str) -> str:
     """
-    Return what git says of the checkout.
+    Return the output of git in the checkout.
 
     :param words: a command that changes nothing.
     """
@@ -124,7 +124,7 @@ def git(*words: str) -> str:
 
 
 def say(text: str) -> None:
-    """Tell how far we are."""
+    """Print the progress."""
     print(text, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What a wheel and an sdist hold, beside what they should hold."""
+"""Compares the contents of a wheel and an sdist with the expected ones."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 PACKAGE = "airflow_provider_cio_cohort"
-#: What belongs into the package; of each there must be something. ``*`` stands for folders as well.
+#: The files of the package, with at least one file of each kind. ``*`` matches folders as well.
 KINDS = (
     "*.py",
     "py.typed",
     "dag_generation/cohort_syncs.schema.json",
+    "dag_generation/*.jinja",
     "ui/static/*.css",
     "ui/static/*.js",
     "ui/templates/*.html",
 )
-#: What is no part of a package, although it may be Python.
+#: Files that do not belong to the package, although they may be Python.
 ALIEN = re.compile(r"(^|/)(tests?/|test_|conftest\.py|__pycache__/|\.)")
-#: What a wheel says of itself.
+#: The metadata files of a wheel.
 DIST_INFO = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
-#: What git keeps and nobody needs who has the sdist; and what only the sdist has.
+#: Tracked files that the sdist does not need, and files that only the sdist has.
 NOT_IN_SDIST, ONLY_IN_SDIST = (".ci/",), ("PKG-INFO",)
 
 
 def package_files(root: Path) -> list[str]:
     """
-    Return the files of the package, by their paths below it; what Python has cached is none.
+    Return the paths of the package's files below its folder, without Python's cache.
 
     :param root: the checkout.
     """
@@ -51,7 +52,7 @@ def read_wheel(path: Path) -> dict[str, bytes]:
 
 def names_in_sdist(path: Path) -> list[str]:
     """
-    Return the names of an sdist's files, without the folder that they are all in.
+    Return the names of an sdist's files, without their common folder.
 
     :param path: the sdist.
     """
@@ -61,11 +62,11 @@ def names_in_sdist(path: Path) -> list[str]:
 
 def wheel_problems(names: Collection[str], files: Collection[str], version: str) -> list[str]:
     """
-    Say what is wrong with a wheel's names.
+    Return the problems with the files of a wheel.
 
-    :param names: those of its files.
-    :param files: those of the package, below its folder.
-    :param version: the package's.
+    :param names: the names of its files.
+    :param files: the files of the package, below its folder.
+    :param version: the package's version.
     """
     own = [name for name in files if _belongs(name)]
     said = [f"{PACKAGE}-{version}.dist-info/{name}" for name in DIST_INFO]
@@ -79,10 +80,10 @@ def wheel_problems(names: Collection[str], files: Collection[str], version: str)
 
 def sdist_problems(names: Collection[str], tracked: Iterable[str]) -> list[str]:
     """
-    Say what is wrong with an sdist's names.
+    Return the problems with the files of an sdist.
 
-    :param names: those of its files.
-    :param tracked: those of the files that git keeps.
+    :param names: the names of its files.
+    :param tracked: the names of the files that git tracks.
     """
     wanted = {name for name in tracked if not name.startswith(NOT_IN_SDIST)}
     return _differences("the sdist", names, {*wanted, *ONLY_IN_SDIST})
@@ -90,10 +91,10 @@ def sdist_problems(names: Collection[str], tracked: Iterable[str]) -> list[str]:
 
 def wheel_differences(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
     """
-    Say which files two wheels do not share to the byte.
+    Return the files that differ between two wheels.
 
-    :param one: the files of the one that was built from the checkout.
-    :param other: those of the one that was built from the sdist.
+    :param one: the files of the wheel from the checkout.
+    :param other: the files of the wheel from the sdist.
     """
     names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     return [f"{name} is not the same in the wheels of the checkout and of the sdist" for name in names]
@@ -106,7 +107,7 @@ def _belongs(name: str) -> bool:
 def _differences(where: str, names: Collection[str], wanted: set[str]) -> list[str]:
     twice = sorted(name for name, times in Counter(names).items() if times > 1)
     return [
-        *(f"{where} has {name}, which does not belong into it" for name in sorted(set(names) - wanted)),
+        *(f"{where} has {name}, which does not belong there" for name in sorted(set(names) - wanted)),
         *(f"{where} lacks {name}" for name in sorted(wanted - set(names))),
         *(f"{where} has {name} twice" for name in twice),
     ]

@@ -1,7 +1,7 @@
 """
-What must be true where nothing but the wheel is installed: prints what is not.
+Checks an environment in which only the wheel is installed, and prints the problems.
 
-Runs in an environment of its own, beside a copy of ``dev/``: the package must not be the checkout's.
+Runs in a separate environment with a copy of ``dev/``, so that the package is not that of the checkout.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ NAME = "airflow-provider-cio-cohort"
 
 
 def main() -> int:
-    """Try everything; return how many things are wrong."""
+    """Run all checks; return the number of problems."""
     with tempfile.TemporaryDirectory() as home:
-        # Airflow reads its configuration when it is first imported, so this comes before.
+        # Airflow reads its configuration at its first import, so this comes first.
         os.environ.update({"AIRFLOW_HOME": home, "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"})
         names, problems = public(), [*place(), *description(), *discovered()]
     python = ".".join(map(str, sys.version_info[:2]))
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def place() -> list[str]:
-    """Look that the package is the wheel's."""
+    """Check that the imported package is that of the wheel."""
     import airflow_provider_cio_cohort
 
     found = Path(airflow_provider_cio_cohort.__file__)
@@ -42,14 +42,14 @@ def place() -> list[str]:
 
 
 def public() -> list[str]:
-    """Import every public name; what cannot be imported ends everything, with its traceback."""
+    """Import every public name; a failure raises its error."""
     from dev.public_names import public_names
 
     return list(public_names())
 
 
 def description() -> list[str]:
-    """Hold what Airflow discovers against its schemas."""
+    """Check the provider's information against Airflow's schemas."""
     from airflow_provider_cio_cohort.get_provider_info import get_provider_info
     from dev.provider_schemas import schema_faults
 
@@ -57,7 +57,7 @@ def description() -> list[str]:
 
 
 def discovered() -> list[str]:
-    """Ask Airflow's own commands what they have found of us."""
+    """Check that Airflow's commands find the provider."""
     types = {row["connection_type"] for row in asked("providers", "hooks") if row["package_name"] == NAME}
     links = {row["extra_link_class_name"].rpartition(".")[2] for row in asked("providers", "links")}
     found = {
@@ -65,23 +65,23 @@ def discovered() -> list[str]:
         "connection types": types == {"amplitude", "customer_io"},
         "links": links >= {"AmplitudeCohortLink", "CustomerIOSegmentLink"},
         "plugin": "cohort_syncs" in {row["name"] for row in asked("plugins")},
-        "option": run("config", "get-value", "cio_cohort", "retry_budget").stdout.strip() == "300",
+        "option": run("config", "get-value", "cio_cohort", "retry_timeout").stdout.strip() == "300",
         "commands": run("cohort-sync", "--help").returncode == 0 or not knows_commands(),
     }
     return [f"Airflow does not find our {what}" for what, is_there in found.items() if not is_there]
 
 
 def knows_commands() -> bool:
-    """Say whether this Airflow takes commands of providers, which 3.1 does not."""
+    """Return whether this Airflow supports commands of providers, which 3.1 does not."""
     major, minor = version("apache-airflow").split(".")[:2]
     return (int(major), int(minor)) >= (3, 2)
 
 
 def asked(*command: str) -> list[dict[str, Any]]:
     """
-    Return the rows that a command of Airflow prints; none if it fails.
+    Return the rows of the output of an Airflow command; none if it fails.
 
-    :param command: its words.
+    :param command: its arguments.
     """
     done = run(*command, "--output", "json")
     try:
@@ -96,7 +96,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     """
     Run a command of Airflow.
 
-    :param command: its words.
+    :param command: its arguments.
     """
     program = Path(sys.prefix, "bin", "airflow")
     return subprocess.run([program, *command], capture_output=True, text=True, check=False)

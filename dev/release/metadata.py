@@ -1,4 +1,4 @@
-"""What a wheel says of itself, beside what the repository says; and what is still open before an upload."""
+"""Compares a wheel's metadata with the repository, and finds open points before an upload."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _classifier_problems(classifiers: Collection[str]) -> list[str]:
 
 def entry_point_problems(text: bytes) -> list[str]:
     """
-    Say what is wrong with how Airflow discovers the provider.
+    Return the problems with the entry points by which Airflow discovers the provider.
 
     :param text: the wheel's ``entry_points.txt``.
     """
@@ -100,7 +100,7 @@ def entry_point_problems(text: bytes) -> list[str]:
 
 def open_points(text: bytes, changelog: str) -> list[str]:
     """
-    Say what must be decided before an upload, and what no check can decide.
+    Return what must be decided before an upload.
 
     :param text: the wheel's ``METADATA``.
     :param changelog: the text.

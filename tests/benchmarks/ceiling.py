@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
 
-from airflow_provider_cio_cohort.sandbox.crowd import Crowd
+from tests.benchmarks.crowd import Crowd
 from tests.benchmarks.vendors import Vendors
 
 PEOPLE = 10_000_000

@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_cio_cohort.sandbox.crowd import Crowd, CrowdRows
 from tests.benchmarks import record
+from tests.benchmarks.crowd import Crowd, CrowdRows
 from tests.benchmarks.running import SMALL, Runner
 from tests.benchmarks.tables import number, people, seconds, table
 
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     record.save(NAME, {"runs": runs})
 
 
-_TITLES = ("people", "", "wall s", "CPU s", "MiB above an empty process", *(f"{step} s" for step in STEPS))
+_TITLES = ("people", "", "wall s", "CPU s", "MiB", *(f"{step} s" for step in STEPS))
 
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
@@ -95,9 +95,8 @@ def section(found: dict[str, Any]) -> list[str]:
     return [
         "## Without the network",
         "",
-        "An export on disk is read, mapped and sorted, so are as many members of a segment, and both "
-        "are compared; a twentieth of either side is not on the other. Beside it, two sets of Python do "
-        "the same.",
+        "An export on disk is read, mapped, sorted and compared with as many members; a twentieth of either "
+        "side is not in the other. MiB are above an empty process.",
         "",
         *table(_TITLES, map(_row, found["figures"]["runs"])),
     ]

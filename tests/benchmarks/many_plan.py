@@ -31,7 +31,7 @@ class Plan:
     :param workspaces: Customer.io workspaces that they share.
     :param members: people in each cohort.
     :param slots: tasks that all workers together run at once.
-    :param tasks_at_once: tasks that share a workspace's pace.
+    :param max_concurrent_tasks: tasks that share a workspace's pace.
     :param scale: how long Amplitude's minutes last, of a minute.
     """
 
@@ -40,7 +40,7 @@ class Plan:
     workspaces: int
     members: int
     slots: int
-    tasks_at_once: int
+    max_concurrent_tasks: int
     scale: float
 
     def floor(self, app_requests: int) -> float:
@@ -76,7 +76,7 @@ def fill(vendors: Sandbox, plan: Plan) -> dict[str, dict[str, Any]]:
     connections = {f"amplitude_{n}": vendors.connection_to(project) for n, project in enumerate(projects)}
     for n, workspace in enumerate(workspaces):
         connection = vendors.connection_to(workspace)
-        extra = {**connection["extra"], "tasks_at_once": plan.tasks_at_once}
+        extra = {**connection["extra"], "max_concurrent_tasks": plan.max_concurrent_tasks}
         connections[f"customer_io_{n}"] = {**connection, "extra": extra}
     return connections
 

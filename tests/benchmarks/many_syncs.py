@@ -165,9 +165,6 @@ _TITLES = (
     "syncs",
     "s",
     "floor s",
-    "right",
-    "later tries",
-    "429s",
     "exports",
     "CPU s",
     "peak MiB",
@@ -180,9 +177,6 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         number(row["syncs"]),
         number(row["seconds"]),
         number(row["floor"]),
-        number(row["succeeded"]),
-        number(row["tries_beyond_the_first"]),
-        number(sum(row["too_many"].values())),
         number(row["exports"]),
         number(row["cpu_seconds"]),
         number(row["peak_mib"]),
@@ -200,20 +194,22 @@ def section(record: dict[str, Any]) -> list[str]:
     lines = [
         "## Many syncs at once",
         "",
-        f"{first['syncs']} syncs due at one moment, in {first['projects']} Amplitude projects and "
-        f"{first['workspaces']} Customer.io workspaces, with `use_pools`, {first['slots']} slots for tasks "
-        f"and `tasks_at_once: {first['tasks_at_once']}`. Amplitude's minutes last {first['scale']:g} of a "
-        "minute, and so do its exports and `export_hold`; the floor is what its limits leave in that time.",
+        f"{first['syncs']} syncs due at once, in {first['projects']} Amplitude projects and "
+        f"{first['workspaces']} Customer.io workspaces, with `use_pools`, {first['slots']} task slots and "
+        f"`max_concurrent_tasks: {first['max_concurrent_tasks']}`. Amplitude's minutes, its exports and "
+        f"`export_hold` are scaled by {first['scale']:g}; the floor is the least time that its limits allow.",
         "",
         *table(_TITLES, map(_row, rows)),
     ]
-    troubles = sum(row["tries_beyond_the_first"] + sum(row["too_many"].values()) for row in rows)
+    wrong = sum(row["syncs"] - row["succeeded"] for row in rows)
+    tries = sum(row["tries_beyond_the_first"] for row in rows)
+    refused = sum(sum(row["too_many"].values()) for row in rows)
     return [
         *lines,
         "",
-        *([] if troubles else ["No task needed a second try, and no vendor had to refuse a request."]),
-        "Memory is that of every process of Airflow, PostgreSQL and Redis added up, which counts what they "
-        "share more than once; CPU is theirs as well, without the sandbox's.",
+        f"{wrong:,} segments were wrong, {tries:,} tasks were retried, {refused:,} requests got a 429. "
+        "Memory and CPU are sums over all processes of Airflow, PostgreSQL and Redis (CPU without the "
+        "sandbox); shared memory counts more than once.",
     ]
 
 

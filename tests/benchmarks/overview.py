@@ -109,9 +109,8 @@ def section(found: dict[str, Any]) -> list[str]:
     return [
         "## The page of syncs",
         "",
-        f"[Cohort syncs](page.md) over {figures['syncs']:,} syncs and {figures['days']:,} days of their "
-        f"past, {figures['events']:,} events in {figures['database']}; its size is that before Airflow "
-        "compresses it.",
+        f"[Cohort syncs](page.md) over {figures['syncs']:,} syncs and {figures['days']:,} days of runs, "
+        f"{figures['events']:,} events in {figures['database']}; KiB before compression.",
         "",
         *table(_TITLES, map(_row, figures["pages"])),
     ]

@@ -43,9 +43,9 @@ def render(records: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# Performance",
         "",
-        "Written by `make bench`, which measures all of this anew; no number here is written by hand. "
-        "Both vendors are the sandbox, on the same machine, in a process of its own: it adds latency to "
-        "every answer, keeps the vendors' limits and refuses with a 429 what goes beyond them.",
+        "Written by `make bench`, which repeats all measurements. Both vendors are the sandbox, in a "
+        "separate process on the same machine: it adds latency to every answer and enforces the vendors' "
+        "limits with 429s.",
         "",
         *_machines(list(records.values())),
     ]

@@ -181,13 +181,11 @@ def section(kept: dict[str, Any]) -> list[str]:
     return [
         "## Waiting exports",
         "",
-        f"{figures['tasks']:,} deferred tasks in one `airflow triggerer` (SQLite), handed over in portions "
-        f"as workers do, {AT_ONCE} a second at most. Exports take {figures['export_seconds']:g} s; each "
-        "is polled every 10 s. One more trigger looks every 10 ms how late the loop is: *late* is the longest"
-        " by the clock, *work* the longest that the loop's thread itself has worked between two looks, "
-        "whatever else the machine did. *Waiting* is the time in which all wait, and none is taken over or "
-        "fires. Below ours, as many of Airflow's own triggers that only wait for a moment: what is theirs is "
-        "Airflow's share.",
+        f"{figures['tasks']:,} deferred tasks in one `airflow triggerer` (SQLite), added at most {AT_ONCE} a "
+        f"second. Exports take {figures['export_seconds']:g} s; each is polled every 10 s. A trigger "
+        "measures the event loop every 10 ms: *late* is its longest delay by the clock, *work* the longest "
+        "time that its thread itself worked between two measurements. *Waiting* is the time in which no task "
+        "is added or fires. Airflow's own triggers, which only wait for a moment, show Airflow's share.",
         "",
         *table(_TITLES, (_row(name, figures[kind]) for kind, name in WAYS.items())),
         "",

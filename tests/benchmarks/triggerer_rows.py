@@ -139,13 +139,20 @@ def triggers_of(kind: str, request_ids: list[str], seconds: float) -> list[BaseT
     """
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
-    from airflow_provider_cio_cohort.transfers.export_wait import ExportWait
+    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+    from airflow_provider_cio_cohort.state import StateStore
+    from airflow_provider_cio_cohort.sync.export import CohortExport, Export, ExportMemory, ExportOf
+    from airflow_provider_cio_cohort.transfers.deferral import deferral
 
     if kind == "bare":
         moment = datetime.now(UTC) + timedelta(seconds=seconds)
         return [DateTimeTrigger(moment=moment) for _ in request_ids]
-    wait = ExportWait("a1b2c3d", poll_interval=10, timeout=3600)
-    return [wait.deferral("amplitude_default", request_id)[0] for request_id in request_ids]
+    wanted = ExportOf.of("a1b2c3d", ("user_id",), "amplitude_default")
+    needed = CohortExport(
+        AmplitudeHook(), wanted, ExportMemory(StateStore(None)), poll_interval=10, timeout=3600, reserve=0
+    )
+    exports = [Export(request_id, wanted, time.time()) for request_id in request_ids]
+    return [deferral(needed, export)[0] for export in exports]
 
 
 def main() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import subprocess
 import sys
 import time
@@ -61,20 +59,16 @@ class Vendors:
         }
 
     def __enter__(self) -> Vendors:
-        command = "-m airflow_provider_cio_cohort.sandbox --port 0 --people 0 --crowd"
-        self.process = subprocess.Popen(
-            [sys.executable, *command.split(), str(self.people)], stdout=subprocess.PIPE, text=True
-        )
-        said = []
+        command = [sys.executable, "-m", "tests.benchmarks.crowd_sandbox", "--crowd", str(self.people)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            said.append(line)
-            if "AIRFLOW_CONN_CUSTOMER_IO_DEFAULT" in line:
-                break
-        exports = dict(shlex.split(line)[1].split("=", 1) for line in said if line.startswith("export "))
-        self.connections = {name: json.loads(text) for name, text in exports.items()}
+        started = json.loads(self.process.stdout.readline())
+        self.url = started["control"]
+        self.connections = {
+            f"AIRFLOW_CONN_{conn_id.upper()}": connection
+            for conn_id, connection in started["connections"].items()
+        }
         self.connections["AIRFLOW_CONN_CUSTOMER_IO_DEFAULT"]["extra"]["requests_per_second"] = self.pace
-        self.url = re.search(r"control +(\S+)", "".join(said))[1]  # type: ignore[index]
         self.session = requests.Session()
         self.session.trust_env = False
         self.set(**self.settings)
@@ -105,7 +99,8 @@ class Vendors:
         :param stop: the one behind the last.
         :param known: whether those who are nobody in Customer.io are left out.
         """
-        self.control("/cohorts", "POST", json={"id": COHORT, "name": SEGMENT, "crowd": [start, stop, known]})
+        rows = {"start": start, "stop": stop, "known": known}
+        self.control("/crowd/cohorts", "POST", json={"id": COHORT, "name": SEGMENT, "rows": rows})
         self.set(latency_ms=0)
         amplitude = self.connections["AIRFLOW_CONN_AMPLITUDE_DEFAULT"]
         auth = (amplitude["login"], amplitude["password"])
@@ -126,7 +121,7 @@ class Vendors:
 
     def held(self, start: int, stop: int) -> dict[str, int]:
         """Return how many people are right, missing and too many in the segment, between two numbers."""
-        held: dict[str, int] = self.control(f"/segments/{self.segment()}/crowd?start={start}&stop={stop}")
+        held: dict[str, int] = self.control(f"/crowd/segments/{self.segment()}?start={start}&stop={stop}")
         return held
 
     def served(self) -> list[Served]:

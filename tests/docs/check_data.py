@@ -5,17 +5,15 @@ from __future__ import annotations
 import configparser
 import importlib
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from tests.docs.commands import check_script
 from tests.docs.pages import Block
-from tests.docs.settings import check_connection, check_option, check_variable
+from tests.docs.settings import check_connection, check_option
 from tests.docs.shell import typed
 
 _INSTRUCTIONS = {"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "FROM", "RUN", "USER", "WORKDIR"}
-_DIAGRAMS = ("flowchart", "graph", "sequenceDiagram", "stateDiagram-v2")
 
 
 def check_json(block: Block, folder: Path) -> None:
@@ -57,20 +55,6 @@ def check_ini(block: Block, folder: Path) -> None:
             check_option(section, option)
 
 
-def check_toml(block: Block, folder: Path) -> None:
-    """Check that it can be read."""
-    assert tomllib.loads(block.text)
-
-
-def check_dotenv(block: Block, folder: Path) -> None:
-    """Check the lines of a file of variables."""
-    for line in block.text.splitlines():
-        if line and not line.startswith("#"):
-            name, equals, value = line.partition("=")
-            assert equals
-            check_variable(name, value.strip("'"))
-
-
 def check_dockerfile(block: Block, folder: Path) -> None:
     """Check that every line is an instruction, and what is run."""
     lines = block.text.replace("\\\n", " ").splitlines()
@@ -81,11 +65,6 @@ def check_dockerfile(block: Block, folder: Path) -> None:
         assert instruction in _INSTRUCTIONS, f"there is no instruction {instruction}"
         if instruction == "RUN":
             check_script(rest)
-
-
-def check_mermaid(block: Block, folder: Path) -> None:
-    """Check that it is a diagram of a kind that GitHub draws."""
-    assert block.text.startswith(_DIAGRAMS)
 
 
 def check_text(block: Block, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The pages, their fenced blocks and what stands in backticks."""
+"""The pages, as markdown-it reads them: their fenced blocks, code spans, links, pictures and headings."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [
-    *(path for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md") if (path := ROOT / name).exists()),
-    *sorted(DOCS.glob("*.md")),
-]
-_FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+)(?P<language>[^`\n]*)$")
-_SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.glob("*.md"))]
+_PARSER = MarkdownIt("commonmark").enable("table")
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Block:
     """
     A fenced block.
 
-    :param page: where it stands.
-    :param line: of its fence, from 1.
+    :param page: the page that it stands on.
+    :param line: of its opening fence, from 1.
     :param language: what follows the fence; empty if nothing does.
-    :param text: without the fences, and without the indentation that they have.
+    :param text: the content, without the fence's indentation.
     """
 
     page: Path
@@ -35,7 +35,7 @@ class Block:
     text: str
 
     def __str__(self) -> str:
-        return f"{name_of(self.page)}:{self.line}-{self.language}"
+        return f"{name_of(self.page)}:{self.line}"
 
 
 def name_of(page: Path) -> str:
@@ -43,54 +43,38 @@ def name_of(page: Path) -> str:
 
 
 @cache
-def blocks_of(page: Path) -> tuple[Block, ...]:
-    return tuple(_blocks(page))
+def _tokens(page: Path) -> tuple[Token, ...]:
+    return tuple(_PARSER.parse(page.read_text(encoding="utf-8")))
 
 
-def _blocks(page: Path) -> Iterator[Block]:
-    lines = iter(enumerate(page.read_text(encoding="utf-8").splitlines(), start=1))
-    for number, line in lines:
-        opened = _FENCE.match(line)
-        if opened is None:
-            continue
-        inside: list[str] = []
-        for _, each in lines:
-            if each.strip() == opened["fence"]:
-                break
-            inside.append(each.removeprefix(opened["indent"]))
-        else:
-            raise AssertionError(f"{name_of(page)}:{number}: the block is never closed")
-        yield Block(page, number, opened["language"].strip(), "\n".join(inside) + "\n")
-
-
-def blocks(*languages: str) -> list[Block]:
-    """Return the blocks of all pages that are written in any of these languages; all, if none is named."""
-    found = [block for page in PAGES for block in blocks_of(page)]
-    return [block for block in found if not languages or block.language in languages]
+def _inline(page: Path) -> Iterator[Token]:
+    for token in _tokens(page):
+        yield from token.children or ()
 
 
 @cache
-def prose_of(page: Path) -> str:
-    """Return a page without its blocks, line by line as long as the page."""
-    inside = {
-        number
-        for block in blocks_of(page)
-        for number in range(block.line, block.line + block.text.count("\n") + 2)
-    }
-    lines = page.read_text(encoding="utf-8").splitlines()
-    return "\n".join("" if number in inside else line for number, line in enumerate(lines, start=1))
+def blocks_of(page: Path) -> tuple[Block, ...]:
+    return tuple(
+        Block(page, token.map[0] + 1, token.info.strip(), token.content)
+        for token in _tokens(page)
+        if token.type == "fence" and token.map
+    )
+
+
+def blocks(language: str) -> list[Block]:
+    """Return the blocks of all pages that are written in a language."""
+    return [block for page in PAGES for block in blocks_of(page) if block.language == language]
 
 
 @cache
 def spans_of(page: Path) -> tuple[str, ...]:
-    """Return what stands in backticks outside of the blocks, each on one line."""
-    paragraphs = re.split(r"\n\s*\n|\n(?=\|)", prose_of(page))  # a row of a table is one line
-    return tuple(" ".join(span.split()) for text in paragraphs for _, span in _SPAN.findall(text))
+    """Return the code spans outside of the blocks, each on one line."""
+    return tuple(" ".join(each.content.split()) for each in _inline(page) if each.type == "code_inline")
 
 
 @cache
 def code_of(page: Path) -> str:
-    """Return all that a page shows as code: what it documents by name."""
+    """Return all that a page shows as code."""
     return "\n".join([*spans_of(page), *(block.text for block in blocks_of(page))])
 
 
@@ -98,3 +82,32 @@ def names_in(page: Path) -> set[str]:
     """Return every word of a page's code, and every part of a dotted or hyphenated one."""
     code = code_of(page)
     return {*re.findall(r"\w+", code), *re.findall(r"--?[a-z][\w-]*", code), *re.findall(r"[\w.]+", code)}
+
+
+def links_of(page: Path) -> list[str]:
+    """Return where the links of a page lead, and the files of its pictures."""
+    found = [str(each.attrs["href"]) for each in _inline(page) if each.type == "link_open"]
+    found += [str(each.attrs["src"]) for each in _inline(page) if each.type == "image"]
+    for token in (*_tokens(page), *_inline(page)):
+        if token.type in ("html_block", "html_inline"):
+            found += re.findall(r"<(?:img|a)\b[^>]*?\b(?:src|href)=\"([^\"]+)\"", token.content)
+    return found
+
+
+def undefined_references(page: Path) -> list[str]:
+    """Return the references ``[text][name]`` that stay text because the page does not define the name."""
+    texts = " ".join(each.content for each in _inline(page) if each.type == "text")
+    return re.findall(r"\]\[[^\]]*\]", texts)
+
+
+@cache
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    titles = [
+        "".join(each.content for each in below.children or ())
+        for opened, below in pairwise(_tokens(page))
+        if opened.type == "heading_open"
+    ]
+    anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+    numbered = (f"{anchor}-{anchors[:place].count(anchor)}" for place, anchor in enumerate(anchors))
+    return {anchor.removesuffix("-0") for anchor in numbered}

@@ -9,17 +9,17 @@ from typing import Any
 
 from airflow.cli.cli_config import ActionCommand, GroupCommand
 
-from airflow_provider_cio_cohort.cli.definition import get_cli_commands
+from airflow_provider_cio_cohort.cli.commands import get_cli_commands
 from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
 from airflow_provider_cio_cohort.dag_generation.schema import json_schema
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
+from airflow_provider_cio_cohort.engine.report import SyncReport
 from airflow_provider_cio_cohort.get_provider_info import get_provider_info
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook, Cohort, Usage
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.operators.approval import ApproveChangeOperator
 from airflow_provider_cio_cohort.sandbox import Sandbox
-from airflow_provider_cio_cohort.sync.report import SyncReport
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 from airflow_provider_cio_cohort.triggers.amplitude import AmplitudeExportTrigger
 from dev.public_names import MODULES, PACKAGE, public_names
@@ -47,10 +47,7 @@ OPERATORS = (
 )
 HOOKS = (AmplitudeHook, CustomerIOHook)
 #: What a hook has without an underscore for the modules beside it: how a request is made, not what for.
-INSIDE = {
-    *("api", "app", "app_auth", "app_pacer", "auth", "call", "fetch", "of_segment", "retried"),
-    *("retry_rules", "route", "track", "track_auth", "track_pacer"),
-}
+INSIDE = {"api", "app", "app_client", "client", "client_for", "track", "track_client"}
 
 
 def is_ours(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pkgutil
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,9 @@ from tests.docs.settings import OPTION, check_option
 _FILE = re.compile(r"(?:airflow_provider_cio_cohort|deploy|dev|docs|requirements|tests)(?:/[\w.-]+)+/?")
 _NAME = re.compile(r"\bairflow_provider_cio_cohort(?:\.\w+)+")
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
-
-@each_page
-def test_every_option_is_one_of_airflow_or_ours(page: Path) -> None:
+def check_options(page: Path) -> None:
+    """Check that every option is one of Airflow's or of ours."""
     for section, option in OPTION.findall(code_of(page)):
         if option != option.lower() and "…" not in option:
             check_option(section, option)
@@ -30,8 +29,8 @@ def test_every_option_is_one_of_airflow_or_ours(page: Path) -> None:
             check_option(*found.groups())
 
 
-@each_page
-def test_every_make_target_and_variable_is_in_the_makefile(page: Path) -> None:
+def check_make(page: Path) -> None:
+    """Check that every target and variable of ``make`` is in the Makefile."""
     targets, variables = makefile()
     for span in spans_of(page):
         if span.startswith("make "):
@@ -40,8 +39,8 @@ def test_every_make_target_and_variable_is_in_the_makefile(page: Path) -> None:
             assert set(re.findall(r" ([A-Z]+)=", span)) <= variables, span
 
 
-@each_page
-def test_every_command_is_one_with_its_flags(page: Path) -> None:
+def check_commands(page: Path) -> None:
+    """Check that every command of Airflow exists, with its flags."""
     for span in spans_of(page):
         if span.startswith("airflow ") and (words := span.split()[1:]):
             check_words(words)
@@ -70,14 +69,25 @@ def choices_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPa
     return dict(groups[0].choices) if groups else {}
 
 
-@each_page
-def test_every_name_of_ours_can_be_resolved(page: Path) -> None:
+def check_names(page: Path) -> None:
+    """Check that every dotted name of ours can be imported."""
     for name in _NAME.findall(code_of(page)):
         assert pkgutil.resolve_name(name)
 
 
-@each_page
-def test_every_file_of_ours_is_there(page: Path) -> None:
+def check_files(page: Path) -> None:
+    """Check that every file of ours exists."""
     for span in spans_of(page):
         if _FILE.fullmatch(span):
-            assert (ROOT / span).exists(), f"{name_of(page)}: {span}"
+            assert (ROOT / span).exists(), span
+
+
+@pytest.mark.parametrize("check", [check_options, check_make, check_commands, check_names, check_files])
+def test_what_the_pages_name_is_there(check: Callable[[Path], None]) -> None:
+    problems = []
+    for page in PAGES:
+        try:
+            check(page)
+        except (AssertionError, AttributeError, ImportError) as error:
+            problems.append(f"{name_of(page)}: {error}")
+    assert not problems, "\n".join(problems)

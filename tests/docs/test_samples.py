@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from airflow_provider_cio_cohort.engine.report import SyncReport
 from airflow_provider_cio_cohort.sandbox.faults import ACTIONS
 from airflow_provider_cio_cohort.sandbox.settings import Settings
-from airflow_provider_cio_cohort.sync.report import SyncReport
 from tests.docs.pages import DOCS, blocks, names_in
 
 

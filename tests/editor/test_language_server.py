@@ -44,7 +44,7 @@ def test_a_key_says_what_it_means(open_file: Callable[[str], Editor]) -> None:
         "syncs:\n  - name: one\n    cohort_id: a1b2c3d\n    segment_name: One\n    max_removal_percent: 10\n"
     )
     with open_file(text) as editor:
-        assert "Refuse to remove more than this share" in editor.hover("max_removal_percent")
+        assert "Refuse to remove more than this percentage" in editor.hover("max_removal_percent")
 
 
 def test_mistakes_are_underlined(open_file: Callable[[str], Editor]) -> None:

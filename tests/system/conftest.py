@@ -14,9 +14,16 @@ import pytest
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
+from tests.system.helpers import EXPORT_SECONDS
 from tests.system.soon import SOON
 
 DAGS = Path(__file__).with_name("dags")
+BROWSER = Path(__file__).with_name("browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run first what has an Airflow of its own, so that that of all others does not idle beside it."""
+    items.sort(key=lambda item: item.path.name != "test_bundles.py")
 
 
 @dataclass
@@ -35,8 +42,17 @@ class Metrics:
 @pytest.fixture(scope="session")
 def vendors() -> Iterator[Sandbox]:
     """Both vendors on loopback, empty; each test brings cohorts and segments of its own."""
-    with Sandbox(people=0, export_seconds=0.5, limits=False) as sandbox:
+    with Sandbox(people=0, export_seconds=EXPORT_SECONDS, limits=False) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest, vendors: Sandbox) -> Iterator[None]:
+    """Let no test that fails leave its faults to those after it, which would all wait in vain."""
+    yield
+    if BROWSER not in request.path.parents:  # where runs are made beside the tests
+        vendors.faults.clear()
+        vendors.configure(export_seconds=EXPORT_SECONDS, latency_ms=0)
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +103,8 @@ def airflow(
                 {"type": "file", "log_file_path": str(home / "lineage.jsonl"), "append": True}
             ),
             **SOON,
+            # The files stay as they are, and to parse them over and over takes a third of a core.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
             # Several tests here wait for it.
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
         },

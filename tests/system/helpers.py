@@ -9,6 +9,8 @@ from dev.airflow_instance import AirflowInstance
 
 #: Planted wherever people are: nothing that Airflow keeps may hold it.
 PERSON = "planted-person-4711"
+#: How long an export takes, unless a test says otherwise.
+EXPORT_SECONDS = 0.5
 
 
 def fill(vendors: Sandbox, cohort_id: str, *user_ids: str, known: bool = True) -> None:
@@ -21,6 +23,13 @@ def fill(vendors: Sandbox, cohort_id: str, *user_ids: str, known: bool = True) -
         for n, user_id in enumerate(user_ids)
     ]
     vendors.project.add_cohort(id=cohort_id, name=cohort_id, rows=rows)
+
+
+def finish_exports(vendors: Sandbox) -> None:
+    """Let the exports that are being computed be finished, and later ones be fast again."""
+    vendors.configure(export_seconds=EXPORT_SECONDS)
+    for job in vendors.project.jobs.values():
+        job.ready_at = 0
 
 
 def members(vendors: Sandbox, name: str) -> set[str | None]:

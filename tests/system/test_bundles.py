@@ -102,6 +102,9 @@ def airflow(
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "storage"),
         "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
+        # Airflow runs no task whose asset it has put aside: the newest version of the DAG has another.
+        "AIRFLOW__SCHEDULER__PARSING_CLEANUP_INTERVAL": "3600",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "2",
         **SOON,
     }
     connections = {**vendors.connections(), "git_syncs": {"conn_type": "git", "host": str(repository.bare)}}
@@ -115,6 +118,10 @@ def version_of(airflow: AirflowInstance, run_id: str) -> str | None:
     """Return the bundle's version that a run of the repository's sync has kept."""
     found: str | None = airflow.api("GET", f"dags/cohort_sync__from_git/dagRuns/{run_id}")["bundle_version"]
     return found
+
+
+def assets(airflow: AirflowInstance) -> list[str]:
+    return [each["uri"] for each in airflow.api("GET", "assets", only_active=True)["assets"]]
 
 
 def test_a_folder(airflow: AirflowInstance, vendors: Sandbox) -> None:
@@ -143,6 +150,9 @@ def test_a_repository_and_a_commit_to_it(
     airflow.wait_until(
         lambda: airflow.api("GET", "dags/cohort_sync__from_git")["bundle_version"] == second_commit,
         "the commit to be seen",
+    )
+    airflow.wait_until(
+        lambda: "From%20git%2C%20second" in str(assets(airflow)), "the asset of the new segment"
     )
     second, state = run(airflow, "cohort_sync__from_git")
     assert state == "success"

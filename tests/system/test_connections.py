@@ -46,7 +46,7 @@ def test_the_form_of_customer_io(forms: dict[str, dict[str, Any]]) -> None:
         "track_base_url",
         "app_base_url",
         "requests_per_second",
-        "tasks_at_once",
+        "max_concurrent_tasks",
     }
     assert set(form["extra_fields"]) == fields
     assert form["extra_fields"]["app_api_key"]["schema"]["format"] == "password"
@@ -72,7 +72,7 @@ def test_the_button_tells_that_a_connection_works(airflow, vendors: Sandbox, con
         ("amplitude_default", {"login": "not-the-key"}, "and that the project is in the region us"),
         ("amplitude_default", {"password": "not-the-key"}, "not the secret key (field password)"),
         ("amplitude_default", {"extra": {"region": "mars"}}, "names the region 'mars', not one of us, eu"),
-        ("amplitude_default", {"host": "https://nowhere.invalid"}, "no host of that name is known"),
+        ("amplitude_default", {"host": "https://nowhere.invalid"}, "the host name could not be resolved"),
         ("amplitude_default", {"host": "http://127.0.0.1:9"}, "no connection could be made"),
         ("customer_io_default", {"login": "not-the-key"}, "Site ID (field login)"),
         ("customer_io_default", {"password": "not-the-key"}, "Tracking API key (field password)"),
@@ -106,7 +106,7 @@ def test_the_button_tells_what_is_wrong(airflow, vendors: Sandbox, conn_id: str,
                 "status": 403,
                 "body": {"error": {"metadata": {"details": "Upgrade your plan"}}},
             },
-            "It takes a Growth or Enterprise plan, or the add-on.",
+            "It needs a Growth or Enterprise plan, or the add-on.",
         ),
         ("amplitude_default", {"api": "amplitude", "status": 402, "body": {}}, "does not let connection"),
         ("customer_io_default", {"api": "app", "status": 403, "body": {}}, "from which IP addresses"),

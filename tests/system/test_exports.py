@@ -49,9 +49,9 @@ def decide(airflow: AirflowInstance, run_id: str, choice: str) -> str:
     assert "the segment Asking" in question["subject"]
     assert "| removed | 39 |" in question["body"]
     assert "39 of 40 members (97.5 %) would be removed" in question["body"]
-    # Airflow takes a task that resumes before its supervisor has reported the pause, within five seconds, for
-    # one that was killed, and asks again. People are slower than that.
-    time.sleep(6)
+    # Airflow takes a task that resumes before its supervisor has reported the pause, here within a second,
+    # for one that was killed, and asks again. People are slower than that.
+    time.sleep(3)
     airflow.api("PATCH", f"{path}/-1/hitlDetails", {"chosen_options": [choice], "params_input": {}})
     return airflow.wait_for_run("cohort_sync__asking", run_id)
 

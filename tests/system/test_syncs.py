@@ -56,7 +56,7 @@ def test_a_backfill_of_three_days_runs_one_at_a_time(airflow: AirflowInstance, v
         "from_date": start.isoformat(),
         "to_date": (start + timedelta(days=3)).isoformat(),
         "run_backwards": False,
-        "dag_run_conf": {},
+        "dag_run_conf": {"source": "cohort"},
     }
     airflow.api("POST", "backfills", body)
 
@@ -93,7 +93,9 @@ def test_a_deferred_run_holds_no_worker(airflow: AirflowInstance, vendors: Sandb
     assert task["trigger"]["classpath"].endswith("triggers.amplitude.AmplitudeExportTrigger")
     assert airflow.wait_for_run("cohort_sync__slow", run_id) == "success"
     assert members(vendors, "Slow") == {"s-1"}
-    assert "Trigger fired event" in airflow.log("cohort_sync__slow", run_id)
+    airflow.wait_until(
+        lambda: "Trigger fired event" in airflow.log("cohort_sync__slow", run_id), "the triggerer's log"
+    )
 
 
 def test_two_dags_at_once(airflow: AirflowInstance, vendors: Sandbox) -> None:
@@ -129,9 +131,9 @@ def test_a_guard_ends_the_task_at_once_and_the_form_lets_one_run_through(airflow
     assert airflow.task("cohort_sync__guarded", run_id)["try_number"] == 1
     log = airflow.log("cohort_sync__guarded", run_id)
     assert "39 of 40 members (97.5 %) would be removed" in log
-    assert "allow_large_removal lets one run do so" in log
+    assert "allow_large_removal allows it for one run" in log
     assert len(members(vendors, "Guarded")) == 40
-    assert "allow_short_cohort lets one run" in log
+    assert "allow_short_cohort allows it for one run" in log
     allowed = {"allow_large_removal": True, "allow_short_cohort": True}
     assert run(airflow, "cohort_sync__guarded", allowed)[1] == "success"
     assert members(vendors, "Guarded") == {"g-1"}

@@ -7,41 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from airflow_provider_cio_cohort import exceptions
 
 PACKAGE = Path(exceptions.__file__).parent
-#: How long what stands in a placeholder usually is; anything else counts as a short word.
-USUAL = {
-    "what": 34,  # reading the members of segment 11234
-    "self.name": 23,  # Customer.io's Track API
-    "where": 23,
-    "where (segment)": 36,
-    "self.keys": 32,  # the Site ID and Tracking API key
-    "self.base_url": 27,
-    "place": 33,  # connection 'customer_io_default'
-    "title": 44,  # Amplitude's cohort 'Weekly actives' (a1b2c3d)
-    "field": 24,
-    "found": 25,
-    "problem": 32,
-    "found.in_short": 62,
-    "trips[0].short": 40,
-    "show(value)": 16,
-    "show(str(value))": 16,
-}
-SHORT_WORD = 12
-NUMBER = 5
-CONN_ID = 21  # 'customer_io_default'
-SEGMENT_NAME = 25
+#: Placeholders for the whole message of another exception, which is looked at where that one is raised.
+HANDED_ON = ("error", "error.headline", "message", "lost", "str(error)")
 
 
 def leaves(root: type[Exception] = exceptions.CohortSyncError) -> Iterator[type[exceptions.CohortSyncError]]:
-    """All public classes of the tree that have no public class below them."""
+    """All public classes of the tree that are raised, not only caught."""
     below = [kind for kind in root.__subclasses__() if kind.__module__ == exceptions.__name__]
     for kind in below:
         yield from leaves(kind)
-    if not below:
+    if not below or root is exceptions.ConfigurationError:
         yield root  # type: ignore[misc]
 
 
@@ -59,38 +38,20 @@ class Message:
     kind: str
     parts: tuple[str | ast.expr, ...]
 
-    def __str__(self) -> str:
-        return self.place
-
     @property
     def is_handed_on(self) -> bool:
-        """Whether it begins with the message of another exception, which is judged where that is raised."""
+        """Whether it begins with the message of another exception."""
         first = self.parts[0]
         return isinstance(first, ast.expr) and ast.unparse(first) in HANDED_ON
 
-    def shown(self, fill: Any) -> str:
-        """The message with something for each placeholder."""
-        return "".join(part if isinstance(part, str) else fill(part) for part in self.parts)
-
     @property
-    def usual(self) -> str:
-        """The message with every placeholder as long as it usually is."""
-        return self.shown(lambda part: "x" * _length(part))
+    def placeholders(self) -> list[ast.expr]:
+        """What the message is filled with."""
+        return [part for part in self.parts if isinstance(part, ast.expr)]
 
-
-#: Placeholders for the whole message of another exception.
-HANDED_ON = ("error", "error.headline", "message", "lost", "str(error)")
-
-
-def _length(placeholder: ast.expr) -> int:
-    text = ast.unparse(placeholder)
-    if "conn_id" in text:
-        return CONN_ID
-    if text in ("name", "segment.name"):
-        return SEGMENT_NAME
-    if "status" in text or "left" in text or "limit" in text or text.startswith("len("):
-        return NUMBER
-    return USUAL.get(text, SHORT_WORD)
+    def shown(self, placeholder: str) -> str:
+        """The message with this for each placeholder."""
+        return "".join(part if isinstance(part, str) else placeholder for part in self.parts)
 
 
 @cache

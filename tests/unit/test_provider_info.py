@@ -7,10 +7,10 @@ from importlib.metadata import distribution
 
 import pytest
 
+from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
 from airflow_provider_cio_cohort.get_provider_info import get_provider_info
-from airflow_provider_cio_cohort.hooks.policy import Policy
-from airflow_provider_cio_cohort.sync.verify import Patience
-from airflow_provider_cio_cohort.transfers.export_wait import EXPORT_HOLD
+from airflow_provider_cio_cohort.hooks.retry import Policy
+from airflow_provider_cio_cohort.transfers.deferral import EXPORT_HOLD
 from dev.provider_schemas import schema_faults
 
 INFO = get_provider_info()
@@ -18,21 +18,6 @@ INFO = get_provider_info()
 
 def test_the_info_fits_both_of_airflows_schemas() -> None:
     assert schema_faults(INFO) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"description": None}, "provider_info.schema.json: description"),
-        ({"conection-types": []}, "provider.yaml.schema.json: : Additional properties"),
-        (
-            {"connection-types": [{"connection-type": "amplitude"}]},
-            "'hook-class-name' is a required property",
-        ),
-    ],
-)
-def test_the_schemas_are_really_asked(change: dict, said: str) -> None:
-    assert [fault for fault in schema_faults({**INFO, **change}) if said in fault]
 
 
 def test_the_package_name_is_the_distribution() -> None:
@@ -53,23 +38,13 @@ def test_every_connection_type_has_its_hook(form: dict) -> None:
     assert hook.conn_name_attr == f"{hook.conn_type}_conn_id"
 
 
-def modules() -> list[str]:
-    listed = [name for key in ("hooks", "triggers") for item in INFO[key] for name in item["python-modules"]]
-    return [*listed, *(item["python-module"] for item in INFO["transfers"])]
-
-
-@pytest.mark.parametrize("name", modules())
-def test_every_listed_module_can_be_imported(name: str) -> None:
-    assert import_module(name)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [*INFO["extra-links"], *(entry["to_openlineage_converter"] for entry in INFO["asset-uris"])],
-)
-def test_what_airflow_looks_up_by_its_path_is_there(path: str) -> None:
-    module, _, name = path.rpartition(".")
-    assert callable(getattr(import_module(module), name))
+def test_every_listed_module_and_path_is_there() -> None:
+    modules = [name for key in ("hooks", "triggers") for item in INFO[key] for name in item["python-modules"]]
+    for name in (*modules, *(item["python-module"] for item in INFO["transfers"])):
+        assert import_module(name)
+    for path in (*INFO["extra-links"], *(each["to_openlineage_converter"] for each in INFO["asset-uris"])):
+        module, _, name = path.rpartition(".")
+        assert callable(getattr(import_module(module), name))
 
 
 def test_the_form_fields_are_those_of_the_readme() -> None:
@@ -81,7 +56,7 @@ def test_the_form_fields_are_those_of_the_readme() -> None:
         "track_base_url",
         "app_base_url",
         "requests_per_second",
-        "tasks_at_once",
+        "max_concurrent_tasks",
     }
     assert set(customer_io["conn-fields"]) == fields
     assert customer_io["conn-fields"]["app_api_key"]["schema"]["format"] == "password"
@@ -89,7 +64,7 @@ def test_the_form_fields_are_those_of_the_readme() -> None:
 
 def test_the_configuration_names_every_setting_with_its_default() -> None:
     options = INFO["config"]["cio_cohort"]["options"]
-    verify = {f"verify_{name}": value for name, value in vars(Patience()).items()}
+    verify = {f"verify_{name}": value for name, value in vars(VerifyTimeouts()).items()}
     settings = {**vars(Policy()), **verify, "export_hold": EXPORT_HOLD}
     assert {name: float(option["default"]) for name, option in options.items()} == settings
 

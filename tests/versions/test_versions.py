@@ -31,7 +31,7 @@ def airflow(vendors: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Itera
     for name in ("cohort_syncs.py", "cohort_syncs.yaml"):
         shutil.copy(Path(__file__).with_name(name), home / "dags")
     settings = {
-        "AIRFLOW__CIO_COHORT__VERIFY_SETTLE": "0.2",
+        "AIRFLOW__CIO_COHORT__VERIFY_STABLE_SECONDS": "0.2",
         "AIRFLOW__CIO_COHORT__VERIFY_INTERVAL": "0.1",
         "AIRFLOW__CIO_COHORT__VERIFY_TIMEOUT": "3",
     }

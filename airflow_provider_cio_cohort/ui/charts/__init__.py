@@ -1,4 +1,4 @@
-"""Charts of a sync's past, as SVG in the page: no library, and a sentence for who cannot see them."""
+"""Charts of a sync's history as SVG, without a library, and with a text for screen readers."""
 
 from __future__ import annotations
 

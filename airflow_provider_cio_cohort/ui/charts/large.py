@@ -1,4 +1,4 @@
-"""The chart of one sync: its size above, who was added and removed below, and which runs failed."""
+"""The chart of one sync: the segment's size, people added and removed below, and failed runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**4, "k"))
 
 
 class _Slots:
-    """The runs of a chart, each with its place from left to right."""
+    """The runs of a chart, each with its x coordinate."""
 
     def __init__(self, moments: Sequence[Moment]) -> None:
         self.moments = moments
@@ -41,9 +41,9 @@ class _Slots:
 
 def large_chart(moments: Sequence[Moment]) -> Markup:
     """
-    Draw a sync's past.
+    Draw a sync's history.
 
-    :param moments: newest first.
+    :param moments: its history, newest first.
     """
     slots = _Slots([one for one in reversed(moments) if one.report or _has_failed(one)])
     reports = [report for _, report in slots.reports()]
@@ -73,7 +73,7 @@ def _size_panel(slots: _Slots) -> Iterator[Markup]:
     points = [(x, scale.y(size)) for x, size in sizes]
     yield element("text", "Members", class_="axis-title", x=0, y=10)
     yield from _axis(marks, scale)
-    # Failed runs have changed nothing, so the line goes on to the next good one.
+    # Failed runs have no size, so the line continues to the next good run.
     yield element("path", class_="line", d=line(points))
     if slots.step > 8:
         yield from (element("circle", class_="dot", cx=x, cy=y, r=2.5) for x, y in points)
@@ -104,7 +104,7 @@ def _axis(marks: Sequence[float], scale: Scale) -> Iterator[Markup]:
 
 
 def _dates(slots: _Slots) -> Iterator[Markup]:
-    """Yield the times below the chart, from the newest one on; the browser puts them into its timezone."""
+    """Yield the times below the chart, starting with the newest; the browser converts the timezone."""
     moments = slots.moments
     of_a_day = moments[-1].at - moments[0].at < timedelta(days=2)
     every = max(1, math.ceil(64 / slots.step))

@@ -1,4 +1,4 @@
-"""The chart in a row of the list."""
+"""The chart in a row of the table."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _ZERO, _BAR = 31.0, 6.0
 
 def small_chart(reports: Sequence[Report]) -> Markup:
     """
-    Draw a sync's last reports: a line of the segment's size, bars of who was added and removed.
+    Draw a sync's last reports: the segment's size as a line, people added and removed as bars.
 
-    :param reports: oldest first.
+    :param reports: the reports, oldest first.
     """
     shown = reports[-_SLOTS:]
     if not shown:
         return Markup("")
-    first = _SLOTS - len(shown)  # the newest one is always at the right edge
+    first = _SLOTS - len(shown)  # the newest is always at the right edge
     places = [(first + number + 0.5) * _STEP for number in range(len(shown))]
     size = Scale(*span_of(one.size for one in shown), bottom=20, top=3)
     points = [(x, size.y(one.size)) for x, one in zip(places, shown, strict=True) if one.size is not None]
@@ -47,5 +47,5 @@ def small_chart(reports: Sequence[Report]) -> Markup:
 
 
 def _length(number: int | None, most: int) -> float:
-    """Return the length of a bar; even one person is to be seen."""
+    """Return the length of a bar; a single person must be visible."""
     return max(number / most * _BAR, 1) if number else 0

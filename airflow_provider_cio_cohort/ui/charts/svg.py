@@ -1,4 +1,4 @@
-"""Elements of SVG, everything in them escaped, and the geometry that charts share."""
+"""SVG elements with escaped content, and the geometry that the charts share."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def element(name: str, *children: str, **attributes: str | float) -> Markup:
     """
     Return an element.
 
-    :param name: of the element.
-    :param children: what is in it; anything but markup is escaped.
+    :param name: the name of the element.
+    :param children: its content; everything except markup is escaped.
     :param attributes: ``text_anchor`` becomes ``text-anchor``, and ``class_`` becomes ``class``.
     """
     said = "".join(
@@ -32,18 +32,18 @@ def _written(value: str | float) -> str:
 
 
 def short(number: float) -> str:
-    """Return a coordinate: no eye sees more of it than a tenth."""
+    """Return a coordinate with one decimal, which is precise enough."""
     return f"{number:.1f}".removesuffix(".0")
 
 
 @dataclass(frozen=True)
 class Scale:
     """
-    Where a number lies in a panel of a chart.
+    The vertical scale of a panel of a chart.
 
     :param low: the number at the bottom.
     :param high: the number at the top.
-    :param bottom: the y of the bottom, which is more than that of the top.
+    :param bottom: the y of the bottom, which is greater than that of the top.
     :param top: the y of the top.
     """
 
@@ -58,7 +58,7 @@ class Scale:
 
 
 def span_of(numbers: Iterable[int | None]) -> tuple[float, float]:
-    """Return the least and the largest of some numbers, a little apart even if they are all the same."""
+    """Return the minimum and maximum of some numbers, slightly apart if they are all equal."""
     known = [number for number in numbers if number is not None] or [0]
     low, high = min(known), max(known)
     return (low, high) if high > low else (max(low - 1, 0), high + 1)
@@ -67,16 +67,16 @@ def span_of(numbers: Iterable[int | None]) -> tuple[float, float]:
 def line(points: Iterable[tuple[float, float]]) -> str:
     """Return a path through points."""
     path = "L".join(f"{short(x)} {short(y)}" for x, y in points)
-    # A line of one point alone would not be seen.
+    # A line with a single point would be invisible.
     return f"M{path}h.1" if path else ""
 
 
 def bars(ends: Iterable[tuple[float, float]], zero: float) -> str:
     """
-    Return a path of upright lines.
+    Return a path of vertical lines.
 
-    :param ends: where each of them ends.
-    :param zero: the y that they begin at.
+    :param ends: the end of each line.
+    :param zero: the y of their start.
     """
     return "".join(f"M{short(x)} {short(zero)}V{short(y)}" for x, y in ends if y != zero)
 
@@ -85,9 +85,9 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     """
     Return round whole numbers that divide a range, its ends included.
 
-    :param low: where it begins.
-    :param high: where it ends.
-    :param about: into how many parts.
+    :param low: the start of the range.
+    :param high: the end of the range.
+    :param about: the approximate number of parts.
     """
     rough = max((high - low) / about, 1)
     power = 10 ** math.floor(math.log10(rough))
@@ -97,9 +97,9 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 
 def in_words(reports: Sequence[Report]) -> str:
     """
-    Say what a chart shows, for who cannot see it.
+    Describe a chart for screen readers.
 
-    :param reports: oldest first.
+    :param reports: the reports, oldest first.
     """
     sizes = [one.size for one in reports if one.size is not None]
     added, removed = (sum(getattr(one, what) or 0 for one in reports) for what in ("added", "removed"))

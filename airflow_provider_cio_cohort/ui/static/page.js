@@ -10,8 +10,8 @@
 
   // ---- Links that leave the page
 
-  // Airflow's frame is a sandbox in which a link may not lead the whole window anywhere. A link in Airflow's own
-  // document may, and the page is of the same origin: so the click is handed to one there.
+  // Airflow's frame is sandboxed, so its links cannot navigate the whole window. A link in Airflow's own
+  // document can, and the page has the same origin: so the click is passed to a link there.
   function leave(event) {
     const link = event.target.closest?.("a.leave");
     if (!link || !parent || event.defaultPrevented || event.button > 1) return;
@@ -27,7 +27,7 @@
   document.addEventListener("click", leave);
   document.addEventListener("auxclick", leave);
 
-  // ---- Times, in the timezone that is chosen in Airflow
+  // ---- Times, in the timezone that the user has chosen in Airflow
 
   function zone() {
     try {
@@ -35,7 +35,7 @@
       const name = kept?.startsWith('"') ? JSON.parse(kept) : kept;
       if (name) return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone;
     } catch {
-      // none was chosen, or one that this browser does not know
+      // no timezone was chosen, or this browser does not support it
     }
     return undefined;
   }
@@ -82,13 +82,13 @@
     keep();
   }
 
-  // The choice stays while somebody goes to a sync and back.
+  // Keep the filter when the user opens a sync and comes back.
   const KEY = "cohort-syncs";
   function keep() {
     try {
       window.sessionStorage.setItem(KEY, JSON.stringify([search.value, only.checked]));
     } catch {
-      // without storage, it does not
+      // no storage: the filter is not kept
     }
   }
   try {
@@ -96,7 +96,7 @@
     if (typeof text === "string") search.value = text;
     only.checked = checked === true;
   } catch {
-    // nothing was kept
+    // nothing was stored
   }
   search.addEventListener("input", narrow);
   only.addEventListener("change", narrow);

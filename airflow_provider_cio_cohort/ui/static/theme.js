@@ -1,12 +1,12 @@
 "use strict";
-// The page lives in a frame of Airflow's, which says by a class of its root whether it is light or dark.
-// Before the first paint, so that nothing flashes.
+// The page is in a frame of Airflow, whose root element has a class for the light or dark mode.
+// This runs before the first paint to avoid a flash.
 (() => {
   const airflow = () => {
     try {
       return window.parent === window ? null : window.parent.document.documentElement;
     } catch {
-      return null; // framed by another site: nothing of it can be read
+      return null; // framed by another site, whose document cannot be read
     }
   };
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -17,10 +17,10 @@
       if (root?.classList.contains(mode) || root?.dataset.theme === mode) return mode;
     }
     try {
-      const kept = window.localStorage.getItem("theme"); // where Airflow keeps it; the page may be open by itself
+      const kept = window.localStorage.getItem("theme"); // Airflow's setting, for a page without the frame
       if (kept === "dark" || kept === "light") return kept;
     } catch {
-      // no storage: as the system has it
+      // no storage: use the system's setting
     }
     return dark.matches ? "dark" : "light";
   }

@@ -9,8 +9,8 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_cio_cohort.engine import diff, export_csv, identifiers, members
 from airflow_provider_cio_cohort.hooks.membership import MEMBERS_PER_PAGE, MemberPage
-from airflow_provider_cio_cohort.sync import cohort_file, diff, identifiers, members
 
 
 def prepare() -> Callable[[], Any]:
@@ -20,7 +20,7 @@ def prepare() -> Callable[[], Any]:
 def work() -> dict[str, Any]:
     place = Path(os.environ["WORK"])
     moments = [time.perf_counter()]
-    values = cohort_file.read_property(place / "export.csv", "user_id")
+    values = export_csv.read_property(place / "export.csv", "user_id")
     cohort = identifiers.collect(values, "id", place / "cohort")
     moments.append(time.perf_counter())
     before = members.collect(_pages(place / "ids"), "id", place / "members")
@@ -30,7 +30,7 @@ def work() -> dict[str, Any]:
     names = ("parse, map, sort", "sort the members", "diff")
     return {
         "steps": dict(zip(names, (b - a for a, b in pairwise(moments)), strict=True)),
-        "members": before,
+        "members": before.count,
         "to_add": change.to_add,
         "to_remove": change.to_remove,
     }

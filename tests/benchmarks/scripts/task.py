@@ -13,8 +13,8 @@ from tests.benchmarks.vendors import COHORT, SEGMENT
 _PACKAGE = "airflow_provider_cio_cohort"
 #: What is timed, as its caller knows it.
 TIMED = {
-    "parse, sort": (f"{_PACKAGE}.transfers.cohort_download", "collect"),
-    "diff": (f"{_PACKAGE}.sync.engine", "compare"),
+    "parse, sort": (f"{_PACKAGE}.sync.download", "collect"),
+    "diff": (f"{_PACKAGE}.engine.sync", "compare"),
 }
 
 

@@ -28,9 +28,9 @@ def test_a_change_is_shown_and_approved(
     airflow.wait_until(
         lambda: airflow.task(DAG, run_id, "approve")["state"] == "awaiting_input", "the question"
     )
-    time.sleep(6)  # see test_exports: nobody answers within the time that Airflow needs to notice the pause
+    time.sleep(3)  # see test_exports: nobody answers within the time that Airflow needs to notice the pause
     page.goto(f"/dags/{DAG}/runs/{run_id}/tasks/approve/required_actions")
-    expect(page.get_by_text(f"May this change of the segment {SEGMENT} be written?")).to_be_visible()
+    expect(page.get_by_text(f"Write this change to the segment {SEGMENT}?")).to_be_visible()
     expect(page.get_by_role("row", name="removed 39")).to_be_visible()
     expect(page.get_by_text("39 of 40 members (97.5 %) would be removed")).to_be_visible()
     picture("approval", page)

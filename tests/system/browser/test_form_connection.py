@@ -56,10 +56,10 @@ CUSTOMER_IO = Form(
     },
     {
         "App API key": "API credentials > App API keys",
-        "Region": "The test button tells",
+        "Region": "The test button says",
         "Track base URL": "Leave empty. Replaces the region's Track API",
         "App base URL": "Leave empty. Replaces the region's App API",
-        "Requests per second": "The pace of a run",
+        "Requests per second": "How fast a run sends requests",
     },
     ("password", "element_app_api_key"),
 )

@@ -15,12 +15,13 @@ pytestmark = pytest.mark.system
 DAG = "cohort_sync__newsletter"
 SEGMENT = "Newsletter readers"
 HELP = {
-    "Dry run": "write nothing. It costs an export, like any run.",
-    "Allow a large removal": "more than max_removal_percent (50 %) of the segment",
+    "Dry run": "write nothing. It uses an export, like any run.",
+    "Allow a large removal": "(max_removal_percent: 50)",
     "Allow an empty cohort": "remove everybody when the cohort is empty",
-    "Allow a short cohort": "by more than max_shortfall_percent (30 %)",
+    "Allow a short cohort": "(max_shortfall_percent: 30)",
     "Allow a low match": "(min_match_rate: off)",
-    "Adopt the segment": "a segment that no sync made for this cohort",
+    "Allow no match": "no identifier of the cohort matches a person in Customer.io",
+    "Adopt the segment": "a segment that no sync created for this cohort",
 }
 
 
@@ -40,7 +41,10 @@ def test_the_form_explains_every_field(page: Page, picture: Picture, airflow: Ai
     for title, words in HELP.items():
         expect(dialog.get_by_role("group").filter(has_text=words)).to_contain_text(title)
         expect(dialog.get_by_role("checkbox", name=title)).not_to_be_checked()
-    for words in ("it is put back to what it was", "The newest snapshot that is not younger is taken"):
+    for words in (
+        "restore the segment from a snapshot",
+        "The newest snapshot at or before that time is used",
+    ):
         expect(dialog.get_by_text(words)).to_be_visible()
     picture("trigger-form", dialog)
 

@@ -81,17 +81,17 @@ def test_search_and_filter(page: Page, frame: FrameLocator, picture: Picture) ->
     expect(rows(frame)).to_have_count(len(COHORTS) - 1)
     expect(rows(frame, "power_users")).to_have_count(0)
     search.fill("no such sync")
-    expect(frame.get_by_text("No sync is like that.")).to_be_visible()
+    expect(frame.get_by_text("No sync matches.")).to_be_visible()
     search.fill("chn8w3z")
     expect(rows(frame, "at_risk")).to_be_visible()
-    frame.get_by_role("link", name="The past of at_risk").click()
+    frame.get_by_role("link", name="History of at_risk").click()
     frame.get_by_role("link", name="← Cohort syncs").click()
     expect(search).to_have_value("chn8w3z")
     expect(rows(frame)).to_have_count(1)
 
 
 def test_the_page_of_one_sync(page: Page, frame: FrameLocator, picture: Picture, past: Past) -> None:
-    frame.get_by_role("link", name="The past of power_users").click()
+    frame.get_by_role("link", name="History of power_users").click()
     expect(frame.get_by_role("heading", name="power_users")).to_be_visible()
     runs = past.runs["power_users"]
     expect(frame.locator(".large-chart circle.dot")).to_have_count(len(runs))
@@ -159,7 +159,7 @@ def test_light_and_dark(page: Page, frame: FrameLocator, picture: Picture) -> No
         expect(root).to_have_attribute("data-theme", theme)
         if theme == "dark":
             page.keyboard.press("Escape")
-            frame.get_by_role("link", name="The past of power_users").click()
+            frame.get_by_role("link", name="History of power_users").click()
             expect(frame.locator(".large-chart")).to_be_visible()
             expect(root).to_have_attribute("data-theme", "dark")
             page.set_viewport_size({"width": 1280, "height": 580})

@@ -13,7 +13,7 @@ from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
 from dev.distributed import DistributedAirflow
 from tests.summary import count_fault
 from tests.system.crashes import Broken, hold, wait_until_held
-from tests.system.helpers import fill
+from tests.system.helpers import fill, finish_exports
 
 pytestmark = pytest.mark.system
 #: How long Redis and PostgreSQL are away, in seconds.
@@ -82,11 +82,6 @@ def exporting(airflow: DistributedAirflow, vendors: Sandbox, request: pytest.Fix
     writing = Broken(airflow, vendors, f"{server}_writing", f"{cohort}1").start()
     wait_until_held(airflow, held, 1)
     return [deferred, writing]
-
-
-def finish_exports(vendors: Sandbox) -> None:
-    for job in vendors.project.jobs.values():
-        job.ready_at = 0
 
 
 @pytest.mark.parametrize("exporting", [("redis", "redis00")], indirect=True)

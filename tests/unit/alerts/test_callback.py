@@ -12,7 +12,7 @@ from airflow_provider_cio_cohort.alerts.callback import SyncAlerts
 from airflow_provider_cio_cohort.alerts.memory import ALERTS, FRESHNESS
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.assets import segment_asset
-from airflow_provider_cio_cohort.exceptions import GuardTrippedError
+from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError
 
 ALERT = Alert("x.Y", ("failure", "guard", "recovery", "low_match"), match_rate_below=0.8)
 REPORT = {"dry_run": False, "source": "cohort", "added": 1, "segment_after": 2, "match_rate": 0.9}
@@ -71,6 +71,11 @@ def test_a_failure_is_remembered_and_the_next_success_is_a_recovery(told: list[A
     assert [message.event for message in told[1:]] == ["recovery"]
 
 
+def test_no_match_at_all_is_a_low_match(told: list[Any], failures: Any) -> None:
+    SyncAlerts("one", [ALERT]).failed(Task({}).context(error=MappingError("No identifier matches.")))
+    assert [message.events for message in told] == [{"failure", "low_match"}]
+
+
 def test_a_failure_that_nobody_could_remember_is_one(told: list[Any], failures: Any) -> None:
     task, alerts = Task({}), SyncAlerts("one", [ALERT])
     alerts.succeeded(task.context(REPORT))
@@ -106,6 +111,40 @@ def test_a_low_match_rate_is_told_when_it_becomes_low(told: list[Any], failures:
         "only 50.0% of its cohort (alert below 80%).",
         "only 79.0% of its cohort (alert below 80%).",
     ]
+
+
+def test_a_low_match_is_told_at_the_first_run_and_without_a_limit_of_its_own(
+    told: list[Any], failures: Any
+) -> None:
+    task, alerts = Task({}), SyncAlerts("one", [Alert("x.Y")])
+    for rate in (0.49, 0.1, None, 0.2):
+        alerts.succeeded(task.context({**REPORT, "match_rate": rate, "identifiers": 21}))
+    [message] = told
+    assert message.event == "low_match"
+    assert message.headline.endswith("matches only 49.0% of its cohort (alert below 50%).")
+    assert "user_id_property" in message.details
+    assert "id_type" in message.details
+
+
+def test_a_handful_of_identifiers_has_no_low_match_unless_a_limit_is_set(
+    told: list[Any], failures: Any
+) -> None:
+    few = {**REPORT, "match_rate": 0.1, "identifiers": 20}
+    SyncAlerts("one", [Alert("x.Y")]).succeeded(Task({}).context(few))
+    assert told == []
+    SyncAlerts("one", [ALERT]).succeeded(Task({}).context(few))
+    assert [message.event for message in told] == ["low_match"]
+
+
+def test_a_cohort_that_outgrows_a_handful_is_told_of(told: list[Any], failures: Any) -> None:
+    task, alerts = Task({}), SyncAlerts("one", [Alert("x.Y")])
+    for identifiers in (20, 2_000):
+        alerts.succeeded(task.context({**REPORT, "match_rate": 0.1, "identifiers": identifiers}))
+    assert [message.event for message in told] == ["low_match"]
+
+
+def test_who_wants_no_low_match_gets_none(told: list[Any], failures: Any) -> None:
+    assert not Alert("x.Y", ("failure",)).concerns(frozenset({"low_match"}))
 
 
 def test_without_a_memory_a_success_is_still_told(told: list[Any], failures: Any) -> None:

@@ -77,11 +77,11 @@ def test_an_old_one_is_told_once_and_again_after_it_was_fresh(sent: list[Any]) -
     look = Look(sent)
     look.filled(50, **SYNC)
     for _ in range(3):
-        assert "one has had no good run for 2.1 days (max_age: 26h). Its DAG is paused." in look()
+        assert "one has had no good run for 2 days 2 hours (max_age: 26h). Its DAG is paused." in look()
     [message] = sent
-    assert message.headline == "Cohort sync one has had no good run for 2.1 days (max_age: 26h)."
+    assert message.headline == "Cohort sync one has had no good run for 2 days 2 hours (max_age: 26h)."
     look.filled(30, **SYNC)
-    assert "30 hours" in look()
+    assert "1 day 6 hours" in look()
     assert len(sent) == 2
 
 

@@ -131,7 +131,7 @@ def test_the_defaults_of_airflows_own_notifiers() -> None:
     [
         ("airflow.providers.smtp.notifications.smtp.Nobody", "cannot be imported"),
         ("airflow.providers.nowhere.Notifier", "Install its provider"),
-        ("json.JSONDecoder", "is no Airflow notifier"),
+        ("json.JSONDecoder", "is not an Airflow notifier"),
     ],
 )
 def test_what_is_no_notifier(path: str, words: str) -> None:

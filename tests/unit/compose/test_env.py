@@ -59,7 +59,7 @@ def test_a_file_that_is_there_is_left_alone(path: Path, capsys: pytest.CaptureFi
     assert compose_env.main(path) == 0
     assert path.read_bytes() == before
     out = capsys.readouterr().out
-    assert "exists and is left as it is." in out
+    assert "exists and was left unchanged." in out
     assert not any(secret in out for secret in values(path).values() if len(secret) > 40)
 
 
@@ -68,7 +68,7 @@ def test_what_such_a_file_lacks_is_named(path: Path, capsys: pytest.CaptureFixtu
     assert compose_env.main(path) == 1
     (line,) = capsys.readouterr().out.splitlines()
     lacking = "JWT_SECRET, API_SECRET_KEY, POSTGRES_PASSWORD, REDIS_PASSWORD, ADMIN_PASSWORD"
-    assert line == f".env exists and is left as it is, but has no value for {lacking}."
+    assert line == f".env exists and was left unchanged, but has no value for {lacking}."
 
 
 def test_it_is_not_put_into_the_repository() -> None:

@@ -83,7 +83,7 @@ def test_what_is_empty_is_not_written(env: dict[str, str]) -> None:
         ),
         (
             {"AIRFLOW_CONN_X": '{"password": "s3cret"'},
-            "AIRFLOW_CONN_X in .env begins like JSON, but is none.",
+            "AIRFLOW_CONN_X in .env starts like JSON, but is not valid JSON.",
         ),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.dag_generation import build_dags
-from airflow_provider_cio_cohort.dag_generation.load import LoadedSync, load
+from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync, load
 
 
 @pytest.fixture
@@ -50,6 +50,6 @@ def problems_of(write: Callable[[str | bytes], Path]) -> Callable[[str], dict[st
     def problems_of(content: str) -> dict[str, list[str]]:
         loaded: list[LoadedSync] = load(write(content))
         assert all((sync.spec is None) == bool(sync.problems) for sync in loaded)
-        return {sync.name: list(sync.problems) for sync in loaded}
+        return {sync.name: [str(problem) for problem in sync.problems] for sync in loaded}
 
     return problems_of

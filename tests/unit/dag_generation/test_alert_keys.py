@@ -37,16 +37,15 @@ def problem(dags: dict[str, DAG]) -> str:
         ("[{on: [failure]}]", "key alerts (item 1): notifier: it is missing."),
         (f"[{{notifier: {SMTP}}}, {{notifier: SmtpNotifier}}]", "key alerts (item 2): notifier: "),
         ("[{notifier: SmtpNotifier}]", f"write a dotted path, such as {SMTP}."),
-        ("[{notifier: airflow.providers.nowhere.N}]", 'there is no module "airflow.providers.nowhere"'),
+        ("[{notifier: airflow.providers.nowhere.N}]", '"airflow.providers.nowhere" is not installed here'),
         (f"[{{notifier: {SMTP}, on: [falure]}}]", "failure"),
         (f"[{{notifier: {SMTP}, on: []}}]", "key alerts (item 1): on: "),
         (f"[{{notifier: {SMTP}, argments: {{}}}}]", 'there is no key "argments". Did you mean arguments?'),
-        (f"[{{notifier: {SMTP}, on: [low_match]}}]", "key alerts (item 1): match_rate_below: it is missing"),
         (f"[{{notifier: {SMTP}, on: [stale], match_rate_below: 0.5}}]", "low_match is not in the list on"),
         (f"[{{notifier: {SMTP}, match_rate_below: 80}}]", "it must be 1 or less"),
         (f"[{{notifier: {SMTP}, arguments: {{a: 2026-01-01}}}}]", "Put it in quotes"),
-        (f"[{{notifier: {SMTP}, arguments: {{a: 1, a: 2}}}}]", "is there twice"),
-        (f"[{{notifier: {SMTP}, arguments: &a {{b: *a}}}}]", "it leads back to itself"),
+        (f"[{{notifier: {SMTP}, arguments: {{a: 1, a: 2}}}}]", "appears twice"),
+        (f"[{{notifier: {SMTP}, arguments: &a {{b: *a}}}}]", "it refers to itself"),
         (f"[{{notifier: {SMTP}, arguments: 7}}]", "it must be a mapping"),
         ("[mail me]", "it must be a mapping"),
         ("mail me", "it must be a list"),
@@ -92,7 +91,7 @@ def test_a_sync_with_alerts_and_an_age(tmp_path: Path) -> None:
     [deadline] = dag.deadline
     assert deadline.interval == timedelta(hours=26)
     assert deadline.callback.kwargs["alerts"][0]["arguments"] == {"to": ["a@example.com"]}
-    assert "- `SmtpNotifier` is told of failure, guard, recovery, stale" in (dag.doc_md or "")
+    assert "- `SmtpNotifier` is told of failure, guard, recovery, low_match, stale" in (dag.doc_md or "")
     task = dag.get_task("sync")
     assert task.on_failure_callback
     assert task.on_success_callback
@@ -101,6 +100,23 @@ def test_a_sync_with_alerts_and_an_age(tmp_path: Path) -> None:
     assert [(each.sync, each.max_age, each.asset) for each in look.segments] == [
         ("one", timedelta(hours=26), task.outlets[0])
     ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "events", "limit"),
+    [
+        ("", ("failure", "guard", "recovery", "low_match", "stale"), 0.5),
+        (", match_rate_below: 0.8", ("failure", "guard", "recovery", "low_match", "stale"), 0.8),
+        (", on: [low_match]", ("low_match",), 0.5),
+        (", on: [failure]", ("failure",), 0.5),
+    ],
+)
+def test_a_low_match_is_told_by_default(tmp_path: Path, keys: str, events: Any, limit: float) -> None:
+    dags = build(tmp_path, f"[{{notifier: {SMTP}{keys}}}]")
+    task: Any = dags["cohort_sync__one"].get_task("sync")
+    [told] = task.on_success_callback
+    [alert] = told.__self__.alerts
+    assert (alert.on, alert.limit) == (events, limit)
 
 
 def test_an_age_alone_is_watched(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from airflow.serialization.serialized_objects import DagSerialization
 
 
 def two(first: str, second: str) -> str:
@@ -54,3 +55,61 @@ def test_a_segment_from_the_defaults_counts(problems_of) -> None:
         "defaults: {segment_name: S}\nsyncs:\n- {name: a, cohort_id: x}\n- {name: b, cohort_id: y}\n"
     )
     assert "line 1, sync a, key segment_name (from defaults): this sync (mirror) and b" in problems["a"][0]
+
+
+def writers(dags_of, first: str, second: str) -> list[dict[str, object]]:
+    """What the first of two syncs is told of the second."""
+    dags = dags_of(f"syncs:\n- {{name: a, cohort_id: x, {first}}}\n- {{name: b, {second}}}\n")
+    return dags["cohort_sync__a"].get_task("sync").other_writers
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("segment_name: S", "cohort_id: y, segment_id: 5"),
+        ("segment_id: 5", "cohort_id: x, segment_name: S"),
+        ("segment_name: S", "cohort_id: y, segment_name: S, customer_io_conn_id: other"),
+        ("segment_id: 5", "cohort_id: y, segment_id: 5, customer_io_conn_id: other"),
+        ("segment_id: 5", "cohort_id: y, segment_name: S, customer_io_conn_id: other"),
+        ("segment_name: S, mode: add_only", "cohort_id: y, segment_id: 5"),
+    ],
+)
+def test_a_sync_knows_who_else_may_fill_its_segment(dags_of, first: str, second: str) -> None:
+    [other] = writers(dags_of, first, second)
+    assert (other["sync"], other["mode"]) == ("b", "mirror")
+    assert other["customer_io_conn_id"] == ("other" if "other" in second else "customer_io_default")
+    named = (other["segment_name"], other["segment_id"])
+    assert named == (("S", None) if "segment_name" in second else (None, 5))
+    cohort = "x" if "cohort_id: x" in second else "y"
+    assert other["people"] == f"amplitude_default/{cohort}/user_id/id"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("segment_name: S", "cohort_id: y, segment_name: T"),
+        ("segment_name: S", "cohort_id: y, segment_name: T, customer_io_conn_id: other"),
+        ("segment_id: 1", "cohort_id: y, segment_id: 2, customer_io_conn_id: other"),
+        ("segment_name: S", "cohort_id: y, segment_id: 5, enabled: false"),
+        ("segment_name: S", "cohort_id: y, segment_id: five"),
+        ("segment_name: S, mode: add_only", "cohort_id: y, segment_id: 5, mode: add_only"),
+        ("segment_name: S", "cohort_id: x, segment_id: 5, mode: add_only"),
+    ],
+)
+def test_a_sync_is_told_of_nobody_who_cannot_get_in_its_way(dags_of, first: str, second: str) -> None:
+    assert writers(dags_of, first, second) == []
+
+
+def test_the_targets_of_a_sync_know_each_other(dags_of) -> None:
+    targets = "targets: [{name: one, segment_name: S}, {name: two, segment_id: 5, on_guard: approve}]"
+    dag = dags_of(f"syncs: [{{name: a, cohort_id: x, {targets}}}]")["cohort_sync__a"]
+    for task_id, other in (("sync__one", "two"), ("plan__two", "one"), ("sync__two", "one")):
+        assert [each["sync"] for each in dag.get_task(task_id).other_writers] == [f"a, target {other}"]
+
+
+def test_what_a_sync_knows_of_others_makes_no_new_version_of_its_dag(dags_of) -> None:
+    one = "- {name: a, cohort_id: x, segment_name: S}\n"
+    other = "- {name: b, cohort_id: y, segment_id: 5}\n"
+    alone, together = (dags_of(f"syncs:\n{syncs}")["cohort_sync__a"] for syncs in (one, one + other))
+    assert alone.get_task("sync").other_writers != together.get_task("sync").other_writers
+    assert DagSerialization.to_dict(alone) == DagSerialization.to_dict(together)

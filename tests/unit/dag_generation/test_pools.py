@@ -20,7 +20,7 @@ def test_a_sync_is_an_export_and_a_task_behind_it_each_in_its_pool(dag_with) -> 
     assert export.downstream_task_ids == {"sync"}
     assert (export.pool, sync.pool) == ("cohort_exports__amp", "cohort_syncs__cio")
     assert export.hold_slot is True
-    assert sync.request_id == "{{ ti.xcom_pull(task_ids='export') }}"
+    assert sync.export == "{{ ti.xcom_pull(task_ids='export') | tojson }}"
     assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task("export").pool == export.pool
 
 
@@ -59,16 +59,16 @@ HEAD = "syncs:\n- name: one\n  cohort_id: b\n  segment_id: 1\n  use_pools: true\
 @pytest.mark.parametrize(
     ("content", "place", "message"),
     [
-        (HEAD + "  pool: p\n", "line 6, sync one, key pool: ", "it does not go with use_pools: true"),
+        (HEAD + "  pool: p\n", "line 6, sync one, key pool: ", "it cannot be combined with use_pools: true"),
         (
             HEAD + "  skip_unchanged: true\n",
             "line 6, sync one, key skip_unchanged: ",
-            "it does not go with use_pools: true, which exports the cohort before anything else",
+            "it cannot be combined with use_pools: true, which exports the cohort before anything else",
         ),
         (
             "defaults:\n  pool: p\n" + HEAD,
             "line 2, sync one, key pool (from defaults): ",
-            "it does not go with use_pools: true",
+            "it cannot be combined with use_pools: true",
         ),
         (
             HEAD + f"  amplitude_conn_id: {'a' * 241}\n",

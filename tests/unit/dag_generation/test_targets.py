@@ -41,7 +41,7 @@ def test_each_target_is_a_task_beside_the_others_behind_one_export(dags_of) -> N
     assert (eu.user_id_property, eu.mode, eu.max_removal_percent) == ("customer_id", "mirror", 20)
     assert (mail.segment_name, mail.segment_id, mail.user_id_property) == (None, 7, "email")
     assert (mail.id_type, mail.mode, mail.customer_io_conn_id) == ("email", "add_only", "customer_io_default")
-    assert eu.request_id == mail.request_id == "{{ ti.xcom_pull(task_ids='export') }}"
+    assert eu.export == mail.export == "{{ ti.xcom_pull(task_ids='export') | tojson }}"
 
 
 def test_the_docs_name_every_target(dags_of) -> None:
@@ -61,7 +61,7 @@ def test_an_approval_stands_between_plan_and_sync(dag_with) -> None:
     assert (plan.dry_run, sync.dry_run) == (True, "{{ params.dry_run }}")
     assert sync.approved_plan == "{{ ti.xcom_pull(task_ids='approve') | tojson }}"
     assert plan.approved_plan is None
-    assert "asks somebody (*Required actions*) before it writes anything" in dag.doc_md
+    assert "asks for approval (*Required actions*) before it writes anything" in dag.doc_md
 
 
 def test_one_target_may_ask_and_another_not(dags_of) -> None:
@@ -114,12 +114,12 @@ HEAD = "syncs:\n- {name: good, cohort_id: a, segment_id: 1}\n- name: one\n  coho
         (
             "  targets:\n  - {name: eu, segment_id: 7}\n  - {name: eu, segment_id: 8}\n",
             "line 7, sync one, key targets, item 2: ",
-            '"eu" is there twice',
+            '"eu" is used twice',
         ),
         (
             "  targets:\n  - {segment_id: 7}\n",
             "line 6, sync one, key targets, item 1: ",
-            "it has no usable name",
+            "it has no valid name",
         ),
         (
             "  segment_id: 9\n  targets:\n  - {name: eu, segment_id: 7}\n",
@@ -129,7 +129,7 @@ HEAD = "syncs:\n- {name: good, cohort_id: a, segment_id: 1}\n- name: one\n  coho
         (
             "  skip_unchanged: true\n  targets:\n  - {name: eu, segment_id: 7}\n",
             "line 5, sync one, key skip_unchanged: ",
-            "it does not go with targets",
+            "it cannot be combined with targets",
         ),
         (
             "  targets:\n  - {name: eu, segment_id: 7}\n  - {name: us}\n",
@@ -144,7 +144,7 @@ HEAD = "syncs:\n- {name: good, cohort_id: a, segment_id: 1}\n- name: one\n  coho
         (
             "  segment_id: 9\n  on_guard: approve\n  skip_unchanged: true\n",
             "line 7, sync one, key skip_unchanged: ",
-            "it does not go with on_guard: approve",
+            "it cannot be combined with on_guard: approve",
         ),
         (
             "  targets:\n  - {name: eu, segment_id: 7}\n  - {name: us, segment_id: 7}\n",
@@ -215,19 +215,19 @@ def test_the_form_and_the_docs_do_not_pass_one_targets_limits_off_as_those_of_al
     )["cohort_sync__one"]
     assert dag.description == "Amplitude cohort b goes to 3 Customer.io segments"
     doc = dag.doc_md
-    assert "Of the Customer.io segments, that of `eu`, `us` becomes exactly the cohort" in doc
-    assert "that of `all` gets everybody who is in the cohort; nobody is removed" in doc
-    assert "**A run, target `us`, fails before it writes anything** if\n\n- the cohort is empty" in doc
+    assert "The Customer.io segment of `eu`, `us` becomes exactly the cohort" in doc
+    assert "The Customer.io segment of `all` gets everyone in the cohort; nobody is removed" in doc
+    assert "**A run of target `us` fails before it writes anything** if\n\n- the cohort is empty" in doc
     asks = doc.split(
-        "**A run, target `eu`, asks somebody (*Required actions*) before it writes anything** if"
+        "**A run of target `eu` asks for approval (*Required actions*) before it writes anything** if"
     )
-    assert "more than 5 % of the segment" in asks[1].split("**A run, target `us`")[0]
-    assert "waited for up to 24 hours" in doc
+    assert "more than 5 % of the segment" in asks[1].split("**A run of target `us`")[0]
+    assert "A run waits up to 24 hours" in doc
     removal, shortfall = (
         dag.params.get_param(name).description for name in ("allow_large_removal", "allow_short_cohort")
     )
-    assert "max_removal_percent (each target's own)" in removal
-    assert "max_shortfall_percent (30 %)" in shortfall
+    assert "(max_removal_percent: set per target)" in removal
+    assert "(max_shortfall_percent: 30)" in shortfall
 
 
 def test_the_docs_of_a_disabled_sync_name_every_target(dags_of) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_cio_cohort.dag_generation import CohortSyncConfigError
-from airflow_provider_cio_cohort.dag_generation.load import load
+from airflow_provider_cio_cohort.dag_generation.loader import load
 
 GOOD = "- {name: good, cohort_id: a, segment_id: 99}\n"
 
@@ -32,7 +32,7 @@ def wrong(line: str) -> str:
         ("max_removal_percent: 101", "max_removal_percent", "it must be 100 or less."),
         ("max_removal_percent: .nan", "max_removal_percent", ".nan is not allowed;"),
         ("poll_interval: 0", "poll_interval", "it must be greater than 0."),
-        ("export_timeout: .inf", "export_timeout", ".inf is not allowed; it must be a number with an end."),
+        ("export_timeout: .inf", "export_timeout", ".inf is not allowed; it must be a finite number."),
         ("export_timeout: true", "export_timeout", "it must be a number, without quotes."),
         (
             "mode: miror",
@@ -58,14 +58,14 @@ def wrong(line: str) -> str:
         ("start_date: 2026-13-45", "start_date", '"2026-13-45" cannot be read: month must be in 1..12.'),
         ("start_date: 9999-12-31", "start_date", "the year 9999 is out of reach"),
         ("end_date: 2024-01-01", "end_date", "it must be after the start_date, 2025-01-01T00:00:00+00:00."),
-        ("segment_id: 5", "segment_id", "segment_name is there too; give exactly one of the two."),
+        ("segment_id: 5", "segment_id", "segment_name is given too; give exactly one of the two."),
         ("segment_id: 0", "segment_id", "it must be greater than 0."),
         ("segment_id: '5'", "segment_id", "it must be a whole number, without quotes."),
-        (r'description: "a\0b"', "description", r"it holds the control character '\x00'."),
-        (r'owner: "a\nb"', "owner", "it holds a line break or a tab."),
+        (r'description: "a\0b"', "description", r"it contains the control character '\x00'."),
+        (r'owner: "a\nb"', "owner", "it contains a line break or a tab."),
         ("owner: !!python/object/apply:os.system [id]", "owner", "is not supported. Leave it out."),
         ("owner: !!binary x", "owner", "cannot be read"),
-        ("retries: 1\n  retries: 2", "retries", "it is there twice, first on line 5. Keep one."),
+        ("retries: 1\n  retries: 2", "retries", "it appears twice, first on line 5. Keep one."),
     ],
 )
 def test_a_mistake_names_file_line_sync_and_key(problems_of, line: str, key: str, message: str) -> None:
@@ -187,7 +187,7 @@ def test_an_unreadable_default_stops_only_the_syncs_that_take_it(problems_of, li
         ("defaults: {name: a}\n", "key defaults.name: a name belongs to one sync"),
         ("defaults: [a]\n", "defaults must be a mapping of keys to values, but it is a list."),
         ("default: {}\n", 'the file has the unknown key "default". Did you mean defaults?'),
-        ("defaults: {<<: 5}\n", 'key defaults.<<: it must lead to a mapping, but it is "5".'),
+        ("defaults: {<<: 5}\n", 'key defaults.<<: it must refer to a mapping, but it is "5".'),
     ],
 )
 def test_what_is_wrong_around_the_syncs_stops_them_all(problems_of, head: str, message: str) -> None:
@@ -229,7 +229,7 @@ def test_anchors_and_merge_keys_work(dags_of) -> None:
 
 def test_a_merge_key_that_leads_to_itself(problems_of) -> None:
     problems = problems_of(f"syncs:\n- &a {{name: a, <<: *a}}\n{GOOD}")
-    assert problems["sync_1"] == ["my_syncs.yaml, line 2, sync sync_1, key <<: it leads back to itself."]
+    assert problems["sync_1"] == ["my_syncs.yaml, line 2, sync sync_1, key <<: it refers to itself."]
 
 
 def test_many_merges_of_merges_take_no_time(problems_of) -> None:
@@ -248,10 +248,13 @@ def test_many_merges_of_merges_take_no_time(problems_of) -> None:
         ("- a\n", "line 1: the file holds a list"),
         ("hello", 'line 1: the file holds "hello"'),
         ("defaults: {}\n", "the file has no key syncs"),
-        ("sync: []\n", 'the file has no key syncs; it holds the list of syncs. Is "sync" meant to be it?'),
-        ("syncs: {a: b}\n", "line 1: syncs must be a list, .* but it is a mapping"),
-        ("syncs: 5\n", 'syncs must be a list, .* but it is "5"'),
-        ("syncs: []\nsyncs: []\n", 'line 2: the key "syncs" is there twice, first on line 1'),
+        (
+            "sync: []\n",
+            'the file has no key syncs, which must hold the list of syncs. Is "sync" a misspelling of it?',
+        ),
+        ("syncs: {a: b}\n", "line 1: syncs must be a list .*but it is a mapping"),
+        ("syncs: 5\n", 'syncs must be a list .*but it is "5"'),
+        ("syncs: []\nsyncs: []\n", 'line 2: the key "syncs" appears twice, first on line 1'),
         ("syncs:\n- a: [\n", "line 3: the file is not valid YAML"),
         ("syncs: []\n---\nsyncs: []\n", "the file is not valid YAML: expected a single document"),
         ("syncs:\n- name: a\n  cadence: * 6 * * *\n", r'line 3: .*quotes: cadence: "0 6 \* \* 1"\.'),
@@ -273,3 +276,26 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(problems_of, write) ->
     assert [sync.problems for sync in load(write(b"\xef\xbb\xbf" + text.encode()))] == [()]
     assert [sync.problems for sync in load(write(text.replace("\n", "\r\n").encode()))] == [()]
     assert [sync.problems for sync in load(write(text.encode("utf-16")))] == [()]
+
+
+def test_a_problem_knows_its_line_and_its_place_in_the_tree(write) -> None:
+    path = write(
+        "defaults: {id_type: phone}\n"
+        "syncs:\n"
+        "- name: one\n"
+        "  cohort_id: a\n"
+        "  retries: -1\n"
+        "  alerts: [{notifier: x}]\n"
+        "  targets:\n"
+        "  - {name: eu, segment_id: 1, mode: copy}\n"
+        "  - {name: us, colour: red}\n"
+    )
+    (sync,) = load(path)
+    assert {(problem.line, problem.dotted_path) for problem in sync.problems} == {
+        (1, "defaults.id_type"),
+        (5, "syncs[0].retries"),
+        (6, "syncs[0].alerts[0].notifier"),
+        (8, "syncs[0].targets[0].mode"),
+        (9, "syncs[0].targets[1].colour"),
+    }
+    assert all(str(problem) == f"{problem.where}: {problem.message}" for problem in sync.problems)

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
-from airflow_provider_cio_cohort.hooks.api import Answer
+from airflow_provider_cio_cohort.hooks.api import ApiResponse
 from airflow_provider_cio_cohort.hooks.customer_io_api import AppApi, TrackApi
 
 CONNECTION = SimpleNamespace(
@@ -18,9 +18,9 @@ EXTRA = {"app_api_key": "the-app-key", "region": "eu"}
 AMPLITUDE, TRACK, APP = AmplitudeApi(CONNECTION, {}), TrackApi(CONNECTION, EXTRA), AppApi(CONNECTION, EXTRA)
 
 
-def answer(status: int, body: object = None, **headers: str) -> Answer:
+def answer(status: int, body: object = None, **headers: str) -> ApiResponse:
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
+    return ApiResponse(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
 
 
 def envelope(details: str, status: int = 403) -> dict[str, object]:
@@ -40,7 +40,7 @@ def envelope(details: str, status: int = 403) -> dict[str, object]:
         (
             AMPLITUDE,
             answer(403, envelope("Upgrade your plan to do so")),
-            "PlanError",
+            "AmplitudePlanError",
             "Upgrade your plan to do so",
         ),
         (AMPLITUDE, answer(302), "WrongRegionError", "redirect"),
@@ -74,15 +74,15 @@ def envelope(details: str, status: int = 403) -> dict[str, object]:
         (APP, answer(200, b'{"segments": ['), "VendorUnavailableError", "not JSON"),
     ],
 )
-def test_what_an_answer_means(api, given: Answer, error: str, words: str) -> None:
-    found = api.judge(given, "listing the things")
+def test_what_an_answer_means(api, given: ApiResponse, error: str, words: str) -> None:
+    found = api.error_for(given, "listing the things")
     assert type(found) is getattr(exceptions, error)
     assert words in str(found)
 
 
 @pytest.mark.parametrize("given", [answer(200, {}), answer(202, {"request_id": "1"})])
-def test_a_good_answer_has_nothing_wrong(given: Answer) -> None:
-    assert AMPLITUDE.judge(given, "asking") is None
+def test_a_good_answer_has_nothing_wrong(given: ApiResponse) -> None:
+    assert AMPLITUDE.error_for(given, "asking") is None
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_retry_after_as_a_date_is_never_negative() -> None:
 
 def test_no_key_and_no_person_reaches_a_message() -> None:
     body = {"errors": [{"detail": "the-app-key may not see Ann.Lee+x@example.com at https://h/p?sig=abc"}]}
-    message = str(APP.judge(answer(400, body), "asking"))
+    message = str(APP.error_for(answer(400, body), "asking"))
     assert "the-app-key" not in message
     assert "example.com" not in message
     assert "abc" not in message
@@ -117,7 +117,7 @@ def test_no_key_and_no_person_reaches_a_message() -> None:
         (answer(429, envelope("Too Many Requests", 429)), False),
     ],
 )
-def test_status_of_an_export(given: Answer, finished: bool) -> None:
+def test_status_of_an_export(given: ApiResponse, finished: bool) -> None:
     assert AMPLITUDE.read_status(given) is finished
 
 
@@ -131,7 +131,7 @@ def test_status_of_an_export(given: Answer, finished: bool) -> None:
         answer(202, {"async_status": "JOB EXPLODED"}),
     ],
 )
-def test_an_export_that_failed_or_is_unknown(given: Answer) -> None:
+def test_an_export_that_failed_or_is_unknown(given: ApiResponse) -> None:
     with pytest.raises(exceptions.ExportFailedError, match="A retry requests a new one"):
         AMPLITUDE.read_status(given)
 
@@ -179,7 +179,7 @@ def test_where_customer_io_is() -> None:
         (lambda: AmplitudeApi(connection(password=None), {}), "has no secret key"),
         (lambda: AmplitudeApi(connection(password="ключ"), {}), "no key has"),
         (lambda: AmplitudeApi(CONNECTION, {"region": "asia"}), "'asia', not one of us, eu"),
-        (lambda: AmplitudeApi(connection(host="https://me:ключ@h.test"), {}), "holds credentials"),
+        (lambda: AmplitudeApi(connection(host="https://me:ключ@h.test"), {}), "contains credentials"),
         (lambda: AppApi(CONNECTION, {**EXTRA, "app_base_url": "https://h.test/?k=ключ"}), "or a query"),
         (lambda: AppApi(CONNECTION, {}), "has no App API key (field app_api_key)"),
     ],
@@ -194,8 +194,8 @@ def test_an_incomplete_connection_names_itself_and_the_field(build, words: str) 
 
 def test_where_a_request_names_people_the_vendors_words_are_left_out() -> None:
     given = answer(400, {"meta": {"errors": ["person-4711 is no id"]}})
-    assert "4711" in str(TRACK.judge(given, "writing"))
-    assert "4711" not in str(TRACK.judge(given, "writing", personal=True))
+    assert "4711" in str(TRACK.error_for(given, "writing"))
+    assert "4711" not in str(TRACK.error_for(given, "writing", personal=True))
 
 
 @pytest.mark.parametrize(

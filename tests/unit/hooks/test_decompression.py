@@ -1,22 +1,18 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+import io
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.exceptions import IncompleteExportError
-from airflow_provider_cio_cohort.hooks.export_file import decompressed
-
-
-def blocks(content: bytes, size: int) -> Iterator[bytes]:
-    return (content[start : start + size] for start in range(0, len(content), size))
+from airflow_provider_cio_cohort.hooks.export_download import BLOCK, decompressed
 
 
 def read(content: bytes, encoding: str = "gzip", size: int = 7) -> bytes:
-    return b"".join(decompressed(blocks(content, size), encoding))
+    return b"".join(decompressed(io.BufferedReader(io.BytesIO(content), size), encoding))
 
 
 @given(st.binary(min_size=0, max_size=5000), st.integers(2, 3000))
@@ -24,9 +20,25 @@ def test_gzip_is_undone_whatever_the_blocks(content: bytes, size: int) -> None:
     assert read(gzip.compress(content), size=size) == content
 
 
-def test_much_from_little(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_much_from_little_comes_in_small_blocks() -> None:
     content = b"a" * 3_000_000  # a block of 3 KiB that holds more than one output block
-    assert read(gzip.compress(content), size=100_000) == content
+    body = io.BufferedReader(io.BytesIO(gzip.compress(content)), 100_000)
+    blocks = list(decompressed(body, "gzip"))
+    assert b"".join(blocks) == content
+    assert max(map(len, blocks)) <= BLOCK
+
+
+@pytest.mark.parametrize("rest", [b"\x1f", b"rows", b"\x1f\x8b", gzip.compress(b"two")[:-1]])
+def test_what_follows_a_gzip_member_must_be_one_that_is_whole(rest: bytes) -> None:
+    with pytest.raises(IncompleteExportError):
+        read(gzip.compress(b"one") + rest)
+
+
+def test_a_deflate_stream_that_is_damaged_is_found() -> None:
+    content = bytearray(gzip.compress(b"rows" * 1000))
+    content[10:14] = b"\xff\xff\xff\xff"
+    with pytest.raises(IncompleteExportError, match="damaged"):
+        read(bytes(content))
 
 
 def test_gzip_without_its_header_and_plain_with_it() -> None:

@@ -51,7 +51,7 @@ def test_short_work_and_who_wants_silence_get_none(
 
 
 @pytest.mark.parametrize(
-    ("total", "left"), [(101, "1 s"), (100 + 120, "2 min"), (100 + 7200, "2.0 h"), (50, "0 s")]
+    ("total", "left"), [(101, "1 s"), (100 + 120, "2 min"), (100 + 7200, "2 h"), (50, "0 s")]
 )
 def test_the_time_left_is_told_in_a_fitting_unit(total: int, left: str) -> None:
     clock = Clock()

@@ -162,6 +162,16 @@ def test_drops_and_low_match_rates(
     assert [one.kind for one in found] == expected
 
 
+def test_a_low_match_rate_at_the_first_fill_says_what_to_check(session: Session, airflow: Airflow) -> None:
+    made = airflow.sync()
+    airflow.good(made, airflow.ago(hours=1), match_rate=0.02)
+    (low,) = wanting(session)
+    assert low.kind is Kind.LOW_MATCH
+    assert low.text.startswith("Only 2.0% of the cohort's identifiers exist in Customer.io")
+    assert "user_id_property" in low.text
+    assert "id_type" in low.text
+
+
 def test_the_most_urgent_comes_first(session: Session, airflow: Airflow) -> None:
     airflow.sync("a_paused", is_paused=True)
     airflow.dag("cohort_sync__b", "cohort-sync", "config-error", timetable_summary="None")

@@ -43,7 +43,7 @@ def test_over_the_limit(session: Session, airflow: Airflow) -> None:
     assert (quota.to_come, quota.forecast) == (372, 672)
     (over,) = overview.attention
     assert over.kind is Kind.QUOTA
-    assert over.text == "At this pace 672 of 500 exports will be wanted by the month's end."
+    assert over.text == "At this pace 672 of 500 exports will be needed by the month's end."
 
 
 def test_all_used(session: Session, airflow: Airflow) -> None:

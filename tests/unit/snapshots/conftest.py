@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cio_cohort.snapshots.manifest import Manifest, Origin
+from airflow_provider_cio_cohort.snapshots.layout import Manifest, Origin, Subject
 from airflow_provider_cio_cohort.snapshots.store import Segment, SnapshotStore
-from airflow_provider_cio_cohort.snapshots.subject import Subject
 from tests.places import Place
 
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
-from airflow_provider_cio_cohort.snapshots.entry import read_entries, stamp
-from airflow_provider_cio_cohort.snapshots.manifest import Origin
-from airflow_provider_cio_cohort.snapshots.moments import moment_of, parse_moment
+from airflow_provider_cio_cohort.snapshots.layout import Origin, read_entries, stamp
+from airflow_provider_cio_cohort.snapshots.run import moment_of, parse_moment
 
 BERLIN = pendulum.timezone("Europe/Berlin")
 
@@ -36,6 +35,11 @@ BERLIN = pendulum.timezone("Europe/Berlin")
 )
 def test_what_somebody_has_written(text: str, utc: str) -> None:
     assert parse_moment(text, BERLIN) == datetime.fromisoformat(utc).replace(tzinfo=UTC)
+
+
+def test_a_day_ends_at_the_first_midnight_where_the_clock_shows_it_twice() -> None:
+    end = parse_moment("2026-10-31", pendulum.timezone("America/Havana"))
+    assert end == datetime(2026, 11, 1, 3, 59, 59, 999_999, tzinfo=UTC)
 
 
 def test_without_a_timezone_it_is_utc() -> None:

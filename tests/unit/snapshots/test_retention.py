@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cio_cohort.snapshots.retention import Retention
+from airflow_provider_cio_cohort.snapshots.run import Retention
 from airflow_provider_cio_cohort.snapshots.store import SnapshotStore
 from tests.places import Place
 from tests.unit.snapshots.conftest import day, subject

@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.snapshots.entry import read_entries
-from airflow_provider_cio_cohort.snapshots.manifest import Origin
+from airflow_provider_cio_cohort.snapshots.layout import Origin, read_entries, slug
 from airflow_provider_cio_cohort.snapshots.store import Segment, SnapshotStore, some_moments
-from airflow_provider_cio_cohort.snapshots.subject import slug
 from tests.places import Place
 from tests.unit.snapshots.conftest import day, subject
 
@@ -110,7 +108,7 @@ def test_a_file_that_is_gone_when_it_is_read(
         with pytest.raises(exceptions.SnapshotStorageError, match="FileNotFoundError"):
             store.fetch(entry, manifest, tmp_path / "read")
     else:
-        with pytest.raises(exceptions.SnapshotDamagedError, match="its manifest is gone"):
+        with pytest.raises(exceptions.SnapshotDamagedError, match="its manifest is missing"):
             store.manifest(entry)
 
 
@@ -166,7 +164,7 @@ def test_a_message_lists_the_newest_moments(local_place: Place, keep: Callable[.
 FLAT = """
 import resource, sys
 from pathlib import Path
-from airflow_provider_cio_cohort.snapshots.manifest import Origin
+from airflow_provider_cio_cohort.snapshots.layout import Origin
 from airflow_provider_cio_cohort.snapshots.store import Segment, SnapshotStore
 from tests.unit.snapshots.conftest import day, subject
 folder, count = Path(sys.argv[1]), int(sys.argv[2])

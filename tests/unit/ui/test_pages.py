@@ -80,7 +80,7 @@ def test_a_forged_token(client: TestClient) -> None:
 def test_a_user_without_the_right(client: TestClient, path: str) -> None:
     answer = client.get(path, headers=headers(None))
     assert answer.status_code == 403
-    assert "You may not see this." in answer.text
+    assert "No access" in answer.text
 
 
 def test_a_viewer(client: TestClient, airflow: Airflow, session: Session) -> None:
@@ -151,7 +151,7 @@ def test_all_is_well(client: TestClient, airflow: Airflow, session: Session) -> 
     airflow.dag("cohort_sync__off", "cohort-sync", "disabled", timetable_summary="None")
     session.commit()
     said = text_of(client.get("/").text)
-    assert "All 2 syncs are well" in said
+    assert "All 2 syncs are healthy" in said
     assert "9,214" in said
     assert "99.9%" in said
     assert "Switched off" in said
@@ -173,12 +173,12 @@ def test_everything_that_needs_attention(client: TestClient, airflow: Airflow, s
     said = text_of(html)
     for words in (
         "The last run failed. No good sync is known.",
-        "Somebody has to approve or reject its change.",
+        "A user must approve or reject its change.",
         "The DAG is paused, so its schedule does not run.",
         "Its configuration has a mistake",
         "No good sync since one was due.",
-        "Only 20.0% of the cohort is somebody in Customer.io.",
-        "exports will be wanted by the month's end",
+        "Only 20.0% of the cohort's identifiers exist in Customer.io: check user_id_property and id_type.",
+        "exports will be needed by the month's end",
     ):
         assert words in said.replace("&#39;", "'")
     assert "../dags/cohort_sync__failed/runs/scheduled__1%2B00%3A00/tasks/sync" in html
@@ -202,7 +202,7 @@ def test_one_sync(client: TestClient, airflow: Airflow, session: Session) -> Non
         "56",
         "9,300",
         "unchanged",
-        "back to 2026-02-02 06:00",
+        "restored to 2026-02-02 06:00",
         "no report",
         "Failed",
         "scheduled",
@@ -218,7 +218,7 @@ def test_one_sync(client: TestClient, airflow: Airflow, session: Session) -> Non
 def test_a_sync_without_a_past(client: TestClient, airflow: Airflow, session: Session) -> None:
     made = airflow.sync()
     session.commit()
-    assert "It has not run yet." in client.get(history_of(made)).text
+    assert "This sync has not run yet." in client.get(history_of(made)).text
 
 
 def test_every_link_stays_below_airflow(client: TestClient, airflow: Airflow, session: Session) -> None:

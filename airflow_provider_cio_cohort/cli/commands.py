@@ -1,0 +1,297 @@
+"""
+The commands of ``airflow cohort-sync``, as Airflow's command line discovers them.
+
+Every call of ``airflow`` imports this module, so a command's implementation is imported when it runs. A
+command is an :class:`ActionCommand` in the list below and a function behind :func:`.running.command`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.cli.cli_config import (
+    ARG_VERBOSE,
+    ActionCommand,
+    Arg,
+    CLICommand,
+    GroupCommand,
+    lazy_load_command,
+)
+
+_HERE = "airflow_provider_cio_cohort.cli"
+_EXIT_CODES = """Exit codes:
+  0  success
+  1  the answer is no: a file is wrong, or a run would be refused
+  2  wrong usage
+  3  unknown: a connection is missing, a key is wrong, a vendor is down"""
+
+
+def _arg(*flags: str, **settings: Any) -> Arg:
+    return Arg(flags, **settings)  # type: ignore[no-untyped-call]
+
+
+_OUTPUT = _arg(
+    "-o",
+    "--output",
+    help="Output format. Allowed values: table, json, yaml (default: table)",
+    metavar="(table, json, yaml)",
+    choices=("table", "json", "yaml"),
+    default="table",
+)
+_FILES = _arg("files", help="YAML files", nargs="+", metavar="FILE")
+_WHAT = _arg(
+    "what",
+    help="A YAML file, or the name of a sync or a DAG id, which is looked up in the DAG bundles",
+    metavar="NAME|FILE",
+)
+_SEARCH = _arg("--search", help="List only what has this text in its name or id (case-insensitive)")
+
+
+def _text(flag: str, help: str, **more: Any) -> Arg:  # the name that argparse uses
+    return _arg(flag, help=help, metavar="TEXT", **more)
+
+
+def _connection(flag: str, vendor: str, **more: Any) -> Arg:
+    default = f"{vendor}_default"
+    words = f"The Airflow connection (default: {default})"
+    return _arg(flag, help=words, metavar="ID", **{"default": default, **more})
+
+
+def _action(
+    name: str,
+    module: str,
+    help: str,
+    *args: Arg,
+    description: str | None = None,
+    function: str | None = None,
+) -> ActionCommand:
+    path = f"{_HERE}.{module}.{function or name}"
+    return ActionCommand(
+        name=name,
+        help=help,
+        description=description,
+        func=lazy_load_command(path),
+        args=(*args, ARG_VERBOSE),
+        epilog=_EXIT_CODES,
+    )
+
+
+def get_cli_commands() -> list[CLICommand]:
+    """Return the group ``cohort-sync`` with its commands."""
+    return [
+        GroupCommand(
+            name="cohort-sync",
+            help="Inspect, check and set up syncs from Amplitude cohorts to Customer.io segments",
+            subcommands=(
+                _validate(),
+                _plan(),
+                _status(),
+                *_lists(),
+                _pools(),
+                _snapshot(),
+                _init(),
+                _schema(),
+            ),
+            epilog=_EXIT_CODES,
+        )
+    ]
+
+
+def _validate() -> ActionCommand:
+    return _action(
+        "validate",
+        "validate",
+        "Check YAML files of syncs",
+        _FILES,
+        _OUTPUT,
+        description="Check YAML files of syncs, and that a DAG can be built from each sync. It needs neither "
+        "a connection nor Airflow's database: run it in every pull request.",
+    )
+
+
+def _plan() -> ActionCommand:
+    return _action(
+        "plan",
+        "plan",
+        "Show what a run would do now; writes nothing",
+        _WHAT,
+        _arg("--sync", help="Only this sync of the file", metavar="NAME"),
+        _arg(
+            "--exact",
+            help="Export the cohorts and compare them with the segments; each cohort costs one of the "
+            "month's exports, however many segments it is synced to",
+            action="store_true",
+        ),
+        _OUTPUT,
+        description="Show what a run would do now; writes nothing. Without --exact it only compares sizes, "
+        "which costs no export.",
+    )
+
+
+def _status() -> ActionCommand:
+    return _action(
+        "status",
+        "status",
+        "Show the status of every sync: last run, last success, size, match rate, next run",
+        _arg("names", help="Only these syncs or DAGs", nargs="*", metavar="NAME"),
+        _OUTPUT,
+        description="Show the status of every sync, from what Airflow has stored; calls no vendor API. The "
+        "exit code is 1 if a sync has failed, is overdue, waits for a pool that does not exist, or has a "
+        "mistake in its file.",
+    )
+
+
+def _pools() -> ActionCommand:
+    return _action(
+        "pools",
+        "pools",
+        "Create the Airflow pools that syncs with use_pools run in",
+        _FILES,
+        _arg(
+            "--dry-run",
+            help="Only show the changes; the exit code is 1 if a pool is missing or differs",
+            action="store_true",
+        ),
+        _arg(
+            "--for-import",
+            help="Print JSON for airflow pools import, without the database: for an Airflow without a shell",
+            action="store_true",
+        ),
+        _OUTPUT,
+        description="Create or update the Airflow pools that syncs with use_pools: true run in: "
+        "four slots for the exports of each Amplitude connection, and max_concurrent_tasks slots for each "
+        "Customer.io connection. Calls no vendor API.",
+    )
+
+
+def _lists() -> tuple[ActionCommand, ...]:
+    return (
+        _action(
+            "cohorts",
+            "resources",
+            "List the cohorts of an Amplitude project",
+            _SEARCH,
+            _connection("--amplitude-conn-id", "amplitude"),
+            _OUTPUT,
+        ),
+        _action(
+            "segments",
+            "resources",
+            "List the segments of a Customer.io workspace",
+            _SEARCH,
+            _connection("--customer-io-conn-id", "customer_io"),
+            _arg(
+                "--count", help="Count the members; takes one request for each segment", action="store_true"
+            ),
+            _OUTPUT,
+        ),
+        _action(
+            "quota",
+            "resources",
+            "Show how many exports Amplitude projects have left this month",
+            _connection("--amplitude-conn-id", "amplitude", nargs="+", action="extend", default=None),
+            _OUTPUT,
+        ),
+    )
+
+
+def _snapshot() -> GroupCommand:
+    which = (
+        _WHAT,
+        _text("--sync", "Only this sync of the file"),
+        _text("--target", "Only this target of the sync"),
+        _OUTPUT,
+    )
+    people = _arg("--identifiers", help="Print the identifiers: personal data", action="store_true")
+    moment = "the newest at or before this date (its end) or time, in the timezone of the sync"
+    return GroupCommand(
+        name="snapshot",
+        help="Inspect the snapshots of a segment, and restore one of them",
+        subcommands=(
+            _action("list", "snapshots.list", "List the snapshots", *which, function="list_all"),
+            _action(
+                "show",
+                "snapshots.show",
+                "Check a snapshot and show its details",
+                *which,
+                _text("--at", f"Which snapshot: {moment} (default: the newest of all)"),
+                people,
+            ),
+            _action(
+                "diff",
+                "snapshots.diff",
+                "Count who joined and left between two snapshots, or between one and now",
+                *which,
+                _text("--from", f"Which snapshot: {moment} (default: the newest of all)", dest="since"),
+                _text("--to", "The later snapshot (default: the members of the segment now)", dest="until"),
+                people,
+            ),
+            _restore(which, moment),
+        ),
+        epilog=_EXIT_CODES,
+    )
+
+
+def _restore(which: tuple[Arg, ...], moment: str) -> ActionCommand:
+    flags = {
+        "allow_large_removal": "Allow it to remove more than max_removal_percent",
+        "allow_empty_cohort": "Allow it to empty the segment",
+        "allow_low_match": "Allow it to write although few identifiers of the snapshot match people",
+        "allow_no_match": "Allow it to continue although no identifier of the snapshot matches a person in "
+        "Customer.io",
+        "adopt_segment": "Allow it to remove people from a segment that no sync created for this cohort",
+    }
+    return _action(
+        "restore",
+        "snapshots.restore",
+        "Restore a segment from a snapshot: shows the plan, asks, and writes",
+        *which,
+        _text("--at", f"Which snapshot: {moment}"),
+        _arg("--dry-run", help="Show the plan; write nothing", action="store_true"),
+        _arg("--yes", "-y", help="Do not ask for confirmation", action="store_true"),
+        *(
+            _arg(f"--{flag.replace('_', '-')}", help=words, action="store_true")
+            for flag, words in flags.items()
+        ),
+        description="Restore a segment from a snapshot, as a run with the source snapshot does and with the "
+        "same guards, but in this process. It needs no scheduler, and works while the DAG is paused.",
+    )
+
+
+def _init() -> ActionCommand:
+    ids = ("id", "email", "cio_id")
+    return _action(
+        "init",
+        "init",
+        "Write a YAML file with a first sync",
+        _arg(
+            "path",
+            help="The YAML file to write (default: cohort_syncs.yaml)",
+            nargs="?",
+            default="cohort_syncs.yaml",
+            metavar="PATH",
+        ),
+        _text("--name", "Name of the sync: the DAG is cohort_sync__<name>"),
+        _text("--cohort-id", "The Amplitude cohort: the last part of its address"),
+        _text("--segment-name", "The Customer.io segment; one that does not exist is created"),
+        _text("--user-id-property", "The Amplitude property that is the Customer.io identifier"),
+        _arg("--id-type", help="Which of Customer.io's identifiers the property holds", choices=ids),
+        _text("--cadence", 'Such as daily, hourly, or a cron expression such as "0 6 * * 1"'),
+        _text("--timezone", "Such as Europe/Berlin"),
+        _connection("--amplitude-conn-id", "amplitude", default=None),
+        _connection("--customer-io-conn-id", "customer_io", default=None),
+        _arg("--force", help="Overwrite the file", action="store_true"),
+        _OUTPUT,
+        description="Write a YAML file with a first sync, and beside it the DAG file that reads it, unless "
+        "it exists. Asks for every value that no option gives; without a terminal, --name, --cohort-id and "
+        "--segment-name are required.",
+    )
+
+
+def _schema() -> ActionCommand:
+    return _action(
+        "schema",
+        "schema",
+        "Explain the keys of a sync; with -o json, print the JSON Schema of the file",
+        _OUTPUT,
+    )

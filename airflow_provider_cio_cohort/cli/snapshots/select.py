@@ -1,0 +1,138 @@
+"""The snapshots of the syncs that a command is about."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_cio_cohort.cli.runtime import NO, WRONG_USAGE, CommandError
+from airflow_provider_cio_cohort.cli.select import Found, find, render
+from airflow_provider_cio_cohort.exceptions import (
+    ConfigurationError,
+    GuardTrippedError,
+    MappingError,
+    SegmentConflictError,
+    SnapshotDamagedError,
+    SnapshotMismatchError,
+    SnapshotMissingError,
+    WorkspaceMismatchError,
+)
+from airflow_provider_cio_cohort.snapshots.layout import Entry, Manifest
+from airflow_provider_cio_cohort.snapshots.run import RunSnapshots
+from airflow_provider_cio_cohort.sync.parameters import TaskParameters
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
+
+#: Errors that a run would end with as well.
+_ANSWERS = (
+    SnapshotMismatchError,
+    GuardTrippedError,
+    MappingError,
+    SegmentConflictError,
+    SnapshotDamagedError,
+    SnapshotMissingError,
+    WorkspaceMismatchError,
+)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """
+    The snapshots of one segment.
+
+    :param found: the task that keeps them.
+    :param task: the task, rendered as a dry run.
+    :param parameters: the parameters of the task.
+    :param snapshots: the snapshots.
+    """
+
+    found: Found
+    task: AmplitudeCohortToCustomerIOOperator
+    parameters: TaskParameters
+    snapshots: RunSnapshots
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """The columns that identify the segment."""
+        return {"sync": self.found.sync, "target": self.found.target}
+
+    @property
+    def label(self) -> str:
+        """The name for messages."""
+        return ", ".join(part for part in (self.found.sync, self.found.target) if part)
+
+    def choose(self, moment: str | None) -> tuple[Entry, Manifest]:
+        """
+        Return the wanted snapshot.
+
+        :param moment: the option's text; ``None`` for the newest of all.
+        :raises SnapshotMissingError: if there is none.
+        """
+        if moment is not None:
+            return self.snapshots.choose(moment, None)
+        store = self.snapshots.store
+        newest = store.snapshots()[-1:]
+        if not newest:
+            raise SnapshotMissingError(f"{self.label} has no snapshot yet.\nA successful run keeps one.")
+        manifest = store.manifest(newest[0])
+        manifest.check(store.subject, None)
+        return newest[0], manifest
+
+
+def find_all(args: Namespace) -> list[Kept]:
+    """
+    Return the snapshots of all syncs that a command is about.
+
+    :param args: the arguments.
+    :raises CommandError: if none of them keeps any.
+    """
+    there = find(args.what, args.sync)
+    found = [one for one in there if args.target in (None, one.target)]
+    if not found:
+        targets = ", ".join(sorted({one.target for one in there if one.target}))
+        others = f"the targets are {targets}" if targets else "none of these syncs has targets"
+        raise CommandError(f"There is no target {args.target!r}; {others}.", WRONG_USAGE)
+    kept = [one for one in map(_kept, found) if one is not None]
+    if not kept:
+        problems = [one.problem for one in found if one.problem]
+        raise CommandError(
+            " ".join(problems) or "None of these syncs keeps snapshots: snapshot_path is not set.", NO
+        )
+    return kept
+
+
+def find_one(args: Namespace) -> Kept:
+    """
+    Return the snapshots of the one segment that a command is about.
+
+    :param args: the arguments.
+    :raises CommandError: if there are several.
+    """
+    kept = find_all(args)
+    if len(kept) > 1:
+        labels = "; ".join(one.label for one in kept)
+        raise CommandError(f"Choose one with --sync or --target: {labels}.", WRONG_USAGE)
+    return kept[0]
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn the errors that a run would end with into exit code 1."""
+    try:
+        yield
+    except _ANSWERS as error:
+        raise CommandError(str(error), NO) from None
+    except ConfigurationError as error:
+        raise CommandError(str(error), WRONG_USAGE) from None
+
+
+def _kept(found: Found) -> Kept | None:
+    task = found.task
+    if task is None:
+        return None
+    render(found, task)
+    parameters = task.parameters
+    snapshots = task.snapshots(parameters, {"dag": found.dag})
+    return None if snapshots is None else Kept(found, task, parameters, snapshots)

@@ -1,0 +1,161 @@
+"""Compares two sorted streams: what to add, what to remove; and digests that show whether two are equal."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import compress, filterfalse
+from operator import not_
+from pathlib import Path
+from typing import NamedTuple
+
+from airflow_provider_cio_cohort.engine.identifiers import MAX_ID_LENGTH, IdType, can_exist
+from airflow_provider_cio_cohort.engine.members import key_of, keys_of
+from airflow_provider_cio_cohort.engine.sorted_file import (
+    Block,
+    open_text,
+    read_blocks,
+    side_by_side,
+    unescape,
+    write_block,
+    write_blocks,
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """
+    What it takes to make a segment equal to a cohort.
+
+    :param add_path: sorted identifiers of people to add, one a line.
+    :param remove_path: sorted lines of members that are not in the cohort.
+    :param to_add: how many identifiers to add.
+    :param to_remove: how many members to remove; 0 when nobody is ever removed.
+    :param same: identifiers of the cohort that some member has.
+    :param impossible: identifiers of the cohort that no person can have, so they are not sent.
+    :param held_back: escaped identifiers that look mistyped, or may be too long, and are not known to exist:
+        they are not sent.
+    """
+
+    add_path: Path
+    remove_path: Path
+    to_add: int
+    to_remove: int
+    same: int
+    impossible: int
+    held_back: tuple[str, ...] = ()
+
+    @property
+    def not_sent(self) -> int:
+        """Identifiers of the cohort that are not in the segment and are not sent."""
+        return self.impossible + len(self.held_back)
+
+
+class Difference(NamedTuple):
+    """
+    One stretch of identifiers, compared with the same stretch of members.
+
+    :param missing: identifiers that no member has.
+    :param others: lines of members who have none of the identifiers.
+    :param same: how many identifiers some member has.
+    """
+
+    missing: Block
+    others: Block
+    same: int
+
+
+def compare(
+    cohort_path: Path, members_path: Path, directory: Path, *, id_type: IdType, remove: bool
+) -> Change:
+    """
+    Compare a cohort with a segment.
+
+    :param cohort_path: sorted identifiers, see :mod:`.identifiers`.
+    :param members_path: sorted members, see :mod:`.members`.
+    :param directory: where the two parts of the change are written.
+    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
+    :param remove: whether members outside the cohort are to be removed.
+    """
+    directory.mkdir(exist_ok=True)
+    add_path, remove_path = directory / "add", directory / "remove"
+    to_add = to_remove = same = impossible = 0
+    with open_text(add_path, "w") as adds, open_text(remove_path, "w") as removes:
+        for missing, others, shared in differences(cohort_path, members_path):
+            same += shared
+            possible = _possible(missing, id_type)
+            to_add += write_block(adds, possible)
+            impossible += len(missing) - len(possible)
+            to_remove += write_block(removes, others) if remove else 0
+    return Change(add_path, remove_path, to_add, to_remove, same, impossible)
+
+
+def without(change: Change, lines: Sequence[str]) -> Change:
+    """
+    Return a change that leaves out some identifiers to add; its file of those is rewritten.
+
+    :param change: the change.
+    :param lines: escaped identifiers, few enough for memory; those that are not to be added do not matter.
+    """
+    left_out = set(lines)
+    path = change.add_path.with_name("add_without")
+    kept = ([line for line in block if line not in left_out] for block in read_blocks(change.add_path))
+    to_add = write_blocks(path, kept)
+    path.replace(change.add_path)
+    return replace(change, to_add=to_add)
+
+
+def _possible(identifiers: Block, id_type: IdType) -> Block:
+    # Escaping never makes an identifier shorter.
+    if max(map(len, identifiers), default=0) <= MAX_ID_LENGTH:
+        return identifiers
+    return [identifier for identifier in identifiers if can_exist(unescape(identifier), id_type)]
+
+
+def differences(identifiers_path: Path, members_path: Path) -> Iterator[Difference]:
+    """
+    Yield the differences between identifiers and members, stretch by stretch.
+
+    :param identifiers_path: sorted and distinct, see :mod:`.identifiers`.
+    :param members_path: sorted, see :mod:`.members`; several may have one key.
+    """
+    before: set[str] = set()  # the last identifier: members of the next stretch may have it, too
+    for wanted, present in side_by_side(read_blocks(identifiers_path), read_blocks(members_path), key_of):
+        if wanted == present:
+            yield Difference([], [], len(wanted))
+        else:
+            keys = keys_of(present)
+            known, have = {*wanted, *before}, set(keys)
+            missing = list(filterfalse(have.__contains__, wanted))
+            others = list(compress(present, map(not_, map(known.__contains__, keys))))
+            yield Difference(missing, others, len(wanted) - len(missing))
+        before = set(wanted[-1:]) or before
+
+
+def common_lines(left: Path, right: Path) -> Iterator[Block]:
+    """Yield the lines that two sorted files of distinct lines have in common, in blocks."""
+    for one, other in side_by_side(read_blocks(left), read_blocks(right)):
+        if one == other:
+            yield one
+        else:
+            there = set(other)
+            yield [line for line in one if line in there]
+
+
+_BLOCK = 2**20
+
+
+def digest_of(path: Path, key: bytes) -> str:
+    """
+    Return a digest of a file's lines.
+
+    :param path: sorted, distinct lines.
+    :param key: a secret that is the same each time.
+    """
+    digest = hmac.new(key, digestmod=sha256)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

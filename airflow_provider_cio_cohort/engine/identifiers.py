@@ -1,0 +1,133 @@
+"""From the rows of an export to sorted, distinct identifiers and the counts of what was left out."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from airflow_provider_cio_cohort.engine.sorted_file import Block, escape_all, sort_distinct
+
+IdType = Literal["id", "email", "cio_id"]
+ID_TYPES: tuple[IdType, ...] = ("id", "email", "cio_id")
+
+CIO_PREFIX = "cio_"
+#: Customer.io holds ids of at most 150 bytes, or characters: its reference says either.
+MAX_ID_LENGTH = 150
+
+
+@dataclass(frozen=True)
+class CohortIdentifiers:
+    """
+    The identifiers of a cohort in a file, and what became of its rows.
+
+    :param path: sorted, distinct, escaped identifiers, one a line.
+    :param cohort_rows: rows in the export.
+    :param without_identifier: rows whose mapped property is empty.
+    :param identifiers: distinct identifiers.
+    :param mistyped: rows whose identifier looks mistyped, see :func:`looks_mistyped`.
+    :param long: rows whose identifier has at most 150 characters, but more bytes.
+    """
+
+    path: Path
+    cohort_rows: int
+    without_identifier: int
+    identifiers: int
+    mistyped: int = 0
+    long: int = 0
+
+    @property
+    def duplicates(self) -> int:
+        """Rows that repeat the identifier of an earlier row."""
+        return self.cohort_rows - self.without_identifier - self.identifiers
+
+
+def normaliser(id_type: IdType) -> Callable[[str], str]:
+    """
+    Return the function that gives an identifier the form in which cohort and segment are compared.
+
+    Only what Customer.io itself does not distinguish is dropped: the case of e-mail addresses, and the
+    ``cio_`` before a ``cio_id``, which is seen with and without it. White space counts: ``"u-1 "`` and
+    ``"u-1"`` can be two people.
+
+    :param id_type: which of Customer.io's identifiers it is.
+    """
+    if id_type == "email":
+        return str.lower
+    if id_type == "cio_id":
+        return _without_prefix
+    return str
+
+
+def _without_prefix(value: str) -> str:
+    return value.removeprefix(CIO_PREFIX)
+
+
+def looks_mistyped(identifier: str, id_type: IdType) -> bool:
+    """
+    Say whether an identifier looks mistyped: with white space around it, or invisible characters.
+
+    Such an identifier may still be right, so it is compared as it is. Whether Customer.io itself drops such
+    characters is not documented.
+
+    :param identifier: the identifier.
+    :param id_type: which of Customer.io's identifiers it is.
+    """
+    if identifier != identifier.strip() or not identifier.isprintable():
+        return True
+    return id_type == "email" and not unicodedata.is_normalized("NFC", identifier)
+
+
+def can_exist(identifier: str, id_type: IdType) -> bool:
+    """
+    Say whether Customer.io can have a person with this identifier at all.
+
+    :param identifier: the identifier.
+    :param id_type: which of Customer.io's identifiers it is.
+    """
+    return id_type != "id" or len(identifier) <= MAX_ID_LENGTH
+
+
+def may_be_too_long(identifier: str, id_type: IdType) -> bool:
+    """
+    Say whether an identifier is within the limit in characters, but not in bytes.
+
+    :param identifier: the identifier.
+    :param id_type: which of Customer.io's identifiers it is.
+    """
+    if id_type != "id" or not MAX_ID_LENGTH < len(identifier) * 4 <= MAX_ID_LENGTH * 4:
+        return False
+    return len(identifier.encode("utf-8", "surrogatepass")) > MAX_ID_LENGTH
+
+
+def collect(values: Iterable[Block], id_type: IdType, path: Path) -> CohortIdentifiers:
+    """
+    Sort the identifiers of a cohort into ``path``.
+
+    A tab in front of a value is an artefact of Amplitude's exports (seen in cohorts of groups) and is
+    dropped; the rest of a value is kept.
+
+    :param values: the mapped property of every row, in blocks; empty where a member has none.
+    :param id_type: which of Customer.io's identifiers the property is.
+    :param path: the file to write.
+    """
+    rows = missing = mistyped = long = 0
+    normalise = None if id_type == "id" else normaliser(id_type)
+
+    def lines() -> Iterator[Block]:
+        nonlocal rows, missing, mistyped, long
+        for block in values:
+            together = "".join(block)
+            present = [value.lstrip("\t") for value in block] if "\t" in together else block
+            present = list(filter(None, map(normalise, present) if normalise else present))
+            rows += len(block)
+            missing += len(block) - len(present)
+            if " " in together or not (together.isascii() and together.isprintable()):
+                mistyped += sum(looks_mistyped(value, id_type) for value in present)
+                long += sum(may_be_too_long(value, id_type) for value in present)
+            yield escape_all(present)
+
+    identifiers = sort_distinct(lines(), path)
+    return CohortIdentifiers(path, rows, missing, identifiers, mistyped, long)

@@ -1,0 +1,272 @@
+"""
+A segment's members: read, and written as lines that sort and compare like the cohort's identifiers.
+
+A line is the member's key (the identifier that the sync maps to, empty if there is none), followed by the
+identifiers by which the member can be removed, surest first. A member whose key is the ``id`` needs no more
+than the key, so the line of almost every member is as short as the cohort's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from airflow_provider_cio_cohort.engine import members
+from airflow_provider_cio_cohort.engine.identifiers import CIO_PREFIX, IdType, normaliser
+from airflow_provider_cio_cohort.engine.sorted_file import Block, escape_all, sort_distinct, unescape
+from airflow_provider_cio_cohort.exceptions import MembershipMismatchError
+
+
+class MemberPage(Protocol):
+    """Some people in a segment, as Customer.io identifies them; any of a person's three may be ``None``."""
+
+    @property
+    def ids(self) -> Sequence[str | None]:
+        """The identifiers that the company chose."""
+
+    @property
+    def emails(self) -> Sequence[str | None]:
+        """The e-mail addresses."""
+
+    @property
+    def cio_ids(self) -> Sequence[str | None]:
+        """The identifiers that Customer.io chose."""
+
+
+def key_of(line: str) -> str:
+    """Return the (escaped) key of a member's line."""
+    return line.partition("\t")[0]
+
+
+def keys_of(lines: Block) -> Block:
+    """Return the (escaped) keys of lines; where none has more than its key, these are the lines."""
+    return list(map(key_of, lines)) if "\t" in "".join(lines) else lines
+
+
+def handles(line: str) -> list[tuple[IdType, str]]:
+    """Return the identifiers by which the member of ``line`` can be removed, surest first."""
+    key, *fields = line.split("\t")
+    if not fields:
+        return [("id", unescape(key))] if key else []
+    pairs = (field.partition("=") for field in fields)
+    found: list[tuple[IdType, str]] = [(kind, unescape(value)) for kind, _, value in pairs]  # type: ignore[misc]
+    # The Track API expects a cio_id with its prefix in a path; its reference does not say how in a body.
+    return found + [(kind, respelt(value)) for kind, value in found if kind == "cio_id"]
+
+
+def respelt(cio_id: str) -> str:
+    """
+    Return a ``cio_id`` with its prefix if it has none, and without it if it has one.
+
+    :param cio_id: the identifier.
+    """
+    bare = cio_id.removeprefix(CIO_PREFIX)
+    return bare if bare != cio_id else f"{CIO_PREFIX}{cio_id}"
+
+
+def to_lines(page: MemberPage, id_type: IdType) -> Block:
+    """
+    Return a line for each member.
+
+    Customer.io's reference says of ``remove_customers`` that a person needs an ``id`` to be removed,
+    although it takes ``id_type``: so the ``id`` comes first wherever there is one.
+
+    :param page: the members.
+    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
+    """
+    ids = [value or "" for value in page.ids]
+    if id_type == "id" and all(ids):
+        # As they are: in Customer.io, an id with white space around it belongs to another person.
+        return escape_all(ids)
+    emails, cio_ids = ([value or "" for value in column] for column in (page.emails, page.cio_ids))
+    of_type = {"id": ids, "email": emails, "cio_id": cio_ids}[id_type]
+    keys = escape_all(list(map(normaliser(id_type), of_type)))
+    columns = (escape_all(column) for column in (ids, emails, cio_ids))
+    return [_line(id_type, *member) for member in zip(keys, *columns, strict=True)]
+
+
+def _line(id_type: IdType, key: str, id: str, email: str, cio_id: str) -> str:
+    if id_type == "id" and id:
+        return id
+    fields = [key]
+    if id:
+        fields.append(f"id={id}")
+    if email:
+        fields.append(f"email={email}")
+    if cio_id:
+        fields.append(f"cio_id={cio_id}")
+    return "\t".join(fields)
+
+
+@dataclass(frozen=True)
+class Members:
+    """
+    What was read of a segment.
+
+    :param count: its members.
+    :param have_keys: whether any of them has the identifier that the sync maps to; ``True`` for an empty
+        segment.
+    """
+
+    count: int
+    have_keys: bool = True
+
+
+def collect(pages: Iterable[MemberPage], id_type: IdType, path: Path) -> Members:
+    """
+    Sort a segment's members into ``path``.
+
+    :param pages: all members of the segment; a person met twice while paging counts once.
+    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
+    :param path: the file to write.
+    """
+    have_keys = False
+
+    def lines() -> Iterator[Block]:
+        nonlocal have_keys
+        for page in pages:
+            block = to_lines(page, id_type)
+            have_keys = have_keys or any(key_of(line) for line in block)
+            yield block
+
+    count = sort_distinct(lines(), path)
+    return Members(count, have_keys or not count)
+
+
+log = logging.getLogger(__name__)
+
+MEMBERS_FILE = "members"
+#: The longest pause before members are read again, in seconds.
+_LONGEST_PAUSE = 10.0
+#: The first readings, whose number must equal both counts.
+_STRICT_READINGS = 3
+
+
+@dataclass(frozen=True)
+class Reader:
+    """
+    Reads the members of one segment.
+
+    :param pages: yields everybody in the segment; takes how many they are.
+    :param count: tells how many people are in the segment.
+    :param segment_id: the segment, for messages.
+    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
+    :param sleep: how to wait, in seconds; it may return early when the task is stopped.
+    """
+
+    pages: Callable[[int], Iterator[MemberPage]]
+    count: Callable[[], int]
+    segment_id: int
+    id_type: IdType
+    sleep: Callable[[float], object] = time.sleep
+
+    def read(self, path: Path, *, timeout: float, pause: float) -> Members:
+        """
+        Read the members, repeatedly until their number agrees with the segment's count.
+
+        Where other writers keep changing the segment, from the third reading on a number is accepted that
+        lies between the counts before and after it.
+
+        :param path: the file to write.
+        :param timeout: seconds after which a disagreement is final.
+        :param pause: seconds before the second reading; it doubles each time.
+        :raises MembershipMismatchError: if the two still disagree then.
+        """
+        deadline, readings = time.monotonic() + timeout, 0
+        while True:
+            seen = self.read_once(path)
+            readings += 1
+            if seen.agrees or (readings >= _STRICT_READINGS and seen.is_possible):
+                return seen.members
+            if time.monotonic() >= deadline:
+                raise MembershipMismatchError(
+                    f"The members of segment {self.segment_id} cannot be read reliably: {seen}.\n"
+                    f"They were read {readings} times in {timeout:g} s. Either Customer.io leaves out "
+                    "pages, or other writers keep changing the segment. A retry reads them again."
+                )
+            log.warning("Reading the members of segment %s again: %s.", self.segment_id, seen)
+            self.sleep(min(pause, max(deadline - time.monotonic(), 0.0)))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def read_once(self, path: Path) -> Seen:
+        """
+        Read the members once, and count them before and after.
+
+        :param path: the file to write.
+        """
+        before = self.count()
+        found = members.collect(self.pages(before), self.id_type, path)
+        return Seen(found, before, self.count())
+
+
+@dataclass(frozen=True)
+class Seen:
+    """
+    What was read of a segment, with its counts.
+
+    :param members: the members on its pages.
+    :param before: the segment's count before they were read.
+    :param after: its count after that.
+    """
+
+    members: Members
+    before: int
+    after: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether pages and counts agree."""
+        return self.before == self.members.count == self.after
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether the segment can have had this many members while its pages were read."""
+        return min(self.before, self.after) <= self.members.count <= max(self.before, self.after)
+
+    def __str__(self) -> str:
+        """Return the numbers as a message shows them."""
+        counts = f"{self.after:,}" if self.before == self.after else f"{self.before:,}, then {self.after:,}"
+        return f"Customer.io's pages have {self.members.count:,} members, its count is {counts}"
+
+
+class SegmentReading:
+    """
+    Reads a segment in a thread of its own, as a context manager; the reading has ended after the block.
+
+    Customer.io returns at most 30,000 members ten times a second, so two million take seven seconds; the
+    cohort can be downloaded and sorted meanwhile.
+
+    :param read: reads the members.
+    :param stop: makes the reading end early; called when the block ends with an error.
+    """
+
+    def __init__(self, read: Callable[[], Members], stop: Callable[[], object]) -> None:
+        self._read = read
+        self._stop = stop
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="segment")
+        self._members: Future[Members] | None = None
+
+    def __enter__(self) -> SegmentReading:
+        """Begin to read."""
+        self._members = self._thread.submit(self._read)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for the end; where the caller has failed, the reading is stopped."""
+        if error is not None:
+            self._stop()
+        self._thread.shutdown(wait=True)
+
+    def members(self) -> Members:
+        """Return what was read, or raise what went wrong with the reading."""
+        if self._members is None:
+            raise RuntimeError("the segment is not being read yet")
+        return self._members.result()

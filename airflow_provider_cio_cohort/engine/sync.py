@@ -1,0 +1,377 @@
+"""One sync: reads source and destination, compares, guards, writes, verifies, reports."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from airflow_provider_cio_cohort.engine import guards
+from airflow_provider_cio_cohort.engine.diff import Change, compare, digest_of, without
+from airflow_provider_cio_cohort.engine.guards import FLOOR, Sides, check_mapping
+from airflow_provider_cio_cohort.engine.identifiers import (
+    CohortIdentifiers,
+    IdType,
+    looks_mistyped,
+    may_be_too_long,
+    normaliser,
+)
+from airflow_provider_cio_cohort.engine.lookup import MOST_LOOKUPS, Lookup, find, look_up
+from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Members, Reader, collect
+from airflow_provider_cio_cohort.engine.ports import SegmentStore, Target
+from airflow_provider_cio_cohort.engine.proof import Proof
+from airflow_provider_cio_cohort.engine.report import SyncReport, match_rate
+from airflow_provider_cio_cohort.engine.sorted_file import escape, read_values
+from airflow_provider_cio_cohort.engine.verify import Outcome, Verification, VerifyTimeouts
+from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError
+
+log = logging.getLogger(__name__)
+
+Mode = Literal["mirror", "add_only"]
+MODES: tuple[Mode, ...] = ("mirror", "add_only")
+#: Identifiers that are looked up first where it is enough to know that any of them exists: one request.
+FEW_LOOKUPS = 100
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    The options of a run.
+
+    :param cohort_id: the Amplitude cohort, for the report.
+    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
+    :param mode: ``mirror`` makes the segment equal to the cohort, ``add_only`` removes nobody.
+    :param dry_run: compare, but write nothing.
+    :param limits: what the guards allow.
+    :param verify_timeouts: how long a write may take to become visible in a read.
+    :param announced: members that Amplitude's list says the cohort has, if it does.
+    :param previous: identifiers at the last good sync, if that is known.
+    :param source: where the identifiers come from, for the report: ``cohort`` or ``snapshot``.
+    :param snapshot_at: the moment of the snapshot, if it is one.
+    :param user_id_property: the Amplitude property that is mapped, for messages.
+    :param of: what the change is between: cohort, segment, mapping, connections.
+    :param digest_key: a secret that keys the digests of a plan.
+    :param keys_proven: whether this pair of keys is known to lead to one workspace.
+    """
+
+    cohort_id: str
+    id_type: IdType = "id"
+    mode: Mode = "mirror"
+    dry_run: bool = False
+    limits: guards.Limits = field(default_factory=guards.Limits)
+    verify_timeouts: VerifyTimeouts = field(default_factory=VerifyTimeouts)
+    announced: int | None = None
+    previous: int | None = None
+    source: str = "cohort"
+    snapshot_at: str | None = None
+    user_id_property: str = "user_id"
+    of: Mapping[str, str] = field(default_factory=dict)
+    digest_key: bytes = b""
+    keys_proven: bool = True
+
+
+class SegmentSync:
+    """
+    Makes a segment equal to a cohort, or adds the cohort to it.
+
+    :param store: Customer.io.
+    :param target: the segment.
+    :param options: the options of the run.
+    :param directory: a directory of this run; the identifiers live in it and nowhere else.
+    :param sleep: how to wait, in seconds; it may return early when the task is stopped.
+    :param before_writing: called before the first write.
+    :param on_proven: called when a write through Track has become visible in a read through App.
+    """
+
+    def __init__(
+        self,
+        store: SegmentStore,
+        target: Target,
+        options: Options,
+        directory: Path,
+        sleep: Callable[[float], object] = time.sleep,
+        before_writing: Callable[[], object] = lambda: None,
+        on_proven: Callable[[], object] = lambda: None,
+    ) -> None:
+        #: What a person would have to approve: the guards that tripped, why, and the change.
+        self.plan: dict[str, Any] = {}
+        self.store = store
+        self.sleep = sleep
+        self.before_writing = before_writing
+        self.on_proven = on_proven
+        self.target = target
+        self.options = options
+        self.directory = directory
+
+    def run(self, cohort: CohortIdentifiers, before: Members | None = None) -> SyncReport:
+        """
+        Sync, and return what was seen and done.
+
+        :param cohort: the cohort's identifiers.
+        :param before: the segment's members, if :class:`.SegmentReading` has read them into the directory.
+        :raises MappingError: before the first write, if cohort and segment cannot be compared.
+        :raises GuardTrippedError: before the first write, if the change looks dangerous.
+        :raises WorkspaceMismatchError: if the first write does not become visible.
+        :raises VerificationError: if the segment does not hold afterwards what it should.
+        """
+        options = self.options
+        members_path = self.directory / MEMBERS_FILE
+        if before is None:
+            before = self._read_members(members_path)
+        change = compare(
+            cohort.path,
+            members_path,
+            self.directory / "change",
+            id_type=options.id_type,
+            remove=options.mode == "mirror",
+        )
+        members_path.unlink()
+        change = self._hold_back(change, cohort)
+        log.info(
+            "The cohort has %s identifiers, the segment %s members: %s to add, %s to remove.",
+            f"{cohort.identifiers:,}",
+            f"{before.count:,}",
+            f"{change.to_add:,}",
+            f"{change.to_remove:,}",
+        )
+        known = self._look_up(change)
+        self._check_mapping(cohort, before, change, known)
+        self._guard(cohort, before.count, change, known)
+        if options.dry_run or self.target.id is None:
+            outcome = _expected_of_dry_run(before.count, change, known)
+        else:
+            outcome = self._apply(self.target.id, cohort, before.count, change, known)
+        return self._report(cohort, before.count, change, outcome)
+
+    def reader(self, segment_id: int) -> Reader:
+        """
+        Return what reads the segment's members.
+
+        :param segment_id: the segment.
+        """
+        return Reader(
+            pages=lambda total: self.store.stream_member_pages(segment_id, total=total),
+            count=lambda: self.store.count_members(segment_id),
+            segment_id=segment_id,
+            id_type=self.options.id_type,
+            sleep=self.sleep,
+        )
+
+    def _read_members(self, path: Path) -> Members:
+        if self.target.id is None:
+            return collect((), self.options.id_type, path)
+        timeouts = self.options.verify_timeouts
+        return self.reader(self.target.id).read(path, timeout=timeouts.timeout, pause=timeouts.interval)
+
+    def _hold_back(self, change: Change, cohort: CohortIdentifiers) -> Change:
+        """
+        Leave out identifiers that look mistyped or may be too long, unless a person has exactly this one.
+
+        Whether Customer.io itself ignores white space around an identifier is not documented. If it does,
+        such an identifier would add a person with a different one.
+        """
+        if not cohort.mistyped and not cohort.long:
+            return change
+        id_type = self.options.id_type
+        values = islice(
+            (
+                value
+                for value in read_values(change.add_path)
+                if looks_mistyped(value, id_type) or may_be_too_long(value, id_type)
+            ),
+            MOST_LOOKUPS + 1,
+        )
+        odd = list(values)
+        if not odd or len(odd) > MOST_LOOKUPS:
+            return change  # none; or the whole column, so that this is how these identifiers look
+        found = find(self.store, odd, id_type)
+        exact = set(map(normaliser(id_type), found.identifiers)) if found else set()
+        held_back = tuple(escape(value) for value in odd if value not in exact)
+        if held_back:
+            log.warning(
+                "%s identifiers have white space around them, hold invisible characters or may be too long, "
+                "and no person is known to have exactly these identifiers: they are not sent.",
+                f"{len(held_back):,}",
+            )
+        return replace(without(change, held_back), held_back=held_back)
+
+    def _look_up(self, change: Change) -> Lookup | None:
+        """Look up which of the people to add exist, as far as a guard, a dry run or a proof needs it."""
+        options = self.options
+        if not change.to_add:
+            return Lookup(0, 0, 0)
+        if options.dry_run or options.limits.min_match_rate is not None:
+            return look_up(self.store, change.add_path, change.to_add, options.id_type)
+        if change.same and options.keys_proven:
+            return None
+        known = look_up(self.store, change.add_path, change.to_add, options.id_type, most=FEW_LOOKUPS)
+        if known is None or known.people or known.is_exact:
+            return known
+        return look_up(self.store, change.add_path, change.to_add, options.id_type)
+
+    def _check_mapping(
+        self, cohort: CohortIdentifiers, before: Members, change: Change, known: Lookup | None
+    ) -> None:
+        sides = Sides(
+            user_id_property=self.options.user_id_property,
+            id_type=self.options.id_type,
+            cohort_rows=cohort.cohort_rows,
+            identifiers=cohort.identifiers,
+            members=before.count,
+            have_keys=before.have_keys,
+            same=change.same,
+            to_remove=change.to_remove,
+            looked_up=known.asked if known else 0,
+            exist=known.people if known else None,
+        )
+        mismatch = check_mapping(sides)
+        if mismatch is None:
+            return
+        if mismatch.is_fatal and not self.options.limits.allow_no_match:
+            raise MappingError(
+                f"{mismatch.headline}\n"
+                f"{mismatch.details} Usually user_id_property or id_type is wrong: correct it. If it is "
+                "right, trigger a run by hand with allow_no_match."
+            )
+        log.warning("%s %s", mismatch.headline, mismatch.details)
+
+    def _guard(self, cohort: CohortIdentifiers, before: int, change: Change, known: Lookup | None) -> None:
+        options, matched = self.options, None
+        if known is not None:
+            matched = cohort.identifiers - change.not_sent - change.to_add + known.estimate
+        cohort_digest = removal_digest = ""
+        if options.dry_run or options.limits.approved is not None:
+            cohort_digest = digest_of(cohort.path, options.digest_key)
+            removal_digest = digest_of(change.remove_path, options.digest_key)
+        seen = guards.Counts(
+            cohort_rows=cohort.cohort_rows,
+            identifiers=cohort.identifiers,
+            segment_before=before,
+            to_add=change.to_add,
+            to_remove=change.to_remove,
+            owned=self.target.owned,
+            announced=options.announced,
+            previous=options.previous,
+            matched=matched,
+            of=options.of,
+            cohort_digest=cohort_digest,
+            removal_digest=removal_digest,
+        )
+        trips = guards.check(seen, options.limits)
+        self.plan = {
+            "guards": [trip.guard for trip in trips],
+            "reasons": [trip.reason for trip in trips],
+            "to_add": change.to_add,
+            "to_remove": change.to_remove,
+            "of": dict(options.of),
+            "cohort_digest": cohort_digest,
+            "removal_digest": removal_digest,
+        }
+        if not trips:
+            return
+        reasons = "; ".join(f"[{trip.guard}] {trip.reason}" for trip in trips)
+        where = f"segment {self.target.name!r} ({self.target.id})"
+        if options.dry_run:
+            log.warning("Without dry_run, a guard would stop the change of %s: %s.", where, reasons)
+            return
+        names = [trip.guard for trip in trips]
+        more = f" (and {', '.join(names[1:])})" if names[1:] else ""
+        raise GuardTrippedError(
+            f"Guard {names[0]}{more} stopped the change of {where}: {trips[0].short}.\n"
+            f"{reasons}. Check the cohort and the segment; if the change is right, trigger a run by hand "
+            "with this field set in its form.",
+            names,
+        )
+
+    def _apply(
+        self, segment_id: int, cohort: CohortIdentifiers, before: int, change: Change, known: Lookup | None
+    ) -> Outcome:
+        options = self.options
+        verification = Verification(
+            store=self.store,
+            reader=self.reader(segment_id),
+            mirror=options.mode == "mirror",
+            cohort_path=cohort.path,
+            change=change,
+            before=before,
+            directory=self.directory,
+            timeouts=options.verify_timeouts,
+        )
+        nobody_to_add = not change.to_add or (known is not None and known.is_exact and not known.people)
+        if not change.to_remove and nobody_to_add:
+            return verification.nothing_written()
+        self.before_writing()
+        proven = (0, 0)
+        if not options.keys_proven:
+            proven = Proof(
+                store=self.store,
+                segment_id=segment_id,
+                id_type=options.id_type,
+                before=before,
+                change=change,
+                example=known.example if known else None,
+                directory=self.directory,
+                timeout=options.verify_timeouts.timeout,
+                interval=options.verify_timeouts.interval,
+                sleep=self.sleep,
+            ).run()
+            self.on_proven()
+        # Adds come first, so that nobody who is in both is ever outside the segment in between.
+        if change.to_add != proven[0]:
+            added = read_values(change.add_path)
+            self.store.add_members(segment_id, added, options.id_type, change.to_add)
+        if change.to_remove != proven[1]:
+            verification.remove(change.remove_path, attempt=0, total=change.to_remove)
+        outcome = verification.read_back()
+        if known is None:
+            self._check_arrivals(cohort, outcome)
+        return outcome
+
+    def _check_arrivals(self, cohort: CohortIdentifiers, outcome: Outcome) -> None:
+        """Raise an error if no identifier arrived, where no look-up could show that before the writes."""
+        matched = cohort.identifiers - (outcome.unmatched or 0)
+        if matched or cohort.identifiers <= FLOOR or self.options.limits.allow_no_match:
+            return
+        raise MappingError(
+            f"None of the cohort's {cohort.identifiers:,} identifiers (user_id_property "
+            f"{self.options.user_id_property!r}) was added to the segment as {self.options.id_type}.\n"
+            "Customer.io ignores identifiers that it does not know, and the App API key may not look "
+            "people up. Usually user_id_property or id_type is wrong. If this is right, trigger a run by "
+            "hand with allow_no_match."
+        )
+
+    def _report(self, cohort: CohortIdentifiers, before: int, change: Change, outcome: Outcome) -> SyncReport:
+        return SyncReport(
+            cohort_id=self.options.cohort_id,
+            segment_id=self.target.id,
+            segment_name=self.target.name,
+            mode=self.options.mode,
+            source=self.options.source,
+            snapshot_at=self.options.snapshot_at,
+            dry_run=self.options.dry_run,
+            cohort_rows=cohort.cohort_rows,
+            without_identifier=cohort.without_identifier,
+            mistyped=cohort.mistyped,
+            duplicates=cohort.duplicates,
+            identifiers=cohort.identifiers,
+            segment_before=before,
+            to_add=change.to_add,
+            to_remove=change.to_remove,
+            added=outcome.added,
+            removed=outcome.removed,
+            segment_after=outcome.segment_after,
+            unmatched=outcome.unmatched,
+            match_rate=match_rate(cohort.identifiers, outcome.unmatched),
+        )
+
+
+def _expected_of_dry_run(before: int, change: Change, known: Lookup | None) -> Outcome:
+    # An estimate is good enough for a guard, but a report holds what is known.
+    unmatched = None
+    if known is not None and known.is_exact:
+        unmatched = change.not_sent + change.to_add - known.people
+    return Outcome(segment_after=before, added=0, removed=0, unmatched=unmatched)

@@ -1,0 +1,324 @@
+"""
+Reads a segment back after the writes: a 200 from Customer.io is no proof that anything changed.
+
+Unknown people are ignored with a 200, and so are batches that a busy workspace drops. What the segment
+holds afterwards is the only truth.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from airflow_provider_cio_cohort.engine import members
+from airflow_provider_cio_cohort.engine.diff import Change, common_lines, compare, without
+from airflow_provider_cio_cohort.engine.identifiers import CIO_PREFIX, ID_TYPES, IdType
+from airflow_provider_cio_cohort.engine.lookup import existing, look_up
+from airflow_provider_cio_cohort.engine.members import Reader
+from airflow_provider_cio_cohort.engine.ports import SegmentStore
+from airflow_provider_cio_cohort.engine.sorted_file import (
+    open_text,
+    read_lines,
+    read_values,
+    write_block,
+    write_blocks,
+)
+from airflow_provider_cio_cohort.exceptions import VerificationError
+
+log = logging.getLogger(__name__)
+
+#: How often a removal that had no effect is sent again: a member may have further identifiers.
+MAX_REMOVALS = 3
+
+
+@dataclass(frozen=True)
+class VerifyTimeouts:
+    """
+    How long a write may take to become visible in a read; Customer.io guarantees nothing.
+
+    :param timeout: seconds after which what is still missing counts as not done.
+    :param stable_seconds: seconds for which the segment's count must not change before the members are read;
+        three times as long if it has not changed at all.
+    :param interval: seconds between two checks.
+    """
+
+    timeout: float = 60
+    stable_seconds: float = 5
+    interval: float = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    The result of the writes, as read back.
+
+    :param segment_after: its members.
+    :param added: people who joined.
+    :param removed: people who left.
+    :param unmatched: identifiers that do not exist in Customer.io; ``None`` if that cannot be known.
+    """
+
+    segment_after: int
+    added: int
+    removed: int
+    unmatched: int | None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """
+    Compares a segment with its cohort after a change was written.
+
+    :param store: Customer.io.
+    :param reader: reads the segment's members.
+    :param mirror: whether nobody else may be in the segment.
+    :param cohort_path: sorted identifiers of the cohort.
+    :param change: what was written.
+    :param before: members before it.
+    :param directory: where the members are written to be compared.
+    :param timeouts: how long to wait until the writes are visible.
+    """
+
+    store: SegmentStore
+    reader: Reader
+    mirror: bool
+    cohort_path: Path
+    change: Change
+    before: int
+    directory: Path
+    timeouts: VerifyTimeouts
+
+    @property
+    def segment_id(self) -> int:
+        """The segment."""
+        return self.reader.segment_id
+
+    @property
+    def id_type(self) -> IdType:
+        """Which of Customer.io's identifiers the cohort is mapped to."""
+        return self.reader.id_type
+
+    def nothing_written(self) -> Outcome:
+        """Return the outcome of a run that has written nothing: the members were read a moment ago."""
+        return Outcome(self.before, 0, 0, self.change.to_add + self.change.not_sent)
+
+    def remove(self, path: Path, *, attempt: int, total: int) -> None:
+        """
+        Remove the members in the file ``path``.
+
+        :param path: members, see :mod:`.members`.
+        :param attempt: 0 removes by the surest identifier, 1 by the next best where there is one, and so on.
+        :param total: how many members there are to remove.
+        """
+        for kind in ID_TYPES:
+            self.store.remove_members(self.segment_id, _handles_of_kind(path, kind, attempt), kind, total)
+
+    def read_back(self) -> Outcome:
+        """
+        Wait until the writes are visible, then compare all members of the segment with the cohort.
+
+        Removals that had no effect are sent again, by another identifier where the member has one. People who
+        exist but are not in the segment are sent once more.
+
+        :raises VerificationError: if the segment still does not hold what it should after the timeout.
+        """
+        deadline = time.monotonic() + self.timeouts.timeout
+        self._wait_for_the_writes(deadline)
+        pause, attempt, resent, thorough = self.timeouts.interval, 0, False, False
+        while True:
+            found = self._look(thorough=thorough)
+            if found.lost and not found.is_exact:
+                # A sample has shown that something was lost: from here on, every identifier is looked up.
+                thorough = True
+                found = self._look_up_all(found)
+            if not resent and found.is_reliable and self._worth_sending_again(found):
+                resent = True
+                self._add_again(found, deadline)
+                continue
+            if found.as_wanted:
+                return self._outcome(found)
+            if found.not_removed and found.is_reliable and attempt < MAX_REMOVALS:
+                attempt += 1
+                log.warning(
+                    "%s members are still in the segment: removing them again.", f"{found.not_removed:,}"
+                )
+                self.remove(self._not_removed_path, attempt=attempt, total=found.not_removed)
+            if time.monotonic() >= deadline:
+                raise VerificationError(
+                    f"Segment {self.segment_id} is not what it should be: {found.in_short}.\n"
+                    f"Read back {self.timeouts.timeout:g} s after the writes: {found}. A retry compares "
+                    "again and sends what is missing."
+                )
+            self.reader.sleep(pause)
+            pause = min(pause * 2, 30)
+
+    @property
+    def _not_removed_path(self) -> Path:
+        return self.directory / "not_removed"
+
+    @property
+    def _missing_path(self) -> Path:
+        return self.directory / "rest" / "add"
+
+    @property
+    def _lost_path(self) -> Path:
+        return self.directory / "lost"
+
+    def _wait_for_the_writes(self, deadline: float) -> None:
+        change, coming = self.change, self.change.to_add
+        if self.before:  # a first sync changes the count in any case
+            known = look_up(self.store, change.add_path, change.to_add, self.id_type)
+            coming = change.to_add if known is None else known.estimate
+        if coming or change.to_remove:
+            self._settle(self.before, coming, change.to_remove, deadline)
+
+    def _settle(self, start: int, coming: int, going: int, deadline: float) -> None:
+        """Wait until the segment's count is as expected or stops changing: some people may be unknown."""
+        expected = start + coming - going
+        # As long as the count has not changed, perhaps no write is visible yet. Where about as many people
+        # are added as removed, the count need not change.
+        balanced = abs(coming - going) * 10 <= coming + going
+        still = self.timeouts.stable_seconds * (1 if balanced else 3)
+        count, since = start, time.monotonic()
+        while True:
+            now = self.store.count_members(self.segment_id)
+            if now != count:
+                count, since, still = now, time.monotonic(), self.timeouts.stable_seconds
+            arrived = count == expected != start
+            if arrived or time.monotonic() >= min(deadline, since + still):
+                return
+            self.reader.sleep(self.timeouts.interval)
+
+    def _worth_sending_again(self, found: Comparison) -> bool:
+        if not found.missing:
+            return False
+        # Where the key may not look people up, one more try decides; how a cio_id is spelt is not documented.
+        return found.lost != 0 or self.id_type == "cio_id"
+
+    def _add_again(self, found: Comparison, deadline: float) -> None:
+        path, total = self._missing_path, found.missing
+        if found.is_exact and found.listed and found.listed == found.lost:
+            path, total = self._lost_path, found.listed
+        log.warning("Sending %s identifiers again: they are not in the segment.", f"{total:,}")
+        prefix = CIO_PREFIX if self.id_type == "cio_id" else ""
+        values = (f"{prefix}{value}" for value in read_values(path))
+        self.store.add_members(self.segment_id, values, self.id_type, total)
+        self._settle(found.segment_after, total, 0, deadline)
+
+    def _look(self, *, thorough: bool) -> Comparison:
+        path = self.directory / "members_after"
+        seen = self.reader.read_once(path)
+        rest = compare(
+            self.cohort_path, path, self.directory / "rest", id_type=self.id_type, remove=self.mirror
+        )
+        path.unlink()
+        if self.change.held_back:
+            rest = without(rest, self.change.held_back)
+        not_removed = write_blocks(
+            self._not_removed_path, common_lines(self.change.remove_path, rest.remove_path)
+        )
+        found = Comparison(
+            segment_after=seen.members.count,
+            missing=rest.to_add,
+            missing_of_sent=sum(map(len, common_lines(self.change.add_path, rest.add_path))),
+            lost=None,
+            not_removed=not_removed,
+            unexpected=rest.to_remove - not_removed,
+            unreliable="" if seen.agrees else str(seen),
+        )
+        if thorough:
+            return self._look_up_all(found)
+        known = look_up(self.store, self._missing_path, rest.to_add, self.id_type)
+        if known is None:
+            return found
+        return replace(found, lost=known.people, estimate=known.estimate, is_exact=known.is_exact)
+
+    def _look_up_all(self, found: Comparison) -> Comparison:
+        """Find everybody who exists but is not in the segment, and write them to a file."""
+        lost = listed = 0
+        log.warning("Looking up all %s identifiers that are not in the segment.", f"{found.missing:,}")
+        with open_text(self._lost_path, "w") as file:
+            for block, count in existing(self.store, self._missing_path, self.id_type):
+                listed += write_block(file, block)
+                lost += count
+        return replace(found, lost=lost, estimate=lost, is_exact=True, listed=listed)
+
+    def _outcome(self, found: Comparison) -> Outcome:
+        return Outcome(
+            segment_after=found.segment_after,
+            added=self.change.to_add - found.missing_of_sent,
+            removed=self.change.to_remove,
+            unmatched=found.missing + self.change.not_sent,
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """
+    A segment as read back, compared with its cohort.
+
+    :param segment_after: its members.
+    :param missing: identifiers of the cohort that no member has.
+    :param missing_of_sent: how many of them were sent.
+    :param lost: how many of them were found to exist in Customer.io; ``None`` if the key may not look people
+        up.
+    :param not_removed: people who were removed and are still in it.
+    :param unexpected: people outside the cohort who were not in it before.
+    :param unreliable: how pages and counts contradict each other; empty if they agree.
+    :param estimate: how many of the missing exist, as far as a sample tells.
+    :param is_exact: whether all the missing were looked up.
+    :param listed: how many of the lost are known by their identifiers.
+    """
+
+    segment_after: int
+    missing: int
+    missing_of_sent: int
+    lost: int | None
+    not_removed: int
+    unexpected: int
+    unreliable: str = ""
+    estimate: int = 0
+    is_exact: bool = False
+    listed: int = 0
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether what was read agrees with the segment's count."""
+        return not self.unreliable
+
+    @property
+    def as_wanted(self) -> bool:
+        """Whether everybody is in it who can be, and nobody else."""
+        return self.is_reliable and not (self.lost or self.not_removed or self.unexpected)
+
+    @property
+    def in_short(self) -> str:
+        """What is wrong, for a pager."""
+        if not self.is_reliable:
+            return self.unreliable
+        about = "" if self.is_exact or not self.lost else "about "
+        return (
+            f"{about}{self.estimate:,} people missing, {self.not_removed:,} not removed, "
+            f"{self.unexpected:,} unexpected"
+        )
+
+    def __str__(self) -> str:
+        at_least = "" if self.is_exact else "at least "
+        return (
+            f"{at_least}{self.lost or 0:,} people of the cohort who exist in Customer.io are missing, "
+            f"{self.not_removed:,} members could not be removed, {self.unexpected:,} people outside the "
+            "cohort have joined since (through other writers, or an earlier try whose changes appeared "
+            "late)"
+        )
+
+
+def _handles_of_kind(path: Path, kind: IdType, attempt: int) -> Iterator[str]:
+    for line in read_lines(path):
+        known = members.handles(line)
+        if known:
+            kind_of_handle, value = known[min(attempt, len(known) - 1)]
+            if kind_of_handle == kind:
+                yield value

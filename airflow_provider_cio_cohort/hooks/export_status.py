@@ -1,0 +1,122 @@
+"""The status of Amplitude's exports for the triggerer's event loop; all tasks that wait share one client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from weakref import WeakKeyDictionary
+
+from airflow_provider_cio_cohort.compatibility import (
+    amask_secret,
+    get_async_connection,
+    get_async_extra_dejson,
+)
+from airflow_provider_cio_cohort.exceptions import PermanentError
+from airflow_provider_cio_cohort.hooks.aio import AsyncApiClient, open_async_client
+from airflow_provider_cio_cohort.hooks.amplitude_api import (
+    CONN_TYPE,
+    EXPORT_STATUS,
+    EXTRA_KEYS,
+    AmplitudeApi,
+)
+from airflow_provider_cio_cohort.hooks.client import HttpTransport
+from airflow_provider_cio_cohort.hooks.connection import check_connection, http_options, secrets_of
+
+#: Amplitude takes five requests of a project at once; one is left to the tasks. Source: "Behavioral Cohorts
+#: API", rate limits.
+POLLS_AT_ONCE = 4
+
+
+class StatusClient:
+    """
+    Reads the status of exports.
+
+    :param client: an open client of Amplitude's API.
+    """
+
+    def __init__(self, client: AsyncApiClient[AmplitudeApi]) -> None:
+        self.client = client
+
+    async def export_finished(self, request_id: str, cohort_id: str | None = None) -> bool:
+        """
+        Return whether an export is ready to be downloaded; one request, no retries.
+
+        :param request_id: the export.
+        :param cohort_id: the cohort that it must be of; ``None`` for any.
+        :raises ExportFailedError: if Amplitude gave up on it, does not know it, or says that it is of another
+            cohort.
+        :raises VendorUnavailableError: if no usable response came.
+        """
+        api = self.client.api
+        response = await self.client.send("GET", api.status_path(request_id), EXPORT_STATUS)
+        return api.read_status(response, cohort_id)
+
+
+class _Shared:
+    """A client and the number of its users; the first one opens it, the last one closes it."""
+
+    def __init__(self, conn_id: str) -> None:
+        self.users = 0
+        self._conn_id = conn_id
+        self._opening = asyncio.Lock()
+        self._opened = AsyncExitStack()
+        self._client: StatusClient | None = None
+
+    async def client(self) -> StatusClient:
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._opened.enter_async_context(_open(self._conn_id))
+        return self._client
+
+    async def close(self) -> None:
+        await self._opened.aclose()
+
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def open_status_client(conn_id: str) -> AsyncIterator[StatusClient]:
+    """
+    Open a client, or share the one that other waiting tasks of the connection have open.
+
+    A client for each of a thousand tasks would take a thousand look-ups of the connection, TLS handshakes and
+    sockets. The connection is read without blocking the loop, and its keys are masked.
+
+    :param conn_id: the Airflow connection.
+    :raises ConfigurationError: if the connection is of another type, lacks a key, or holds what no client can
+        use.
+    """
+    clients = _shared.setdefault(asyncio.get_running_loop(), {})
+    shared = clients.setdefault(conn_id, _Shared(conn_id))
+    shared.users += 1
+    try:
+        yield await shared.client()
+    except PermanentError:
+        _forget(clients, conn_id, shared)  # so that the next user reads the connection again
+        raise
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            _forget(clients, conn_id, shared)
+            await shared.close()
+
+
+def _forget(clients: dict[str, _Shared], conn_id: str, shared: _Shared) -> None:
+    if clients.get(conn_id) is shared:
+        del clients[conn_id]
+
+
+@asynccontextmanager
+async def _open(conn_id: str) -> AsyncIterator[StatusClient]:
+    connection = await get_async_connection(conn_id)
+    check_connection(connection, CONN_TYPE, EXTRA_KEYS)
+    extra = await get_async_extra_dejson(connection)
+    for secret in secrets_of(connection, extra):
+        await amask_secret(secret)
+    api, options = AmplitudeApi(connection, extra), http_options(connection, extra)
+    transport = HttpTransport(lambda: options)
+    total = transport.timeouts[1]
+    async with open_async_client(api, transport, connections=POLLS_AT_ONCE, total_timeout=total) as client:
+        yield StatusClient(client)

@@ -1,0 +1,146 @@
+"""When a failed request is tried again, and for how long, by either HTTP client."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import tenacity
+from tenacity import RetryCallState, stop_before_delay, wait_random_exponential
+
+from airflow_provider_cio_cohort.compatibility import conf
+from airflow_provider_cio_cohort.exceptions import (
+    CohortSyncError,
+    IncompleteExportError,
+    RateLimitedError,
+    VendorUnavailableError,
+)
+from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
+
+log = logging.getLogger(__name__)
+
+SECTION = "cio_cohort"
+#: Errors after which a request is sent again; the task may retry others.
+RETRYABLE = (VendorUnavailableError, RateLimitedError, IncompleteExportError)
+#: Seconds; a shorter wait before a retry is not logged.
+MIN_LOGGED_WAIT = 3.0
+
+Result = TypeVar("Result")
+
+
+def settings(defaults: Mapping[str, float], prefix: str = "") -> dict[str, float]:
+    """
+    Read numbers from Airflow's section ``[cio_cohort]``.
+
+    :param defaults: the names, with the value of each that is not configured.
+    :param prefix: the prefix of the options' names.
+    """
+    return {
+        name: conf.getfloat(SECTION, f"{prefix}{name}", fallback=default)
+        for name, default in defaults.items()
+    }
+
+
+@dataclass(frozen=True)
+class Policy:
+    """
+    Time-outs and retries of every request to either vendor, and how often progress is logged.
+
+    :param connect_timeout: seconds to wait for a connection.
+    :param read_timeout: seconds to wait for the next bytes of a response.
+    :param retry_timeout: seconds that one call may take with all its retries; after that, the task is
+        retried.
+    :param retry_wait_initial: seconds; the wait before a retry is random, from 0 to this, which doubles with
+        each retry.
+    :param retry_wait_max: seconds, the longest such wait.
+    :param progress_interval: seconds between two messages about long work; 0 for none.
+    """
+
+    connect_timeout: float = 10
+    read_timeout: float = 60
+    retry_timeout: float = 300
+    retry_wait_initial: float = 1
+    retry_wait_max: float = 60
+    progress_interval: float = 30
+
+    @classmethod
+    def from_config(cls) -> Policy:
+        """Read the policy from Airflow's section ``[cio_cohort]``."""
+        return cls(**settings(cls().__dict__))
+
+    def for_a_click(self) -> Policy:
+        """Return the policy for interactive use: short time-outs, few retries."""
+        return replace(self, connect_timeout=min(self.connect_timeout, 5), retry_timeout=5)
+
+
+class Retrying:
+    """
+    Calls a function until it succeeds, fails permanently, or has taken ``retry_timeout``.
+
+    :param policy: the policy; it may be replaced at any time.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._logged_at = float("-inf")
+
+    def call(self, function: Callable[[], Result], cancel: CancelToken, *, idempotent: bool = True) -> Result:
+        """
+        Call a function, and again after a transient error.
+
+        :param function: the function.
+        :param cancel: once cancelled, it is not repeated.
+        :param idempotent: whether to repeat what may have taken effect already.
+        """
+        return tenacity.Retrying(sleep=cancel.wait, **self._rules(cancel, idempotent))(function)
+
+    async def call_async(
+        self, function: Callable[[], Awaitable[Result]], cancel: CancelToken, *, idempotent: bool = True
+    ) -> Result:
+        """
+        Do the same in an event loop.
+
+        :param function: the function.
+        :param cancel: once cancelled, it is not repeated.
+        :param idempotent: whether to repeat what may have taken effect already.
+        """
+        return await tenacity.AsyncRetrying(sleep=cancel.sleep, **self._rules(cancel, idempotent))(function)
+
+    def _rules(self, cancel: CancelToken, idempotent: bool) -> dict[str, Any]:
+        def is_retryable(error: BaseException) -> bool:
+            if cancel.is_cancelled() or not isinstance(error, RETRYABLE):
+                return False
+            return idempotent or not error.maybe_applied
+
+        policy = self.policy
+        return {
+            # Stops before a wait that would end too late.
+            "stop": stop_before_delay(policy.retry_timeout),
+            "wait": _WaitAsAsked(multiplier=policy.retry_wait_initial, max=policy.retry_wait_max),
+            "retry": tenacity.retry_if_exception(is_retryable),
+            "before_sleep": self._log_wait,
+            "reraise": True,
+        }
+
+    def _log_wait(self, state: RetryCallState) -> None:
+        """Log a long wait, but not for each of many requests."""
+        interval, now = self.policy.progress_interval, time.monotonic()
+        error = state.outcome.exception() if state.outcome else None
+        if not interval or state.upcoming_sleep < MIN_LOGGED_WAIT or now < self._logged_at + interval:
+            return
+        self._logged_at = now
+        why = error.headline if isinstance(error, CohortSyncError) else type(error).__name__
+        log.warning("%s Trying again in %.0f s.", why, state.upcoming_sleep)
+
+
+class _WaitAsAsked(wait_random_exponential):
+    """Waits for Retry-After plus a little jitter, so that requests with the same header do not collide."""
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        jitter = super().__call__(retry_state)
+        outcome: Any = retry_state.outcome
+        asked = getattr(outcome.exception(), "retry_after", None)
+        return jitter if asked is None else asked + min(jitter, 1.0)

@@ -1,0 +1,338 @@
+"""
+What snapshots are of, the names of their files, and their manifests.
+
+A snapshot is a folder ``<moment>__<run>`` with the identifiers and a manifest, which is written last and
+makes it valid. The file of the identifiers has the time at which it was written in its name: so a run that is
+cleared never overwrites the file that the manifest names, and leftovers of a crash are recognised by their
+age.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from airflow_provider_cio_cohort.exceptions import SnapshotDamagedError, SnapshotMismatchError
+
+MANIFEST = "manifest.json"
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
+_STAMPED = r"\d{8}T\d{6}\.\d{6}Z"
+_FOLDER = re.compile(rf"({_STAMPED})__([0-9a-f]+)")
+_CONTENT = re.compile(rf"identifiers\.({_STAMPED})\.gz")
+
+
+def stamp(moment: datetime) -> str:
+    """
+    Return a moment in the form that names have, which sorts by time.
+
+    :param moment: with a timezone.
+    """
+    utc = moment.astimezone(UTC)
+    return f"{utc.year:04}{utc:%m%dT%H%M%S.%f}Z"  # of a year before 1000, strftime would lose the zeros
+
+
+def content_name(taken_at: datetime) -> str:
+    """
+    Return the name of the file with the identifiers.
+
+    :param taken_at: when it is written.
+    """
+    return f"identifiers.{stamp(taken_at)}.gz"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
+    except ValueError:  # a month 13: not a name that this package writes
+        return None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """
+    A snapshot, or what is left of one, as a list of files shows it.
+
+    :param name: its folder's.
+    :param moment: what it is the state of.
+    :param has_manifest: whether it is whole.
+    :param contents: the files with identifiers, by their names, and when each was written.
+    """
+
+    name: str
+    moment: datetime
+    has_manifest: bool = False
+    contents: dict[str, datetime] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it counts as a snapshot."""
+        return self.has_manifest and bool(self.contents)
+
+    @property
+    def taken_at(self) -> datetime:
+        """When its identifiers were written last."""
+        return max(self.contents.values())
+
+
+def read_entries(files: Iterable[str]) -> list[Entry]:
+    """
+    Return the snapshots, and leftovers of some, that a list of files shows, oldest moment first.
+
+    :param files: paths below the folder of a segment; files with other names are ignored.
+    """
+    found: dict[str, Entry] = {}
+    for path in files:
+        folder, _, file = path.rpartition("/")
+        named, content = _FOLDER.fullmatch(folder), _CONTENT.fullmatch(file)
+        moment = _moment(named[1]) if named else None
+        if moment is None or not (content or file == MANIFEST):
+            continue
+        entry = found.get(folder, Entry(folder, moment))
+        taken_at = _moment(content[1]) if content else None
+        contents = {**entry.contents, **({file: taken_at} if taken_at else {})}
+        found[folder] = Entry(folder, moment, entry.has_manifest or file == MANIFEST, contents)
+    return sorted(found.values(), key=_order)
+
+
+def _order(entry: Entry) -> tuple[datetime, datetime, str]:
+    taken_at = entry.taken_at if entry.contents else entry.moment
+    return entry.moment, taken_at, entry.name
+
+
+_LONGEST_SLUG = 60
+_HASH = 12
+
+
+def short_hash(*parts: object) -> str:
+    """
+    Return a short hash of some parts, to be part of a name.
+
+    :param parts: plain values.
+    """
+    return sha256(json.dumps(parts).encode()).hexdigest()[:_HASH]
+
+
+def slug(text: str) -> str:
+    """
+    Return a text in a form that any storage accepts as the name of a folder.
+
+    :param text: such as a segment's name.
+    """
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:_LONGEST_SLUG].strip("-") or "x"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """
+    A segment as one sync fills it.
+
+    :param customer_io_conn_id: the connection to its workspace.
+    :param segment: what the sync calls it: ``name`` or ``id``, and which.
+    :param id_type: which of Customer.io's identifiers the snapshots hold.
+    :param mode: ``mirror`` or ``add_only``.
+    :param cohort_id: the cohort.
+    """
+
+    customer_io_conn_id: str
+    segment: tuple[str, str]
+    id_type: str
+    mode: str
+    cohort_id: str
+
+    @property
+    def identity(self) -> list[str]:
+        """
+        What tells the snapshots of one segment from all others.
+
+        A mirror is its segment's only writer, whatever cohort it uses now. Several add_only syncs may write
+        to one segment, and each has added other people.
+        """
+        whose = [self.cohort_id] if self.mode == "add_only" else []
+        return [self.customer_io_conn_id, *self.segment, *whose]
+
+    @property
+    def folder(self) -> str:
+        """The folder of the snapshots: readable, and safe whatever the segment's name is."""
+        return f"{slug(self.customer_io_conn_id)}/{slug(self.segment[1])}.{short_hash(*self.identity)}"
+
+
+FORMAT = 1
+ELSE = "Choose another snapshot; `airflow cohort-sync snapshot list` lists them."
+
+
+@dataclass(frozen=True)
+class Origin:
+    """
+    The run that takes a snapshot.
+
+    :param dag_id: its DAG.
+    :param task_id: its task.
+    :param map_index: of a mapped task, -1 otherwise.
+    :param run_id: the run.
+    :param run_type: ``scheduled``, ``manual``, ``backfill`` …; empty where there is no run.
+    :param run_after: before which it did not start.
+    :param logical_date: its logical date, if it has one.
+    :param data_interval_start: of its data interval, if it has one.
+    :param data_interval_end: of its data interval, if it has one.
+    """
+
+    dag_id: str
+    task_id: str
+    map_index: int = -1
+    run_id: str = ""
+    run_type: str = ""
+    run_after: datetime | None = None
+    logical_date: datetime | None = None
+    data_interval_start: datetime | None = None
+    data_interval_end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """
+    Everything known about a snapshot except the people in it.
+
+    :param identity: what tells its segment from all others, see :class:`.Subject`.
+    :param workspace_id: the Customer.io workspace; ``None`` if that was not known.
+    :param segment_id: the segment's id.
+    :param segment_name: the segment's name.
+    :param cohort_id: the cohort.
+    :param user_id_property: the Amplitude property that held the identifiers.
+    :param id_type: which of Customer.io's identifiers they are.
+    :param mode: ``mirror`` or ``add_only``.
+    :param origin: the run, with its times as text.
+    :param moment: what it is the state of, in ISO 8601.
+    :param taken_at: when it was taken, in ISO 8601.
+    :param content: the file with the identifiers.
+    :param identifiers: how many they are.
+    :param size: of the file, in bytes.
+    :param sha256: of what the file holds.
+    :param format: of the file.
+    """
+
+    identity: list[str]
+    workspace_id: int | None
+    segment_id: int | None
+    segment_name: str
+    cohort_id: str
+    user_id_property: str
+    id_type: str
+    mode: str
+    origin: dict[str, Any]
+    moment: str
+    taken_at: str
+    content: str
+    identifiers: int
+    size: int
+    sha256: str
+    format: int = FORMAT
+
+    def to_bytes(self) -> bytes:
+        """Return it as the bytes of its file."""
+        return json.dumps(asdict(self), indent=2).encode() + b"\n"
+
+    def is_elsewhere(self, workspace_id: int | None) -> bool:
+        """
+        Say whether it is of another workspace, as far as both are known.
+
+        :param workspace_id: the workspace of the sync's connection; ``None`` if it is unknown.
+        """
+        return None not in (workspace_id, self.workspace_id) and self.workspace_id != workspace_id
+
+    def check_workspace(self, workspace_id: int | None) -> None:
+        """
+        Refuse a snapshot where its workspace, or the one to write to, is unknown.
+
+        :param workspace_id: the workspace of the sync's connection; ``None`` if it is unknown.
+        :raises SnapshotMismatchError: if either is unknown.
+        """
+        if None not in (workspace_id, self.workspace_id):
+            return
+        whose = "the snapshot" if self.workspace_id is None else "the connection"
+        raise SnapshotMismatchError(
+            f"The workspace of {whose} is unknown, so the snapshot of {self.moment} is not used.\n"
+            "Customer.io did not return the workspace's number. These people could be added to a segment "
+            f"of another workspace. {ELSE}"
+        )
+
+    def check(self, subject: Subject, workspace_id: int | None) -> None:
+        """
+        Refuse a snapshot of another segment: its people belong elsewhere.
+
+        :param subject: what the sync fills.
+        :param workspace_id: the workspace of the sync's connection; ``None`` if it is unknown.
+        :raises SnapshotMismatchError: saying what differs.
+        """
+        wrong = [
+            words
+            for words, is_wrong in (
+                (f"segment {self.segment_name!r}", self.identity != subject.identity),
+                (f"workspace {self.workspace_id}", self.is_elsewhere(workspace_id)),
+                (f"id_type {self.id_type}", self.id_type != subject.id_type),
+            )
+            if is_wrong
+        ]
+        if wrong:
+            raise SnapshotMismatchError(
+                f"The snapshot of {self.moment} is for {' and '.join(wrong)}, not for this sync's.\n"
+                f"It is in the folder {subject.folder}, but its people belong elsewhere. {ELSE}"
+            )
+
+
+def read_manifest(data: bytes | None, moment: datetime) -> Manifest:
+    """
+    Return a manifest.
+
+    :param data: the file; ``None`` if it is missing.
+    :param moment: the snapshot's, by the name of its folder.
+    :raises SnapshotDamagedError: if it is not valid, or from a later version.
+    """
+    try:
+        facts = json.loads(data or b"")
+    except ValueError:
+        raise damaged(as_text(moment), "its manifest is missing or not JSON") from None
+    if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
+        raise damaged(as_text(moment), "its manifest is not valid")
+    if facts["format"] > FORMAT:
+        raise damaged(as_text(moment), f"its format {facts['format']} is from a later version")
+    if set(facts) != {field.name for field in fields(Manifest)}:
+        raise damaged(as_text(moment), "its manifest has a missing or an unknown field")
+    manifest = Manifest(**facts)
+    if not _is_sound(manifest) or manifest.moment != as_text(moment):
+        raise damaged(as_text(moment), "its manifest has a wrong value")
+    return manifest
+
+
+def _is_sound(manifest: Manifest) -> bool:
+    counts = (manifest.identifiers, manifest.size)
+    texts = (manifest.sha256, manifest.id_type, manifest.segment_name, manifest.taken_at, manifest.content)
+    return (
+        all(isinstance(count, int) and count >= 0 for count in counts)
+        and all(isinstance(text, str) for text in texts)
+        and isinstance(manifest.identity, list)
+        and isinstance(manifest.origin, dict)
+    )
+
+
+def damaged(moment: str, how: str) -> SnapshotDamagedError:
+    """
+    Return the error for a damaged snapshot.
+
+    :param moment: the snapshot's.
+    :param how: what is wrong with it.
+    """
+    return SnapshotDamagedError(f"The snapshot of {moment} is damaged: {how}.\n{ELSE}")
+
+
+def as_text(moment: datetime) -> str:
+    """
+    Return a moment in ISO 8601, UTC; the fraction of a second only where there is one.
+
+    :param moment: with a timezone.
+    """
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,234 @@
+"""
+Everything that is kept in Airflow's stores from try to try and from run to run: counts, ids and times.
+
+=========================  =====  ====================================================  ===================
+key                        store  content                                               how long
+=========================  =====  ====================================================  ===================
+``amplitude_export``       task   the export that a task has requested                  seven days
+``write_marker``           task   that a try of a sync has begun to write               until it succeeds
+``asked``                  task   the change about which an approval has asked          with the run
+``segment.<keys>``         asset  which segment these three keys have found, whether a  until overwritten
+                                  sync made it, and whether the keys are proven
+``segment.<workspace>``    asset  which segment proven keys have filled, and its name   until overwritten
+``writes.<segment>``       asset  from which export a segment was synced last, and a    until overwritten
+                                  mark of its last change
+``last_sync.<of what>``    asset  the last good sync: its report, and when Amplitude    until overwritten
+                                  had computed the cohort
+``alerts``, ``freshness``  asset  which alerts were sent                                until overwritten
+=========================  =====  ====================================================  ===================
+
+Workspace and keys are fingerprints, a segment is its number in a workspace. A task's store belongs to one
+task of one run, an asset's store to a segment, whichever sync fills it. Airflow has both since 3.3.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any
+
+from airflow_provider_cio_cohort.compatibility import AirflowTaskTimeout, TaskDeferred
+from airflow_provider_cio_cohort.exceptions import CohortSyncError
+
+log = logging.getLogger(__name__)
+
+EXPORT = "amplitude_export"
+WRITE_MARKER = "write_marker"
+ASKED = "asked"
+SEGMENT = "segment"
+WRITES = "writes"
+LAST_SYNC = "last_sync"
+
+
+class _Unknown:
+    """Stands for a value that cannot be read; falsy, like ``None``."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+#: What :meth:`StateStore.get` returns where there is no store, or it cannot be reached.
+UNKNOWN = _Unknown()
+
+
+class StateStore:
+    """
+    One of Airflow's stores, which may not exist or may be unreachable.
+
+    :param store: the store, ``None`` where this Airflow has none or there is nothing to keep it with.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a store at all."""
+        return self._store is not None
+
+    def get(self, key: str) -> Any:
+        """
+        Return the stored value; ``None`` if there is none, :data:`UNKNOWN` if it cannot be read.
+
+        :param key: one of the keys above.
+        """
+        if self._store is None:
+            return UNKNOWN
+        try:
+            return self._store.get(key)
+        except Exception as error:  # any error on the way to Airflow's database
+            log.warning("Airflow's state store cannot be read (%s).", type(error).__name__)
+            return UNKNOWN
+
+    def set(self, key: str, value: Any, **how: Any) -> bool:
+        """
+        Store a value, and return whether it was stored.
+
+        :param key: one of the keys above.
+        :param value: plain data.
+        :param how: further arguments of the store, such as ``retention``.
+        """
+        return self._tried("set", key, value, **how)
+
+    def delete(self, key: str) -> bool:
+        """
+        Delete a value, and return whether it was deleted.
+
+        :param key: one of the keys above.
+        """
+        return self._tried("delete", key)
+
+    def _tried(self, what: str, *arguments: Any, **how: Any) -> bool:
+        if self._store is None:
+            return False
+        try:
+            getattr(self._store, what)(*arguments, **how)
+        except Exception as error:
+            if _says_not_found(error):
+                # The asset is of an older version of the DAG, or new: Airflow keeps nothing of it.
+                log.warning(
+                    "Airflow does not know the asset at present, so nothing about this run is stored."
+                )
+                self._store = None
+            else:
+                log.warning("Airflow's state store cannot be written (%s).", type(error).__name__)
+            return False
+        return True
+
+
+def _says_not_found(error: Exception) -> bool:
+    """Say whether Airflow has answered that there is no such asset, or that no DAG has it any more."""
+    detail = getattr(getattr(error, "error", None), "detail", None)
+    return isinstance(detail, Mapping) and detail.get("status_code") == 404
+
+
+def task_store(context: Mapping[str, Any]) -> StateStore:
+    """
+    Return the store of a task, which outlives its tries.
+
+    :param context: the task's context.
+    """
+    return StateStore(context.get("task_state_store"))
+
+
+def asset_store(context: Mapping[str, Any], asset: Any) -> StateStore:
+    """
+    Return the store of an asset, which outlives the runs.
+
+    :param context: the task's context.
+    :param asset: one of the task's inlets or outlets; ``None`` where a template decides which it is.
+    """
+    stores = context.get("asset_state_store") if asset is not None else None
+    if stores is None:
+        return StateStore(None)
+    try:
+        return StateStore(stores[asset])
+    except Exception as error:
+        log.warning("Airflow's state store cannot be reached (%s).", type(error).__name__)
+        return StateStore(None)
+
+
+def fingerprint(*parts: object) -> str:
+    """
+    Return a short text that is equal for equal parts and does not reveal them.
+
+    :param parts: plain values, such as keys.
+    """
+    return sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+NOTHING = "Nothing was written: the segment is as it was."
+SOME = "People may have been added or removed already; the next run that succeeds completes the change."
+EARLIER = (
+    "This try wrote nothing, but an earlier try of this run may have added or removed people; the next run "
+    "that succeeds completes the change."
+)
+NOT_KNOWN = (
+    "This try wrote nothing. Whether an earlier try of this run has added or removed people is not known; "
+    "the next run that succeeds completes the change."
+)
+
+
+class WriteMarker:
+    """
+    Whether a run has changed who is in the segment, over all of its tries.
+
+    Kept in Airflow's task state store: the try that wrote may have been killed, and the try that raises the
+    alert may have failed before its first write.
+
+    :param context: the task's context.
+    """
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._store = task_store(context)
+        self._is_first_try = (getattr(context.get("ti"), "try_number", 1) or 1) <= 1
+        self._now = False
+
+    def note(self) -> None:
+        """Record that people are about to be added or removed."""
+        self._now = True
+        self._store.set(WRITE_MARKER, True)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Add to every exception what happened to the segment; delete the record when the task succeeds."""
+        try:
+            yield
+        except CohortSyncError as error:
+            error.segment_touched, error.consequence = self._judged()
+            raise
+        except (Exception, AirflowTaskTimeout) as error:  # the latter is a BaseException
+            # Its message cannot be changed, and Airflow's UI shows no notes of an exception.
+            log.error("The try ends with %s. %s", type(error).__name__, self._judged()[1])
+            raise
+        self._store.delete(WRITE_MARKER)
+
+    @contextmanager
+    def around(self, stop: Callable[[], object]) -> Iterator[None]:
+        """
+        Do the same, and keep the task's threads from sending anything after an error.
+
+        :param stop: called after an error, to stop all requests of the task.
+        """
+        with self.told():
+            try:
+                yield
+            except TaskDeferred:
+                raise
+            except BaseException:
+                stop()
+                raise
+
+    def _judged(self) -> tuple[bool | None, str]:
+        if self._now:
+            return True, SOME
+        kept = self._store.get(WRITE_MARKER)
+        if kept is UNKNOWN:
+            return (False, NOTHING) if self._is_first_try else (None, NOT_KNOWN)
+        return (True, EARLIER) if kept else (False, NOTHING)

@@ -1,0 +1,254 @@
+"""
+Remembers a segment across runs, in the state store of its asset: which it is, and its last good sync.
+
+What is remembered holds for one segment of one workspace. A segment that was deleted and recreated, another
+workspace behind the same connection, and another sync of the same segment have nothing to do with it.
+
+The Track API's keys show which workspace it is; the App API key, by which a segment is found, may belong to
+another one. So what a run finds is remembered for its three keys, and for the workspace only once a write has
+proven that all of them belong to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from airflow_provider_cio_cohort.exceptions import StateStoreError
+from airflow_provider_cio_cohort.state import LAST_SYNC, SEGMENT, UNKNOWN, WRITES, StateStore, fingerprint
+
+log = logging.getLogger(__name__)
+
+#: Seconds by which the clocks of two workers may differ.
+_CLOCK_SKEW = 300.0
+
+
+class Remembered(NamedTuple):
+    """
+    A segment that an earlier run has filled.
+
+    :param segment_id: its id.
+    :param name: what it was called then, if other keys have found it; it is the same segment only if it still
+        is. ``None`` if these keys have.
+    """
+
+    segment_id: int
+    name: str | None
+
+
+class SegmentMemory:
+    """
+    What is remembered of the segment that a task fills.
+
+    :param store: of the segment's asset.
+    :param workspace: the workspace of the Track API's keys: its number, or where that is not known a
+        fingerprint of the keys.
+    :param keys: a fingerprint of all three keys.
+    :param of: what decides who belongs in the segment: cohort, mapping, mode, connections, and the DAG.
+    :param snapshot_path: where syncs keep snapshots, if they do.
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        workspace: str,
+        keys: str,
+        of: Mapping[str, str],
+        snapshot_path: str | None = None,
+    ) -> None:
+        self._store = store
+        self._workspace = workspace
+        self._keys = keys
+        self._of = dict(of)
+        self._snapshot_path = snapshot_path
+        self._segment_id: int | None = None
+        self._segment_name = ""
+        #: Whether something could not be read, so that a decision may have been made without it.
+        self._is_incomplete = False
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything can be remembered; needs Airflow 3.3, and a segment that no template names."""
+        return self._store.exists
+
+    # ---- which segment it is
+
+    @property
+    def remembered(self) -> Remembered | None:
+        """The segment that was filled last, whatever its name is now."""
+        mine = self._kept(self._segment_key).get("segment_id")
+        if isinstance(mine, int):
+            return Remembered(mine, None)
+        proven = self._kept(self._proven_key)
+        segment_id, name = proven.get("segment_id"), proven.get("name")
+        if isinstance(segment_id, int) and isinstance(name, str):
+            return Remembered(segment_id, name)
+        return None
+
+    def attach(self, segment_id: int | None, name: str = "") -> None:
+        """
+        Set which segment it is; what is remembered of another one is ignored.
+
+        :param segment_id: the segment; ``None`` where there is none yet.
+        :param name: what Customer.io calls it.
+        """
+        self._segment_id, self._segment_name = segment_id, name
+
+    def is_made_for(self, cohort_id: str) -> bool:
+        """
+        Say whether a sync of this cohort has made the segment, with these keys.
+
+        :param cohort_id: the cohort.
+        """
+        return self._segment().get("made_for") == cohort_id
+
+    def note_segment(self, made_for: str | None = None) -> None:
+        """
+        Remember which segment it is.
+
+        :param made_for: the cohort for which it was just made, if it was.
+        """
+        kept = self._segment()
+        if not kept or made_for is not None:
+            self._note(made_for=made_for or kept.get("made_for"))
+
+    @property
+    def keys_are_proven(self) -> bool:
+        """Whether a write to the segment with these keys has become visible in a read with them."""
+        return self._segment().get("proven") is True
+
+    def note_proof(self) -> None:
+        """Remember that a write to the segment with these keys has become visible in a read with them."""
+        self._note(proven=True)
+
+    @property
+    def synced_from(self) -> float | None:
+        """When the export was requested from which the segment was synced last, in epoch seconds."""
+        value = self._kept(self._writes_key).get("synced_from")
+        if not isinstance(value, (int, float)) or value > time.time() + _CLOCK_SKEW:
+            return None
+        return float(value)
+
+    # ---- the last good sync
+
+    def load(self) -> dict[str, Any] | None:
+        """Return what :meth:`save` has kept of the last good sync; ``None`` if there is none."""
+        kept = self._kept(self._key)
+        return kept if kept.get("of") == self._of else None
+
+    def void(self) -> None:
+        """
+        Mark what all syncs remember of the segment as outdated, before the first write.
+
+        :raises StateStoreError: if that cannot be stored, so that a later run would treat the segment as
+            unchanged; or if something could not be read, so that an older export may be in use.
+        """
+        if not self._store.exists:
+            return
+        is_kept = self._note_writes(change=uuid4().hex)
+        # Airflow deletes what it keeps of an asset that no DAG has any more, so nothing can mislead then.
+        if self._store.exists and (not is_kept or self._is_incomplete):
+            raise StateStoreError(
+                "Airflow's state store cannot be reached, so nothing was sent to Customer.io.\n"
+                "What is remembered of the segment could not be read or marked as outdated: an older "
+                "export could be used, or a later run could wrongly treat the segment as unchanged. A "
+                "retry tries again."
+            )
+
+    def save(self, report: dict[str, Any], computed_at: int | None, synced_from: float | None) -> None:
+        """
+        Store a successful sync.
+
+        :param report: its counts.
+        :param computed_at: when Amplitude had computed the cohort, in epoch seconds; if it is ``None``, no
+            later run treats the cohort as unchanged.
+        :param synced_from: when the export was requested, in epoch seconds; ``None`` for a snapshot.
+        """
+        if not self._store.exists:
+            return
+        before = self.synced_from or 0.0
+        self._note_writes(synced_from=max(synced_from or 0.0, before) or None)
+        if self.keys_are_proven:
+            named = {"segment_id": self._segment_id, "name": self._segment_name}
+            self._store.set(self._proven_key, named)
+        kept = {
+            "of": self._of,
+            "keys": self._keys,
+            "change": self._kept(self._writes_key).get("change"),
+            "computed_at": computed_at,
+            "report": report,
+            "snapshot_path": self._snapshot_path,
+        }
+        # The segment is right even if this cannot be stored: what was marked as outdated stays so.
+        self._store.set(self._key, kept)
+
+    def unchanged(self, computed_at: int | None, members: int) -> dict[str, Any] | None:
+        """
+        Return the report of a sync that has nothing to do; ``None`` if there may be something to do.
+
+        :param computed_at: when Amplitude last computed the cohort, in epoch seconds.
+        :param members: in the segment.
+        """
+        kept = self.load()
+        if kept is None or computed_at is None or kept.get("computed_at") != computed_at:
+            return None
+        if kept.get("keys") != self._keys:
+            return None  # which segment other keys have read is not known
+        if self._kept(self._writes_key).get("change") != kept.get("change"):
+            return None  # a run that failed, or another sync, has written to the segment since
+        if self._snapshot_path is not None and kept.get("snapshot_path") != self._snapshot_path:
+            return None  # there is no snapshot yet of what the segment holds
+        report = kept["report"]
+        if report.get("segment_after") != members:
+            return None
+        log.info(
+            "Unchanged: Amplitude has not recomputed the cohort since the last good sync, and the segment "
+            "still has %s members. No export was requested, and nothing was written.",
+            f"{members:,}",
+        )
+        nothing = dict.fromkeys(("to_add", "to_remove", "added", "removed"), 0)
+        return {**report, **nothing, "segment_before": members, "unchanged": True}
+
+    # ---- inside
+
+    @property
+    def _key(self) -> str:
+        return f"{LAST_SYNC}.{fingerprint(self._workspace, self._segment_id, sorted(self._of.items()))}"
+
+    @property
+    def _segment_key(self) -> str:
+        return f"{SEGMENT}.{self._keys}"
+
+    @property
+    def _proven_key(self) -> str:
+        return f"{SEGMENT}.{fingerprint(self._workspace)}"
+
+    @property
+    def _writes_key(self) -> str:
+        return f"{WRITES}.{fingerprint(self._workspace, self._segment_id)}"
+
+    def _segment(self) -> dict[str, Any]:
+        kept = self._kept(self._segment_key)
+        return kept if kept.get("segment_id") == self._segment_id else {}
+
+    def _note(self, **facts: Any) -> bool:
+        return self._add(self._segment_key, {**self._segment(), "segment_id": self._segment_id, **facts})
+
+    def _note_writes(self, **facts: Any) -> bool:
+        return self._add(self._writes_key, {**self._kept(self._writes_key), **facts})
+
+    def _add(self, key: str, kept: dict[str, Any]) -> bool:
+        if self._segment_id is None:
+            return True
+        if self._store.get(key) is UNKNOWN:
+            return False  # what is there must not be overwritten unread
+        return self._store.set(key, kept)
+
+    def _kept(self, key: str) -> dict[str, Any]:
+        kept = self._store.get(key)
+        if kept is UNKNOWN and self._store.exists:
+            self._is_incomplete = True
+        return kept if isinstance(kept, dict) else {}

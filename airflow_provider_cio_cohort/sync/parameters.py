@@ -1,0 +1,566 @@
+"""
+The parameters of a sync: type, bounds, default, description, and whether a template may set it, all in one
+place.
+
+The operators, the YAML file, the trigger form, the JSON Schema and the docs take them from here. Types are
+strict: what YAML turned into something other than was meant (``on``, ``0123``) is refused, not guessed. What
+a template renders is text; :meth:`ExportParameters.from_task` converts it first.
+"""
+
+from __future__ import annotations
+
+import json
+import reprlib
+import unicodedata
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from airflow_provider_cio_cohort.engine.guards import Approval, Limits
+from airflow_provider_cio_cohort.engine.identifiers import IdType
+from airflow_provider_cio_cohort.engine.sync import Mode
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
+from airflow_provider_cio_cohort.sync.export import Export
+
+#: What to do about a wrong parameter.
+CORRECT = "Correct it where the sync is defined, or in the form if the run was started by hand."
+
+_TRUE = ("true", "1", "yes", "on")
+_FALSE = ("false", "0", "no", "off", "none", "")
+
+
+# ---- what a parameter is besides its type
+
+
+@dataclass(frozen=True)
+class Templated:
+    """Marks a parameter that a template may set."""
+
+
+@dataclass(frozen=True)
+class InForm:
+    """
+    Marks a parameter that the trigger form sets for one run; the field's ``title`` is the form's label.
+
+    :param beside: the key of the sync whose value the form shows beside it, ``""`` for none.
+    """
+
+    beside: str = ""
+
+
+TEMPLATED = Templated()
+
+
+def wrong_parameter(name: str, message: str) -> PydanticCustomError:
+    """
+    Return the error for a combination of parameters, which pydantic alone would not attribute to one of them.
+
+    :param name: the parameter to correct.
+    :param message: what is wrong and what to do.
+    """
+    return PydanticCustomError("sync", "{message}", {"key": name, "message": message})
+
+
+# ---- conversion of what a task has
+
+
+@dataclass(frozen=True)
+class _FromTask:
+    """Tells the validators that the values come from a task, and which of them were templates."""
+
+    templates: Collection[str]
+
+
+def _converted(convert: Callable[[Any, bool], Any]) -> BeforeValidator:
+    """Return a validator that converts what a task has; values of the YAML file stay as they are."""
+
+    def validate(value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(info.context, _FromTask):
+            return value
+        return convert(value, info.field_name in info.context.templates)
+
+    return BeforeValidator(validate)
+
+
+def _refused(message: str, advice: str = "") -> PydanticCustomError:
+    return PydanticCustomError("parameter", "{message}", {"message": message, "advice": advice})
+
+
+def _as_text(value: Any, was_template: bool) -> str:
+    if value is None or (was_template and value == "None"):
+        raise _refused("is empty.", "Its template rendered to an empty value. " if was_template else "")
+    if not isinstance(value, str):
+        raise _refused(
+            f"is {reprlib.repr(value)}, of type {type(value).__name__}; it must be text.",
+            "A DAG with render_template_as_native_obj turns text that looks like a number into a number, and "
+            "1.10 becomes 1.1. Remove that setting from the DAG. ",
+        )
+    if not value.strip():
+        raise _refused("is empty.")
+    return value.strip()
+
+
+def _as_given_text(value: Any, was_template: bool) -> str | None:
+    return None if value is None and not was_template else _as_text(value, was_template)
+
+
+def _as_optional(value: Any, was_template: bool) -> Any:
+    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+        return None
+    return _as_text(value, was_template)
+
+
+def _as_flag(value: Any, was_template: bool) -> Any:
+    text = str("" if value is None else value).strip().lower()
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise _refused(f"is {reprlib.repr(value)}; it must be true or false.")
+
+
+def _as_segment_id(value: Any, was_template: bool) -> int | None:
+    if value is None and not was_template:
+        return None
+    text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    if not (text.isascii() and text.isdigit()) or text.startswith("0"):
+        raise _refused(f"is {reprlib.repr(value)}; it must be the number of a Customer.io segment.")
+    return int(text)
+
+
+def _as_source(value: Any, was_template: bool) -> Any:
+    return _as_optional(value, was_template) or "cohort"
+
+
+def _from_json(value: Any) -> Any:
+    """Return what a JSON text holds; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value.strip() or "null")
+    except ValueError:
+        return value.strip()
+
+
+def _as_export(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(info.context, _FromTask):
+        return value
+    # A run that goes back to a snapshot has no use for an export, so the task before it requests none.
+    was_given = value is not None or info.field_name in info.context.templates
+    if not was_given or info.data.get("source") == "snapshot":
+        return None
+    export = Export.from_dict(_from_json(value))
+    if export is None:
+        raise _refused(
+            "is not what the task that requests the export returns.",
+            "Give the operator the task's output, or \"{{ ti.xcom_pull(task_ids='…') | tojson }}\". If it "
+            "already has that, the task returned nothing: clear it and its downstream tasks. ",
+        )
+    return export
+
+
+def _as_approval(value: Any, was_template: bool) -> Approval | None:
+    value = _from_json(value)
+    if value in (None, "None"):
+        return None
+    try:
+        return Approval(
+            guards=tuple(str(guard) for guard in value["guards"]),
+            to_add=int(value["to_add"]),
+            to_remove=int(value["to_remove"]),
+            of={str(name): str(what) for name, what in value["of"].items()},
+            cohort_digest=str(value["cohort_digest"]),
+            removal_digest=str(value["removal_digest"]),
+            strict=value.get("strict") is True,
+        )
+    except (TypeError, KeyError, ValueError, AttributeError):
+        raise _refused(
+            "is not what the task approve returned.", "Clear the task plan and its downstream tasks. "
+        ) from None
+
+
+# ---- types
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    # No database stores control characters; they come from a mistaken paste or escape.
+    bad = [c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
+    if bad:
+        raise ValueError(f"it contains the control character {bad[0]!r}. Remove it.")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if "\n" in text or "\t" in text:
+        raise ValueError("it contains a line break or a tab. Write it on one line.")
+    return text
+
+
+def _storage_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        user = parts.netloc.rpartition("@")[0]
+    except ValueError:
+        raise ValueError("it is not an address; write one such as s3://aws_default@bucket/cohorts.") from None
+    if "://" not in url or not parts.scheme or not (parts.netloc + parts.path).strip("/"):
+        raise ValueError(
+            "it must be an address with a scheme, such as s3://aws_default@bucket/cohorts or "
+            "file:///srv/cohorts."
+        )
+    if ":" in user:  # not shown: it may be a key
+        raise ValueError("the part before the @ must be the id of an Airflow connection, not a password.")
+    return url
+
+
+Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_printable)]
+Text = Annotated[Paragraph, AfterValidator(_one_line)]
+Id = Annotated[Text, StringConstraints(max_length=250)]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+SnapshotPath = Annotated[
+    Text,
+    StringConstraints(max_length=2000),
+    AfterValidator(_storage_url),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*[A-Za-z][A-Za-z0-9+.-]*://"}),
+]
+Flag = Annotated[bool, _converted(_as_flag)]
+
+
+# ---- the parameters
+
+
+class ExportParameters(BaseModel):
+    """The parameters of every task that needs an export."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    cohort_id: Annotated[Id, _converted(_as_text), TEMPLATED] = Field(
+        description="The Amplitude cohort: the last part of its address, such as a1b2c3d. Write it in "
+        "quotes if it has digits only.",
+        examples=["a1b2c3d"],
+    )
+    amplitude_conn_id: Annotated[Id, _converted(_as_text), TEMPLATED] = Field(
+        default="amplitude_default", description="The Airflow connection to one Amplitude project."
+    )
+    poll_interval: Seconds = Field(default=10, description="Seconds between two checks of the export.")
+    export_timeout: Seconds = Field(
+        default=3600, description="Seconds that a try waits for Amplitude to finish the export."
+    )
+    export_reserve: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        default=10,
+        description="Exports of the month to keep in reserve: when no more than these are left, a run "
+        "fails before it requests one.",
+    )
+    deferrable: bool = Field(
+        default=True, description="Wait for the export in the triggerer, without holding a worker."
+    )
+
+    @classmethod
+    def templated(cls) -> tuple[str, ...]:
+        """Return the names of the parameters that a template may set."""
+        return _templated(cls)
+
+    @classmethod
+    def in_form(cls) -> dict[str, InForm]:
+        """Return the parameters that the trigger form sets, in its order."""
+        marks = ((name, mark) for name, field in cls.model_fields.items() for mark in field.metadata)
+        return {name: mark for name, mark in marks if isinstance(mark, InForm)}
+
+    @classmethod
+    def described(cls) -> str:
+        """Return a ``:param:`` line of a docstring for each parameter."""
+        lines = []
+        for name, field in cls.model_fields.items():
+            templated = " (templated)" if TEMPLATED in field.metadata else ""
+            lines.append(f":param {name}: {field.description}{templated}")
+        return "\n    ".join(lines)
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> None:
+        """
+        Refuse values that are wrong when the DAG is parsed, whatever the templates render to.
+
+        :param values: the task's parameters, by name.
+        :raises ConfigurationError: if a value is wrong; names the first.
+        """
+        constants = {name: value for name, value in values.items() if _is_constant(cls, name, value)}
+        rendered = values.keys() - constants.keys()
+        cls.from_task({**constants, **{name: _STAND_INS[name] for name in rendered & _STAND_INS.keys()}}, ())
+
+    @classmethod
+    def from_task(cls, values: Mapping[str, Any], templates: Collection[str]) -> Self:
+        """
+        Return the parameters of a run.
+
+        :param values: the task's parameters, by name, rendered.
+        :param templates: the names of those that were templates.
+        :raises ConfigurationError: if a value is wrong; names the first.
+        """
+        try:
+            return cls.model_validate(dict(values), context=_FromTask(templates))
+        except ValidationError as error:
+            message, advice = _in_words(error.errors()[0])
+        raise ConfigurationError(f"{message}\n{advice}{CORRECT}")
+
+
+class SyncParameters(ExportParameters):
+    """The parameters of a sync, in the YAML file and as an operator."""
+
+    segment_name: Annotated[Text | None, _converted(_as_given_text), TEMPLATED] = Field(
+        default=None,
+        description="The name of the Customer.io segment, which is created if it does not exist. Give "
+        "exactly one of segment_name and segment_id.",
+    )
+    segment_id: Annotated[
+        Annotated[int, Field(gt=0, le=2**53)] | None, _converted(_as_segment_id), TEMPLATED
+    ] = Field(
+        default=None,
+        description="The number of the Customer.io segment, as in its address; for a name that several "
+        "segments have.",
+    )
+    user_id_property: Annotated[Text, _converted(_as_text), TEMPLATED] = Field(
+        default="user_id",
+        description="The Amplitude property that holds the Customer.io identifier: user_id, amplitude_id, "
+        "or any user property.",
+    )
+    id_type: IdType = Field(
+        default="id", description="Which of Customer.io's identifiers the property holds."
+    )
+    mode: Mode = Field(
+        default="mirror",
+        description="mirror: the segment is made equal to the cohort. add_only: people are added, and "
+        "nobody is removed.",
+    )
+    max_removal_percent: Percent | None = Field(
+        default=50,
+        description="Refuse to remove more than this percentage of the segment in a run; null turns it "
+        "off. Up to 20 removals are never refused.",
+    )
+    max_shortfall_percent: Percent | None = Field(
+        default=30,
+        description="Refuse to remove anybody when the cohort falls short of the size that Amplitude "
+        "reports, or of the last good sync, by more than this percentage; null turns it off.",
+    )
+    min_match_rate: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Refuse to write when a smaller share of the cohort, 0 to 1, exists in Customer.io.",
+    )
+    dry_run: Annotated[Flag, TEMPLATED, InForm()] = Field(
+        default=False,
+        title="Dry run",
+        description="Compare and report, but write nothing. It uses an export, like any run.",
+    )
+    allow_large_removal: Annotated[Flag, TEMPLATED, InForm(beside="max_removal_percent")] = Field(
+        default=False,
+        title="Allow a large removal",
+        description="Let a run remove more than max_removal_percent of the segment.",
+    )
+    allow_empty_cohort: Annotated[Flag, TEMPLATED, InForm()] = Field(
+        default=False,
+        title="Allow an empty cohort",
+        description="Let a run remove everybody when the cohort is empty.",
+    )
+    allow_short_cohort: Annotated[Flag, TEMPLATED, InForm(beside="max_shortfall_percent")] = Field(
+        default=False,
+        title="Allow a short cohort",
+        description="Let a run remove people for a cohort that falls short by more than "
+        "max_shortfall_percent.",
+    )
+    allow_low_match: Annotated[Flag, TEMPLATED, InForm(beside="min_match_rate")] = Field(
+        default=False,
+        title="Allow a low match",
+        description="Let a run write although fewer identifiers than min_match_rate match people in "
+        "Customer.io.",
+    )
+    allow_no_match: Annotated[Flag, TEMPLATED, InForm()] = Field(
+        default=False,
+        title="Allow no match",
+        description="Let a run continue although no identifier of the cohort matches a person in "
+        "Customer.io (usually a wrong user_id_property or id_type).",
+    )
+    adopt_segment: Annotated[Flag, TEMPLATED, InForm()] = Field(
+        default=False,
+        title="Adopt the segment",
+        description="Remove people also from a segment that no sync created for this cohort. Without it, "
+        "such a run is refused.",
+    )
+    customer_io_conn_id: Annotated[Id, _converted(_as_text), TEMPLATED] = Field(
+        default="customer_io_default", description="The Airflow connection to one Customer.io workspace."
+    )
+    skip_unchanged: bool = Field(
+        default=False,
+        description="End a run without an export when Amplitude has not recomputed the cohort since the "
+        "last good sync and the segment has as many members as then. Cannot be combined with targets, "
+        "use_pools or on_guard: approve, which export first.",
+    )
+    snapshot_path: Annotated[SnapshotPath | None, _converted(_as_optional), TEMPLATED] = Field(
+        default=None,
+        description="Where each good run stores the identifiers that it synced, such as "
+        "s3://aws_default@bucket/cohorts, so that the segment can be restored later. Identifiers are "
+        "personal data.",
+        examples=["s3://aws_default@bucket/cohorts"],
+    )
+    snapshot_keep_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = Field(
+        default=30, description="Days to keep a snapshot; fractions are allowed."
+    )
+    snapshot_keep_last: Annotated[int, Field(gt=0, le=100_000)] = Field(
+        default=3, description="This many of the newest snapshots are kept, however old they are."
+    )
+
+    @model_validator(mode="after")
+    def _one_segment(self) -> Self:
+        if self.segment_name is None and self.segment_id is None:
+            raise wrong_parameter(
+                "segment_name", "it is missing; give exactly one of segment_name and segment_id."
+            )
+        if self.segment_name is not None and self.segment_id is not None:
+            raise wrong_parameter("segment_id", "segment_name is given too; give exactly one of the two.")
+        return self
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """How the segment was given, ``name`` or ``id``, and what it was given as."""
+        if self.segment_id is None:
+            return "name", str(self.segment_name)
+        return "id", str(self.segment_id)
+
+    @property
+    def people(self) -> str:
+        """What decides which people the sync adds: equal for syncs of the same people."""
+        return "/".join((self.amplitude_conn_id, self.cohort_id, self.user_id_property, self.id_type))
+
+
+class TaskParameters(SyncParameters):
+    """The parameters of a sync as a task, with those that a run, its form and upstream tasks set."""
+
+    source: Annotated[Literal["cohort", "snapshot"], _converted(_as_source), TEMPLATED, InForm()] = Field(
+        default="cohort",
+        title="Source",
+        description="cohort: sync the cohort as it is now. snapshot: restore the segment from a snapshot, "
+        "if the sync keeps any (snapshot_path); Amplitude is not called and no export is used. In a "
+        "backfill, also tick 'Override parameters on existing runs'.",
+    )
+    snapshot_at: Annotated[Text | None, _converted(_as_optional), TEMPLATED, InForm(beside="timezone")] = (
+        Field(
+            default=None,
+            title="Snapshot of",
+            description="With source snapshot: a date (meaning the end of that day) or a time, such as "
+            "2026-01-31 or 2026-01-31T06:00, in the timezone of the sync. The newest snapshot at or "
+            "before that time is used. If empty, the time is the run's logical date.",
+        )
+    )
+    export: Annotated[InstanceOf[Export] | None, BeforeValidator(_as_export), TEMPLATED] = Field(
+        default=None,
+        description="What AmplitudeCohortExportOperator returned, or its JSON; the task then requests no "
+        "export itself.",
+    )
+    approved_plan: Annotated[InstanceOf[Approval] | None, _converted(_as_approval), TEMPLATED] = Field(
+        default=None,
+        description="The plan that a person approved, as ApproveChangeOperator returns it: the guards "
+        "that it names do not trip for exactly this change to the same people. With strict: true in it, "
+        "any other change is refused.",
+    )
+    other_writers: Sequence[Mapping[str, Any]] = Field(
+        default=(),
+        description="Other syncs that may fill the same segment under another name or by another "
+        "connection: dicts with sync, customer_io_conn_id, segment_name or segment_id, mode and people; a "
+        "run that finds that one of them fills its own segment is refused. build_dags sets it.",
+    )
+
+    @property
+    def from_snapshot(self) -> bool:
+        """Whether the segment is to be restored from a snapshot."""
+        return self.source == "snapshot"
+
+    @property
+    def limits(self) -> Limits:
+        """What the guards allow."""
+        names = Limits.__dataclass_fields__.keys() - {"approved"}
+        return Limits(approved=self.approved_plan, **{name: getattr(self, name) for name in names})
+
+
+class SharedExportParameters(ExportParameters):
+    """The parameters of a task that exports a cohort for other tasks."""
+
+    properties: Annotated[Sequence[Text], TEMPLATED] = Field(
+        default=("user_id",),
+        min_length=1,
+        description="The properties that the tasks map: each task's user_id_property.",
+    )
+    destinations: Annotated[Sequence[Mapping[str, str]], TEMPLATED] = Field(
+        default=(),
+        description="Where the tasks send the cohort: dicts with customer_io_conn_id and id_type. Keys, "
+        "regions and whether the workspace has this identifier are checked before an export is used.",
+    )
+    source: Annotated[Literal["cohort", "snapshot"], _converted(_as_source), TEMPLATED] = Field(
+        default="cohort",
+        description="cohort, or snapshot: the tasks restore a snapshot, so nothing is exported.",
+    )
+    hold_slot: bool = Field(
+        default=False,
+        description="After requesting an export, run for at least [cio_cohort] export_hold seconds, so "
+        "that a pool of few slots also keeps to Amplitude's 60 exports in 10 minutes.",
+    )
+
+
+#: A placeholder for a template where a value is required before it is rendered.
+_STAND_INS = {"cohort_id": "a1b2c3d", "segment_name": "Segment", "segment_id": 1}
+
+
+@cache
+def _templated(model: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(name for name, field in model.model_fields.items() if TEMPLATED in field.metadata)
+
+
+def is_template(value: Any) -> bool:
+    """
+    Say whether the task renders a value: a template, or another task's output.
+
+    :param value: as it was given.
+    """
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value or "{#" in value
+    return hasattr(value, "iter_references")
+
+
+def _is_constant(model: type[ExportParameters], name: str, value: Any) -> bool:
+    """Whether a value is as it will be in a run: neither a template nor an object that Airflow resolves."""
+    if name not in model.templated():
+        return True
+    return value is None or (isinstance(value, (str, int, float)) and not is_template(value))
+
+
+def _in_words(error: ErrorDetails) -> tuple[str, str]:
+    """Return what is wrong, and what to do besides correcting it."""
+    kind, context = error["type"], error.get("ctx") or {}
+    if kind == "sync":
+        return f"{context['key']}: {context['message']}", ""
+    name = ".".join(map(str, error["loc"]))
+    if kind == "parameter":
+        return f"{name} {context['message']}", str(context["advice"])
+    if kind == "missing":
+        return f"{name} is missing.", ""
+    if kind == "value_error":
+        return f"{name} is not valid: {context['error']}", ""
+    shown = reprlib.repr(error["input"])
+    if kind == "literal_error":
+        return f"{name} is {shown}; it must be {context['expected']}.", ""
+    message = error["msg"]
+    return f"{name} is {shown}: {message[0].lower()}{message[1:]}.", ""

@@ -1,0 +1,230 @@
+"""What one run of a sync needs from outside: both vendors, Airflow's stores, snapshots, and a way to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_cio_cohort.engine.members import MemberPage
+from airflow_provider_cio_cohort.engine.ports import SegmentStore
+from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
+from airflow_provider_cio_cohort.state import StateStore
+
+if TYPE_CHECKING:
+    from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
+
+
+class Cohort(Protocol):
+    """A cohort as Amplitude's list shows it; :class:`.hooks.amplitude.Cohort` is one."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def size(self) -> int | None:
+        """Members when it was last computed; ``None`` if it never was."""
+
+    @property
+    def archived(self) -> bool:
+        """Whether it was archived."""
+
+    @property
+    def group(self) -> str:
+        """What its members are: ``User`` for people."""
+
+    @property
+    def last_computed(self) -> int | None:
+        """When it was last computed, in epoch seconds; ``None`` if it never was."""
+
+
+class Usage(Protocol):
+    """The exports of the month; :class:`.hooks.amplitude.Usage` is one."""
+
+    @property
+    def limit(self) -> int | None:
+        """How many the plan has; ``None`` if Amplitude does not say."""
+
+    @property
+    def used(self) -> int | None:
+        """How many were used; ``None`` if Amplitude does not say."""
+
+    @property
+    def resets_at(self) -> str | None:
+        """When the count starts again."""
+
+
+class Amplitude(Protocol):
+    """An Amplitude project; :class:`.AmplitudeHook` is one."""
+
+    @property
+    def amplitude_conn_id(self) -> str:
+        """Its connection, for messages."""
+
+    @property
+    def cancel_token(self) -> CancelToken:
+        """Once cancelled, nothing more is sent."""
+
+    def stop(self) -> None:
+        """Send nothing more."""
+
+    def cohort_url(self, cohort_id: str) -> str:
+        """Return the cohort's page in Amplitude."""
+
+    def find_cohort(self, cohort_id: str) -> Cohort | None:
+        """Return a cohort, ``None`` if the list does not show it."""
+
+    def usage(self) -> Usage:
+        """Return the exports of the month."""
+
+    def request_export(self, cohort_id: str, *properties: str) -> str:
+        """Request an export, which counts, and return its id."""
+
+    def export_finished(self, request_id: str, cohort_id: str | None = None) -> bool:
+        """Say whether an export has been computed, and is of the cohort."""
+
+    def download_export(self, request_id: str, path: Path) -> int:
+        """Download an export, and return its size in bytes."""
+
+
+class Segment(Protocol):
+    """A segment as Customer.io shows it; :class:`.hooks.customer_io_api.Segment` is one."""
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def description(self) -> str:
+        """Its description."""
+
+
+class CustomerIO(SegmentStore, Protocol):
+    """A Customer.io workspace; :class:`.CustomerIOHook` is one."""
+
+    @property
+    def customer_io_conn_id(self) -> str:
+        """Its connection, for messages."""
+
+    @property
+    def cancel_token(self) -> CancelToken:
+        """Once cancelled, nothing more is sent."""
+
+    @property
+    def workspace_id(self) -> int | None:
+        """The number of the workspace of the Track API's keys; ``None`` if Customer.io does not say."""
+
+    @property
+    def keys_fingerprint(self) -> str:
+        """A fingerprint of the three keys, and of where they are used."""
+
+    @property
+    def digest_key(self) -> bytes:
+        """A secret that keys the digests of a plan."""
+
+    def stop(self) -> None:
+        """Send nothing more."""
+
+    def stream_member_pages(
+        self, segment_id: int, cancel: CancelToken | None = None, total: int | None = None
+    ) -> Iterator[MemberPage]:
+        """Yield everybody in the segment, many at once, until ``cancel`` is cancelled."""
+
+    def check_track(self) -> None:
+        """Check the Track API's keys, and the region."""
+
+    def accepts_identifier(self, id_type: str) -> bool | None:
+        """Say whether the workspace uses a kind of identifier; ``None`` if that is unknown."""
+
+    def list_segments(self) -> Sequence[Segment]:
+        """Return all segments."""
+
+    def find_segment(self, name: str) -> Segment | None:
+        """Return the manual segment of that name."""
+
+    def get_segment(self, segment_id: int) -> Segment:
+        """Return the manual segment of that number."""
+
+    def create_segment(self, name: str, description: str = "") -> Segment:
+        """Create a manual segment."""
+
+
+class RestorePoint(Protocol):
+    """A snapshot to restore; :class:`.snapshots.run.RestorePoint` is one."""
+
+    @property
+    def moment(self) -> str:
+        """What it is the state of, in ISO 8601."""
+
+    @property
+    def identifiers(self) -> int:
+        """How many it holds."""
+
+    @property
+    def cohort_id(self) -> str:
+        """The cohort that the sync used then."""
+
+    def fetch(self, path: Path) -> None:
+        """Write its identifiers to a file."""
+
+
+class Snapshots(Protocol):
+    """The snapshots of the segment; :class:`.RunSnapshots` is one."""
+
+    def check_writable(self) -> None:
+        """Make sure that a snapshot can be stored."""
+
+    def keep(
+        self, identifiers: Path, *, segment_id: int | None, segment_name: str, workspace_id: int | None
+    ) -> None:
+        """Store what was synced, and delete the snapshots that are too old."""
+
+    def restore_point(self, snapshot_at: str | None, workspace_id: int | None) -> RestorePoint:
+        """Return the snapshot to restore, of a workspace that is known to be this one."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """
+    Everything outside a run that it uses.
+
+    :param amplitude: the project.
+    :param customer_io: the workspace.
+    :param owner: whose sync it is, as the DAG's id: other DAGs do not use what it remembers.
+    :param task_store: what outlives the tries of the task.
+    :param segment_store: what outlives the runs, of the segment's asset.
+    :param snapshots: of the segment; ``None`` if the sync keeps none.
+    :param workspace_of: returns the workspace's number of another Customer.io connection; ``None`` if that
+        is unknown.
+    :param on_segment: called with the segment's number once it is known; ``None`` where there is no segment.
+    :param before_writing: called before the first write.
+    :param verify_timeouts: how long a write may take to become visible in a read.
+    :param clock: returns the time, in epoch seconds.
+    """
+
+    amplitude: Amplitude
+    customer_io: CustomerIO
+    owner: str
+    task_store: StateStore = field(default_factory=lambda: StateStore(None))
+    segment_store: StateStore = field(default_factory=lambda: StateStore(None))
+    snapshots: Snapshots | None = None
+    workspace_of: Callable[[str], int | None] = lambda conn_id: None
+    on_segment: Callable[[int | None], object] = lambda segment_id: None
+    before_writing: Callable[[], object] = lambda: None
+    verify_timeouts: VerifyTimeouts = field(default_factory=VerifyTimeouts)
+    clock: Callable[[], float] = time.time
+
+
+#: Facts of a cohort as plain data, as a deferral keeps them.
+CohortFacts = Mapping[str, Any]

@@ -1,0 +1,423 @@
+"""
+One run of a sync, from the first check to the report, in the order in which it happens::
+
+    preflight ─▶ request_export ─▶ transfer ─▶ report          restore
+
+The operator, ``plan`` and ``snapshot restore`` call the same methods. Identifiers exist only in files of this
+run, which are deleted with it; only counts leave it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers
+from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Reader, SegmentReading
+from airflow_provider_cio_cohort.engine.ports import Target
+from airflow_provider_cio_cohort.engine.report import SyncReport
+from airflow_provider_cio_cohort.engine.sync import Options, SegmentSync
+from airflow_provider_cio_cohort.exceptions import (
+    ArchivedCohortError,
+    ConfigurationError,
+    GroupCohortError,
+    SegmentDeletedError,
+    UnknownSegmentError,
+)
+from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
+from airflow_provider_cio_cohort.matching import is_low
+from airflow_provider_cio_cohort.sync import target
+from airflow_provider_cio_cohort.sync.download import CohortDownload
+from airflow_provider_cio_cohort.sync.export import CohortExport, Export, ExportMemory, ExportOf, check_given
+from airflow_provider_cio_cohort.sync.memory import SegmentMemory
+from airflow_provider_cio_cohort.sync.parameters import TaskParameters
+from airflow_provider_cio_cohort.sync.ports import Amplitude, Cohort, CohortFacts, Ports
+from airflow_provider_cio_cohort.sync.workdir import check_disk_space, full_disk_named, run_directory
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass
+class Preflight:
+    """
+    What the checks before an export have found.
+
+    :param cohort: as Amplitude's list shows it; ``None`` if it does not.
+    :param target: the segment, its id ``None`` where a run would create it; ``None`` if it is unknown.
+    :param unchanged: the report of a run that has nothing to do; ``None`` if there may be something to do.
+    """
+
+    cohort: Cohort | None = None
+    target: Target | None = None
+    unchanged: dict[str, Any] | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the transfer needs of the cohort, as plain data that a deferral can keep."""
+        return {"name": self.cohort.name, "size": self.cohort.size} if self.cohort else {}
+
+
+def _at_once(check: Callable[..., T], *arguments: Any) -> T | None:
+    return check(*arguments)
+
+
+class CohortSync:
+    """
+    One run of a sync.
+
+    :param parameters: the run's parameters.
+    :param ports: everything outside the run that it uses.
+    """
+
+    def __init__(self, parameters: TaskParameters, ports: Ports) -> None:
+        self.parameters = parameters
+        self.ports = ports
+        #: What a person would have to approve: the guards that tripped, why, and the change.
+        self.plan: dict[str, Any] = {}
+        self._directory: Path | None = None
+
+    # ---- before an export
+
+    def preflight(self, attempt: Callable[..., Any] = _at_once) -> Preflight:
+        """
+        Check both ends, and whether there is anything to do; uses no export and writes nothing.
+
+        :param attempt: calls each check. By default the first that fails raises; a command that shows all
+            failures passes a function that notes the error and returns ``None``.
+        :raises PermanentError: if no retry can help.
+        """
+        parameters, found = self.parameters, Preflight()
+        found.cohort = attempt(check_cohort, self.ports.amplitude, parameters.cohort_id)
+        attempt(self.ports.customer_io.check_track)
+        found.target = attempt(self.find_target)
+        if not parameters.allow_no_match:
+            attempt(target.check_id_type, self.ports.customer_io, parameters.id_type)
+        if parameters.skip_unchanged and not parameters.dry_run:
+            found.unchanged = attempt(self.unchanged, found)
+        if found.unchanged is None and self.ports.snapshots and not parameters.dry_run:
+            attempt(self.ports.snapshots.check_writable)
+        return found
+
+    def find_target(self) -> Target:
+        """
+        Return the segment; its id is ``None`` where a run would create it.
+
+        :raises SegmentConflictError: if another sync of the same file writes to it.
+        """
+        customer_io, memory = self.ports.customer_io, self.memory
+        segment = target.find_segment(customer_io, self.parameters, memory.remembered)
+        target.check_other_writers(customer_io, segment, self.parameters, self.ports.workspace_of)
+        self.ports.on_segment(segment.id if segment else None)
+        memory.attach(segment.id if segment else None, segment.name if segment else "")
+        if segment and not self.parameters.dry_run:
+            memory.note_segment()
+        if segment is None:
+            return target.without_segment(self.parameters)
+        return target.existing(segment, self.parameters.cohort_id, memory)
+
+    def unchanged(self, found: Preflight) -> dict[str, Any] | None:
+        """
+        Return the report of a run that has nothing to do; ``None`` if there may be something to do.
+
+        :param found: what the checks have found.
+        """
+        if found.cohort is None or found.target is None or found.target.id is None:
+            return None
+        if not self.memory.exists:
+            log.warning(
+                "skip_unchanged has no effect: it needs Airflow 3.3 and a segment that is not named by a "
+                "template."
+            )
+        members = self.ports.customer_io.count_members(found.target.id)
+        return self.memory.unchanged(found.cohort.last_computed, members)
+
+    # ---- the export
+
+    @property
+    def binding(self) -> dict[str, str]:
+        """What the run is for: if that changes during the wait for an export, the run starts again."""
+        parameters = self.parameters
+        kind, which = parameters.named
+        return {
+            **self.export.wanted.binding,
+            "customer_io_conn_id": parameters.customer_io_conn_id,
+            f"segment_{kind}": which,
+            "id_type": parameters.id_type,
+            "mode": parameters.mode,
+        }
+
+    @cached_property
+    def export(self) -> CohortExport:
+        """The export that the run needs, over all tries of its task."""
+        parameters = self.parameters
+        return CohortExport(
+            amplitude=self.ports.amplitude,
+            wanted=ExportOf.of(
+                parameters.cohort_id, (parameters.user_id_property,), parameters.amplitude_conn_id
+            ),
+            memory=ExportMemory(self.ports.task_store),
+            given=parameters.export,
+            poll_interval=parameters.poll_interval,
+            timeout=parameters.export_timeout,
+            reserve=parameters.export_reserve,
+            clock=self.ports.clock,
+        )
+
+    def request_export(self, found: Preflight) -> Export:
+        """
+        Return the export that was given, that of an earlier try, or one that is requested now.
+
+        :param found: what the checks have found.
+        :raises QuotaReachedError: if only the reserved exports of the month are left.
+        :raises OutdatedExportError: if the segment was synced from a later export than the one given.
+        """
+        computed_at = found.cohort.last_computed if found.cohort else None
+        return self.export.request(computed_at, self.memory.synced_from)
+
+    # ---- the transfer
+
+    def transfer(self, export: Export, cohort: CohortFacts) -> SyncReport:
+        """
+        Download the export, compare it with the segment, write, verify, and keep a snapshot.
+
+        The sync may have waited for the export, so the segment is looked for again.
+
+        :param export: the finished export.
+        :param cohort: what Amplitude's list said about the cohort, see :attr:`Preflight.facts`.
+        :raises OutdatedExportError: if the segment was synced from a later export meanwhile.
+        :raises GuardTrippedError: before the first write, if the change looks dangerous.
+        :raises VerificationError: if the segment does not hold afterwards what it should.
+        """
+        parameters, announced = self.parameters, cohort.get("size")
+        self.ports.customer_io.check_track()
+        goal = self.find_target()
+        check_given(export, self.export.wanted, self.memory.synced_from)
+        with self._private_directory() as directory, self.export.forgotten_if_lost():
+            with self._members_read_aside(goal.id, directory, announced) as reading:
+                people = CohortDownload(
+                    self.ports.amplitude,
+                    export.request_id,
+                    parameters.user_id_property,
+                    parameters.id_type,
+                    directory,
+                ).run(announced)
+            previous = ((self.memory.load() or {}).get("report") or {}).get("identifiers")
+            options = self._options(announced=announced, previous=previous)
+            report = self._fill(people, options, goal, reading, cohort.get("name"))
+            if self.ports.snapshots and not parameters.dry_run:
+                self.ports.snapshots.keep(
+                    people.path,
+                    segment_id=report.segment_id,
+                    segment_name=report.segment_name,
+                    workspace_id=self.ports.customer_io.workspace_id,
+                )
+        if not parameters.dry_run:
+            if self.export.given is None:
+                self.export.memory.used(export)
+            self.memory.save(report.to_dict(), export.computed_at, export.requested_at)
+        return report
+
+    def restore(self) -> SyncReport:
+        """
+        Restore the segment, in the same steps as a sync: guards, difference, verification, report.
+
+        Amplitude is not called.
+
+        :raises SnapshotMissingError: if there is no snapshot at or before that time.
+        """
+        parameters, snapshots = self.parameters, self.ports.snapshots
+        if snapshots is None:
+            raise ConfigurationError(
+                "source is snapshot, but this sync keeps no snapshots.\n"
+                "It has no snapshot_path, so there is nothing to restore."
+            )
+        self.ports.customer_io.check_track()
+        goal = self.find_target()
+        back_to = snapshots.restore_point(parameters.snapshot_at, self.ports.customer_io.workspace_id)
+        log.info("Restoring the snapshot of %s: %s identifiers.", back_to.moment, f"{back_to.identifiers:,}")
+        if back_to.cohort_id != parameters.cohort_id:
+            log.warning("The snapshot was taken when the sync used another cohort, %s.", back_to.cohort_id)
+        with self._private_directory() as directory:
+            path = directory / "cohort"
+            with self._members_read_aside(goal.id, directory, back_to.identifiers) as reading:
+                back_to.fetch(path)
+            people = CohortIdentifiers(path, back_to.identifiers, 0, back_to.identifiers)
+            # A snapshot is complete, so it never falls short: the last sync may be what is to be undone.
+            options = self._options(
+                announced=people.cohort_rows, source="snapshot", snapshot_at=back_to.moment
+            )
+            report = self._fill(people, options, goal, reading, None)
+        if not parameters.dry_run:
+            # The next sync is compared with what was restored, and does not treat the cohort as unchanged.
+            self.memory.save(report.to_dict(), None, None)
+        return report
+
+    def _fill(
+        self,
+        people: CohortIdentifiers,
+        options: Options,
+        goal: Target,
+        reading: SegmentReading | None,
+        cohort_name: str | None,
+    ) -> SyncReport:
+        """Compare, guard, write and verify."""
+        parameters, customer_io, memory = self.parameters, self.ports.customer_io, self.memory
+        if goal.id is None and not parameters.dry_run:
+            goal = target.create(customer_io, parameters, cohort_name, memory)
+            self.ports.on_segment(goal.id)
+        sync = SegmentSync(
+            customer_io,
+            goal,
+            options,
+            people.path.parent,
+            customer_io.cancel_token.wait,
+            self._before_writing,
+            memory.note_proof,
+        )
+        try:
+            report = sync.run(people, reading.members() if reading else None)
+        except UnknownSegmentError as error:
+            raise SegmentDeletedError(
+                f"{error.headline}\nIt existed when the task began: a retry looks for it again."
+            ) from None
+        self.plan = sync.plan
+        log.info("%s\n%s", report.summary(), report.as_table())
+        _warn_of_the_mapping(report)
+        return report
+
+    def _before_writing(self) -> None:
+        self.memory.void()
+        self.ports.before_writing()
+
+    def _options(self, **facts: Any) -> Options:
+        parameters, customer_io = self.parameters, self.ports.customer_io
+        return Options(
+            cohort_id=parameters.cohort_id,
+            id_type=parameters.id_type,
+            mode=parameters.mode,
+            dry_run=parameters.dry_run,
+            limits=parameters.limits,
+            verify_timeouts=self.ports.verify_timeouts,
+            user_id_property=parameters.user_id_property,
+            of={**self.binding, "place": self._workspace},
+            digest_key=customer_io.digest_key,
+            keys_proven=self.memory.keys_are_proven,
+            **facts,
+        )
+
+    # ---- what it remembers, and where it works
+
+    @cached_property
+    def memory(self) -> SegmentMemory:
+        """What is remembered of the segment from run to run."""
+        parameters = self.parameters
+        of = {
+            "dag_id": self.ports.owner,
+            "cohort_id": parameters.cohort_id,
+            "user_id_property": parameters.user_id_property,
+            "id_type": parameters.id_type,
+            "mode": parameters.mode,
+            "amplitude_conn_id": parameters.amplitude_conn_id,
+        }
+        keys = self.ports.customer_io.keys_fingerprint
+        return SegmentMemory(self.ports.segment_store, self._workspace, keys, of, parameters.snapshot_path)
+
+    @property
+    def _workspace(self) -> str:
+        """The workspace that is written to: its number, or a fingerprint of its keys."""
+        customer_io = self.ports.customer_io
+        number = customer_io.workspace_id
+        return f"keys {customer_io.keys_fingerprint}" if number is None else f"workspace {number}"
+
+    @contextmanager
+    def _private_directory(self) -> Iterator[Path]:
+        """Make a directory for the identifiers of this run, which is removed however the run ends."""
+        with run_directory() as directory, full_disk_named(directory):
+            self._directory = directory
+            try:
+                yield directory
+            except FileNotFoundError:
+                # After a kill, the files are gone when somebody tries to open one.
+                self.ports.customer_io.cancel_token.check("it had finished with the run's files")
+                raise
+
+    @contextmanager
+    def _members_read_aside(
+        self, segment_id: int | None, directory: Path, announced: int | None
+    ) -> Iterator[SegmentReading | None]:
+        """Check the disk space, and read the segment while the block fetches the people."""
+        customer_io, timeouts = self.ports.customer_io, self.ports.verify_timeouts
+        members_now = customer_io.count_members(segment_id) if segment_id is not None else 0
+        check_disk_space(directory, announced, members_now, self.parameters.id_type)
+        if segment_id is None:
+            yield None
+            return
+        cancel = CancelToken(customer_io.cancel_token)
+        reader = Reader(
+            pages=lambda total: customer_io.stream_member_pages(segment_id, cancel, total),
+            count=lambda: customer_io.count_members(segment_id),
+            segment_id=segment_id,
+            id_type=self.parameters.id_type,
+            sleep=cancel.wait,
+        )
+        path = directory / MEMBERS_FILE
+        with SegmentReading(
+            lambda: reader.read(path, timeout=timeouts.timeout, pause=timeouts.interval), cancel.cancel
+        ) as reading:
+            yield reading
+
+    def stop(self) -> None:
+        """Send nothing more, and leave no file: Airflow kills a task that does not end within seconds."""
+        self.ports.amplitude.stop()
+        self.ports.customer_io.stop()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def check_cohort(amplitude: Amplitude, cohort_id: str) -> Cohort | None:
+    """
+    Return the cohort, ``None`` where Amplitude's list does not show the cohort.
+
+    :param amplitude: the project.
+    :param cohort_id: the cohort.
+    :raises ArchivedCohortError: if it is archived.
+    :raises GroupCohortError: if its members are not people.
+    """
+    cohort = amplitude.find_cohort(cohort_id)
+    if cohort is None:
+        log.warning(
+            "Amplitude's list does not show cohort %s: it may not be discoverable, or may not exist. "
+            "Trying to export it anyway.",
+            cohort_id,
+        )
+        return None
+    title = f"Amplitude's cohort {cohort.name!r} ({cohort.id})"
+    if cohort.archived:
+        raise ArchivedCohortError(f"{title} is archived.\nUnarchive it in Amplitude, or remove this sync.")
+    if cohort.group != "User":
+        raise GroupCohortError(
+            f"{title} contains groups of the type {cohort.group!r}, not people.\n"
+            "A Customer.io segment takes people only: choose a cohort of users."
+        )
+    return cohort
+
+
+def _warn_of_the_mapping(report: SyncReport) -> None:
+    if is_low(report.match_rate, report.identifiers):
+        log.warning(
+            "Only %s of the cohort exists in Customer.io: check user_id_property and id_type.",
+            f"{report.match_rate:.1%}",
+        )
+    if report.mistyped:
+        log.warning(
+            "%s rows have an identifier with white space around it or invisible characters.",
+            f"{report.mistyped:,}",
+        )

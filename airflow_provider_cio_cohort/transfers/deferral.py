@@ -1,0 +1,103 @@
+"""Waits for an export in the triggerer: which trigger, for how long, and what it reported."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_cio_cohort.exceptions import (
+    ExportFailedError,
+    ExportNotReadyError,
+    PermanentError,
+    VendorUnavailableError,
+)
+from airflow_provider_cio_cohort.sync.export import CohortExport, Export
+
+if TYPE_CHECKING:
+    from airflow_provider_cio_cohort.triggers.amplitude import AmplitudeExportTrigger
+
+#: The least seconds for which a task stays deferred. A worker may report the end of the deferring process up
+#: to ``[workers] min_heartbeat_interval`` (5 s) late; Airflow 3.3 treats a task that runs again by then as
+#: killed, and starts a second try beside it.
+SHORTEST_DEFERRAL = 7.0
+#: Seconds past the deadline after which Airflow itself ends the deferral, if the trigger never reports.
+GRACE = 600.0
+#: The least seconds for which a task in a pool of four slots keeps its slot: four slots for 40 s each are the
+#: 60 exports in 10 minutes that Amplitude allows. Source: "Behavioral Cohorts API", rate limits.
+EXPORT_HOLD = 40.0
+
+
+def export_hold() -> float:
+    """Return the seconds for which a task that holds its slot keeps it after it has requested an export."""
+    from airflow_provider_cio_cohort.hooks.retry import settings
+
+    return settings({"export_hold": EXPORT_HOLD})["export_hold"]
+
+
+def deferral(
+    needed: CohortExport, export: Export, hold: float = 0.0
+) -> tuple[AmplitudeExportTrigger, timedelta]:
+    """
+    Return the trigger that waits for an export, and when Airflow is to end it if it never reports.
+
+    :param needed: what the task needs.
+    :param export: the export.
+    :param hold: the least seconds to wait, however soon the export is finished.
+    """
+    from airflow_provider_cio_cohort.triggers.amplitude import AmplitudeExportTrigger
+
+    trigger = AmplitudeExportTrigger(
+        amplitude_conn_id=needed.wanted.amplitude_conn_id,
+        request_id=export.request_id,
+        poll_interval=needed.poll_interval,
+        deadline=needed.clock() + needed.timeout,
+        first_wait=first_wait(needed.poll_interval, hold),
+        cohort_id=needed.wanted.cohort_id,
+    )
+    return trigger, timedelta(seconds=needed.timeout + GRACE)
+
+
+def first_wait(poll_interval: float, hold: float = 0.0) -> float:
+    """
+    Return the seconds before the first poll, at random.
+
+    Syncs that were due together are deferred together; spread over a whole interval, they do not poll in
+    step, neither now nor after a restart of the triggerer, which begins with this wait again.
+
+    :param poll_interval: seconds between two polls.
+    :param hold: the least seconds to wait.
+    """
+    spread = random.uniform(0, poll_interval)  # noqa: S311
+    return max(hold, max(poll_interval, SHORTEST_DEFERRAL) + spread)
+
+
+def read_event(needed: CohortExport, export: Export, event: Any) -> None:
+    """
+    Return if the trigger reports that the export is finished; otherwise raise what it reports.
+
+    :param needed: what the task needs.
+    :param export: the export that the trigger waited for.
+    :param event: what the trigger reported; anything but a clear success counts as a failure.
+    :raises ExportNotReadyError: if the deadline passed, or the event makes no sense.
+    :raises ExportFailedError: if Amplitude gave up on the export, so that a retry must request another.
+    :raises VendorUnavailableError: if the waiting itself failed.
+    :raises PermanentError: if no retry can help.
+    """
+    told = event if isinstance(event, dict) else {}
+    status, message = told.get("status"), str(told.get("message") or "")
+    if status == "success" and told.get("request_id") == export.request_id:
+        return
+    if status == "failed":
+        with needed.forgotten_if_lost():
+            raise ExportFailedError(message)
+    if status == "error":
+        raise PermanentError(message)
+    if status == "broken":
+        raise VendorUnavailableError(f"{message}\nA retry continues to wait for the same export.")
+    if status == "timeout":
+        raise needed.not_ready(message)
+    raise ExportNotReadyError(
+        f"The trigger ended without reporting the state of the export (status {status!r}).\n"
+        "A retry continues to wait for it."
+    )

@@ -1,0 +1,72 @@
+"""``status`` over a real metadata database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from tests.integration.cli.conftest import Answer
+from tests.unit.overview.database import migrated, session
+from tests.unit.overview.rows import Airflow
+
+__all__ = ["migrated", "session"]
+
+
+@pytest.fixture
+def stored(session: Session) -> Airflow:
+    return Airflow(session, datetime.now(UTC))
+
+
+def test_every_sync_with_its_last_runs_and_its_next(airflow: Callable[..., Answer], stored: Airflow) -> None:
+    good = stored.sync("power_users")
+    stored.good(good, stored.ago(hours=12), segment_after=900, match_rate=0.9)
+    stored.sync("new_one")
+    stored.session.commit()
+    answer = airflow("status", "-o", "json")
+    assert answer.code == 0
+    rows = {row["sync"]: row for row in answer.rows}
+    assert set(rows) == {"power_users", "new_one"}
+    row = rows["power_users"]
+    assert (row["state"], row["size"], row["match_rate"]) == ("success", 900, 0.9)
+    assert row["last_run"] == stored.ago(hours=12).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert row["last_success"] > row["last_run"]
+    assert row["next_run"] > row["last_success"]
+    assert rows["new_one"]["state"] == "never ran"
+    assert rows["new_one"]["last_success"] is None
+    table = airflow("status").out
+    assert "90.0%" in table
+    assert "power_users" in table
+
+
+def test_a_failed_sync_is_a_no_and_says_so(airflow: Callable[..., Answer], stored: Airflow) -> None:
+    stored.good(stored.sync("well"), stored.ago(hours=12))
+    broken = stored.sync("broken")
+    stored.run(broken[0], stored.ago(hours=1), "failed")
+    stored.session.commit()
+    answer = airflow("status")
+    assert answer.code == 1
+    assert "broken: The last run failed. No good sync is known." in answer.out
+    assert airflow("status", "well").code == 0
+    assert airflow("status", "cohort_sync__broken", "-o", "yaml").code == 1
+
+
+def test_an_unknown_name_is_no_sync(airflow: Callable[..., Answer], stored: Airflow) -> None:
+    stored.session.commit()
+    answer = airflow("status", "nobody")
+    assert answer.code == 2
+    assert answer.out == ""
+    assert "Airflow has no sync 'nobody'" in answer.err
+
+
+def test_without_a_database_it_says_what_to_do(process: Callable[..., Answer], tmp_path: Any) -> None:
+    env = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
+    env.pop("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", None)
+    answer = process("status", env=env)
+    assert answer.code == 3
+    assert "Airflow's database cannot be read" in answer.err
+    assert "Traceback" not in answer.err

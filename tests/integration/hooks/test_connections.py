@@ -1,0 +1,221 @@
+"""A connection that cannot be right is refused before any of its keys leaves, and says what to correct."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_cio_cohort import exceptions
+from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+from airflow_provider_cio_cohort.hooks.export_status import open_status_client
+from airflow_provider_cio_cohort.triggers.amplitude import AmplitudeExportTrigger
+
+
+async def ask(conn_id: str) -> None:
+    async with open_status_client(conn_id) as client:
+        await client.export_finished("1")
+
+
+def in_the_triggerer(conn_id: str) -> None:
+    asyncio.run(ask(conn_id))
+
+
+USERS: dict[str, Callable[[str], Any]] = {
+    "amplitude": lambda conn_id: AmplitudeHook(conn_id).list_cohorts(),
+    "its session": lambda conn_id: AmplitudeHook(conn_id).get_conn(),
+    "the triggerer": in_the_triggerer,
+    "customer.io": lambda conn_id: CustomerIOHook(conn_id).list_segments(),
+    "its writes": lambda conn_id: CustomerIOHook(conn_id).add_members(11, ["u-1"]),
+    "its run()": lambda conn_id: CustomerIOHook(conn_id).run("/v1/segments"),
+}
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_connection_of_the_other_vendor_is_refused_before_a_key_leaves(sandbox, user: str) -> None:
+    of_amplitude = user in ("amplitude", "its session", "the triggerer")
+    wrong, found, right = (
+        ("customer_io_default", "customer_io", "amplitude")
+        if of_amplitude
+        else ("amplitude_default", "amplitude", "customer_io")
+    )
+    words = rf"of type '{found}'; it must be '{right}'\.\n.*{right}_conn_id and {found}_conn_id look swapped"
+    with pytest.raises(exceptions.ConfigurationError, match=words):
+        USERS[user](wrong)
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [("http", "is of type 'http'"), (None, "has no type"), ("amplitudes", "is of type 'amplitudes'")],
+)
+def test_a_connection_of_another_type_says_what_to_do(
+    sandbox, connect, given: str | None, words: str
+) -> None:
+    conn_id = connect("amplitude_default", conn_type=given)
+    with pytest.raises(exceptions.ConfigurationError) as caught:
+        AmplitudeHook(conn_id).check()
+    assert words in caught.value.headline
+    assert "Name a connection of type amplitude in amplitude_conn_id" in str(caught.value)
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("given", ["customer_io", "customer-io", "Customer_IO"])
+def test_a_type_may_be_written_as_airflow_writes_it(sandbox, connect, given: str) -> None:
+    assert CustomerIOHook(connect("customer_io_default", conn_type=given)).list_segments() == []
+
+
+def test_the_trigger_tells_of_a_wrong_type(sandbox) -> None:
+    async def first() -> Any:
+        return (await anext(AmplitudeExportTrigger("customer_io_default", "1", 0.05, 0).run())).payload
+
+    event = asyncio.run(first())
+    assert event["status"] == "error"
+    assert "look swapped" in event["message"]
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("like", "key", "suggestion"),
+    [
+        ("amplitude_default", "regoin", "'region'"),
+        ("amplitude_default", "Region", "'region'"),
+        ("amplitude_default", "app_api_key", None),
+        ("customer_io_default", "request_per_second", "'requests_per_second'"),
+        ("customer_io_default", "app_key", "'app_api_key'"),
+        ("customer_io_default", "headers", None),
+    ],
+)
+def test_an_unknown_key_is_an_error_with_a_suggestion(sandbox, connect, like, key, suggestion) -> None:
+    conn_id = connect(like, extra={key: "a-value-4711"})
+    hook = AmplitudeHook(conn_id) if like.startswith("amplitude") else CustomerIOHook(conn_id)
+    with pytest.raises(exceptions.ConfigurationError) as caught:
+        hook.check()
+    message = str(caught.value)
+    assert f"extra of connection 'other' has an unknown key: '{key}'" in caught.value.headline
+    assert ("did you mean" in message) == (suggestion is not None)
+    assert suggestion is None or f"did you mean {suggestion}?" in message
+    assert "The keys are " in message
+    assert "4711" not in message
+    assert sandbox.requests == []
+    if like.startswith("amplitude"):
+        with pytest.raises(exceptions.ConfigurationError, match="unknown key"):
+            in_the_triggerer(conn_id)
+
+
+def test_every_known_key_is_taken_and_so_is_an_empty_one(sandbox, connect) -> None:
+    empty = dict.fromkeys((*CustomerIOHook.extra_keys, "left_by_another_type"), "")
+    given = sandbox.connections()["customer_io_default"]["extra"]
+    hook = CustomerIOHook(connect("customer_io_default", extra={**empty, **given}))
+    assert hook.test_connection()[0]
+
+
+@pytest.mark.parametrize("extra", ["no json 4711", '["region", 4711]', '"eu"', "[]"])
+def test_an_extra_that_is_no_object_is_an_error(sandbox, monkeypatch, caplog, extra: str) -> None:
+    connection = {**sandbox.connections()["amplitude_default"], "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(connection))
+    with pytest.raises(
+        exceptions.ConfigurationError, match="extra of connection 'other' is not a JSON object"
+    ) as caught:
+        AmplitudeHook("other").check()
+    with pytest.raises(exceptions.ConfigurationError, match="not a JSON object"):
+        in_the_triggerer("other")
+    assert "4711" not in str(caught.value)
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"requests_per_second": "fast"}, "requests_per_second of connection 'other'"),
+        ({"max_concurrent_tasks": "many"}, "max_concurrent_tasks of connection 'other'"),
+        ({"region": "asia"}, "'asia'"),
+        ({"app_api_key": ""}, "no App API key"),
+        ({"app_base_url": "https://me:pw@h.test"}, "contains credentials"),
+        ({"timeout": "soon"}, "timeout in the extra"),
+        ({"cert": "/no/such/file"}, "cert in the extra"),
+        ({"cert": [1, 2]}, "cert in the extra"),
+        ({"proxies": "socks5://127.0.0.1:9"}, "unknown scheme: socks5"),
+        (
+            {"verify": __file__, "track_base_url": "https://127.0.0.1:9"},
+            "certificates for connection 'other'",
+        ),
+    ],
+)
+def test_all_settings_are_read_before_anything_is_sent(sandbox, connect, extra, words: str) -> None:
+    conn_id = connect("customer_io_default", extra=extra)
+    with pytest.raises(exceptions.ConfigurationError) as caught:
+        CustomerIOHook(conn_id).check_track()
+    assert words in str(caught.value)
+    ok, message = CustomerIOHook(conn_id).test_connection()
+    assert not ok
+    assert words in message
+    assert sandbox.requests == []
+
+
+def test_swapped_keys_of_amplitude_are_told(sandbox, connect) -> None:
+    given = sandbox.connections()["amplitude_default"]
+    hook = AmplitudeHook(connect("amplitude_default", login=given["password"], password=given["login"]))
+    with pytest.raises(
+        exceptions.AuthenticationError, match="API key and the secret key of connection 'other' are swapped"
+    ):
+        hook.check()
+    assert not hook.test_connection()[0]
+    assert {record.headers["Host"] for record in sandbox.requests} == {given["host"].removeprefix("http://")}
+
+
+def test_swapped_keys_of_customer_io_are_told(sandbox, connect) -> None:
+    given = sandbox.connections()["customer_io_default"]
+    conn_id = connect("customer_io_default", login=given["password"], password=given["login"])
+    with pytest.raises(
+        exceptions.AuthenticationError,
+        match="Site ID and the Tracking API key of connection 'other' are swapped",
+    ):
+        CustomerIOHook(conn_id).check_track()
+    assert {record.api for record in sandbox.requests} == {"track"}
+
+
+def test_a_tracking_key_in_the_place_of_the_app_key_is_told(sandbox, connect) -> None:
+    given = sandbox.connections()["customer_io_default"]
+    app_key, tracking_key = given["extra"]["app_api_key"], given["password"]
+    conn_id = connect("customer_io_default", password=app_key, extra={"app_api_key": tracking_key})
+    with pytest.raises(
+        exceptions.AuthenticationError,
+        match="Tracking API key of connection 'other' is in the field of the App",
+    ) as caught:
+        CustomerIOHook(conn_id).check()
+    assert app_key not in str(caught.value)
+    assert tracking_key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "extra", "words"),
+    [
+        ({}, {"app_api_key": "password"}, "It equals the Tracking API key"),
+        ({}, {"app_api_key": "login"}, "It is the same as the Site ID"),
+        ({"password": "app_api_key"}, {}, "The Tracking API key equals the App API key"),
+        ({"login": "app_api_key"}, {}, "The Site ID equals the App API key"),
+    ],
+)
+def test_a_key_that_was_entered_twice_is_told(sandbox, connect, fields, extra, words: str) -> None:
+    given = sandbox.connections()["customer_io_default"]
+    keys = {**given, **given["extra"]}
+    conn_id = connect(
+        "customer_io_default",
+        extra={name: keys[source] for name, source in extra.items()},
+        **{name: keys[source] for name, source in fields.items()},
+    )
+    with pytest.raises(exceptions.AuthenticationError, match=words):
+        CustomerIOHook(conn_id).check()
+
+
+def test_a_key_that_is_merely_wrong_gets_no_hint(sandbox, connect) -> None:
+    for like, user in (("amplitude_default", AmplitudeHook), ("customer_io_default", CustomerIOHook)):
+        with pytest.raises(exceptions.AuthenticationError) as caught:
+            user(connect(like, password="wrong-key-1")).check()
+        assert "swapped" not in str(caught.value)
+        assert "equals" not in str(caught.value)

@@ -1,0 +1,86 @@
+"""A run whose configuration misspells a field of the form must not do what nobody has asked for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
+from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
+
+
+def triggered(conf: dict[str, object] | None) -> dict[str, object]:
+    dag = DAG("cohort_sync__power_users", schedule=None, params={"dry_run": False, "source": "cohort"})
+    return {"dag": dag, "dag_run": SimpleNamespace(conf=conf)}
+
+
+@pytest.fixture(autouse=True)
+def cohort(sandbox) -> None:
+    sandbox.workspace.add_person("ada", "ada@example.com")
+    sandbox.project.add_cohort(id="a1b2c3d", name="VIP", rows=[{"amplitude_id": "1", "user_id": "ada"}])
+
+
+@pytest.mark.parametrize("key", ["dry_rum", "dryRun", "dry-run", "Dry_run", "dry_run "])
+def test_a_misspelt_field_is_refused_before_anything_is_asked(sync, sandbox, key: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"Did you mean 'dry_run'\?") as caught:
+        sync(context=triggered({key: True}))
+    assert "Nothing was written" in str(caught.value)
+    assert not sandbox.requests
+
+
+def test_an_export_for_several_segments_is_not_spent_either(sync, sandbox) -> None:
+    with pytest.raises(ConfigurationError, match="Did you mean 'source'"):
+        sync(operator_class=AmplitudeCohortExportOperator, context=triggered({"sources": "snapshot"}))
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("conf", [None, {}, {"dry_run": False}, {"ticket": "GROW-17", "asked_by": "Ada"}])
+def test_what_looks_like_no_field_is_somebody_elses(sync, conf) -> None:
+    assert sync(context=triggered(conf))["added"] == 1
+
+
+def unasked(conf: object) -> dict[str, object]:
+    """Return the context of a run whose DAG does not let configurations override its params."""
+    return {"dag": DAG("mine", schedule=None), "dag_run": SimpleNamespace(conf=conf)}
+
+
+@pytest.mark.parametrize(
+    ("conf", "name"),
+    [
+        ({"dry_run": True}, "dry_run"),
+        ({"dry_run": "true"}, "dry_run"),
+        ({"params": {"dry_run": True}}, "params.dry_run"),
+        ({"conf": {"dry_run": 1}}, "conf.dry_run"),
+        ({"source": "snapshot"}, "source"),
+        ({"params": {"source": "snapshot", "snapshot_at": "2026-01-31"}}, "params.source"),
+        ({"snapshot_at": "2026-01-31"}, "snapshot_at"),
+    ],
+)
+def test_what_was_asked_for_and_takes_no_effect_is_refused(sync, sandbox, conf, name: str) -> None:
+    for context in (unasked(conf), triggered(conf)):
+        with pytest.raises(ConfigurationError, match=f"triggered with {name}, which has no effect"):
+            sync(context=context)
+    assert not sandbox.requests
+
+
+def test_the_export_for_others_looks_at_what_it_can_do_itself(sync, sandbox) -> None:
+    context = unasked({"source": "snapshot"})
+    with pytest.raises(ConfigurationError, match="has no effect"):
+        sync(operator_class=AmplitudeCohortExportOperator, context=context)
+    sync(operator_class=AmplitudeCohortExportOperator, context=unasked({"dry_run": True}))
+
+
+@pytest.mark.parametrize(
+    ("conf", "parameters"),
+    [
+        ({"dry_run": True}, {"dry_run": "True"}),
+        ({"dry_run": False}, {}),
+        ({"source": "cohort", "snapshot_at": None}, {}),
+        ({"source": "github"}, {}),
+        ({"params": {"dry_run": False}}, {}),
+    ],
+)
+def test_what_takes_effect_or_belongs_to_others_passes(sync, conf, parameters) -> None:
+    assert sync(context=unasked(conf), **parameters)["identifiers"] == 1

@@ -1,0 +1,300 @@
+"""What must be true after each try of a run, computed from the vendors' own state alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from airflow_provider_cio_cohort.exceptions import ExportFailedError
+from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
+from tests.model.world import MARKS, Place, Run, Snapshot, Try, World, moment_now
+
+#: Removals that no guard looks at: as the machine sets it, few enough for a small world.
+UNGUARDED = 2
+#: Requests that can be on their way when a task is stopped.
+UNDER_WAY = 5
+OVERRIDES = {
+    "large_removal": "allow_large_removal",
+    "empty_cohort": "allow_empty_cohort",
+    "short_cohort": "allow_short_cohort",
+    "low_match": "allow_low_match",
+    "no_match": "allow_no_match",
+    "unmanaged_segment": "adopt_segment",
+}
+
+
+@dataclass
+class Plan:
+    """A change that was looked at: for which identifiers, who was to be removed, and how it is approved."""
+
+    run: Run
+    approval: dict[str, Any]
+    values: set[str]
+    removals: set[str]
+
+
+@dataclass
+class Good:
+    """The last good run of a segment: by which export, of which identifiers, and since when."""
+
+    job: int
+    changes: int
+
+
+class Oracle:
+    """
+    Holds each try of a run against what must be true.
+
+    :param world: the vendors.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.good: dict[Place, Good] = {}
+        #: The latest export of a good run, whether a later run can know of it or not.
+        self.latest_job = 0
+        #: Identifiers of the last good run, by segment and sync.
+        self.previous: dict[tuple[Any, ...], int] = {}
+        #: The cohort for which a sync has made a segment.
+        self.made_for: dict[Place, str] = {}
+        self.snapshots: list[Snapshot] = []
+
+    def check(self, done: Try, plan: Plan | None = None) -> None:
+        """
+        Hold everything that must be true after a try.
+
+        :param done: the try.
+        :param plan: what a person has approved.
+        """
+        self._nobody_is_named(done)
+        self._exports_are_few(done)
+        if done.killed_at is not None:
+            sent = len(self.world.sandbox.requests) - done.killed_at
+            assert sent <= UNDER_WAY, f"{sent} requests after a stop"
+        for place in done.after.keys() - done.before.keys():
+            if "[managed" in self._workspace(place).segments[place[1]].description:
+                self.made_for[place] = done.parameters["cohort_id"]
+        values = self._values(done)
+        changed = self._changes(done)
+        self._only_the_cohort_was_added(done, values)
+        if self.world.mixed:
+            self._hardly_anything_was_written(done, changed)
+        if done.is_green:
+            self._is_right(done, values, plan)
+        else:
+            self._says_what_it_did(done, changed)
+        done.run.failed = not done.is_green
+        done.run.wrote = not done.is_green and (done.run.wrote or bool(changed))
+
+    # ---- what was done
+
+    def _changes(self, done: Try) -> set[tuple[Place, str]]:
+        """Return who joined or left a segment, but those whom others have changed."""
+        return {
+            (place, person)
+            for place, people in done.after.items()
+            for person in people ^ done.before.get(place, set())
+            if person not in self.world.changed_since(done.began, place[0])
+        }
+
+    def _values(self, done: Try) -> set[str]:
+        """Return the identifiers that a try was about."""
+        if done.parameters.get("source") == "snapshot":
+            snapshot = self._snapshot(done)
+            return snapshot.values if snapshot else set()
+        job = self.world.job_used()
+        return set() if job is None else self.world.values_of(self.world.rows_of(job), done.parameters)
+
+    def _snapshot(self, done: Try) -> Snapshot | None:
+        wanted = str(done.parameters["snapshot_at"])
+        older = [each for each in self.snapshots if each.moment.isoformat() <= wanted]
+        return older[-1] if older else None
+
+    def _only_the_cohort_was_added(self, done: Try, values: set[str]) -> None:
+        for place, people in done.after.items():
+            workspace = self._workspace(place)
+            added = people - done.before.get(place, set())
+            added -= self.world.changed_since(done.began, place[0])
+            outside = added - self.world.matches(values, done.parameters, workspace)
+            assert not outside, f"{len(outside)} people were added who are not in the cohort"
+
+    def _hardly_anything_was_written(self, done: Try, changed: set[Any]) -> None:
+        settings = self.world.sandbox.settings
+        # Where no look-up tells who exists, a first batch is what the keys are proven by.
+        if settings.lookup_allowed and not settings.lookup_refuses:
+            assert len(changed) <= 1, "more than one person of an unrelated segment was changed"
+        # Where there is nothing to write, the keys that write are of no account.
+        sent = self.world.sandbox.count("track", "_customers")
+        assert not done.is_green or not sent, "green with the keys of two workspaces"
+
+    def _says_what_it_did(self, done: Try, changed: set[Any]) -> None:
+        error = done.error
+        if error is None:
+            assert not changed, "a dry run has written"
+            created = done.after.keys() - done.before.keys()
+            assert done.events or not created, "a dry run has created a segment"
+            return
+        if changed:
+            assert error.segment_touched is True, "a segment was changed, and the error does not say so"
+        elif done.run.wrote and not self.world.away.failed:
+            assert error.segment_touched is not False, "an earlier try has written, and the error denies it"
+
+    def _nobody_is_named(self, done: Try) -> None:
+        told = done.told.lower()
+        assert not any(mark in told for mark in MARKS), "somebody is named"
+
+    def _exports_are_few(self, done: Try) -> None:
+        run, world = done.run, self.world
+        run.spent += world.sandbox.project.used - done.used_before
+        if isinstance(done.error, ExportFailedError) or world.away.which == "task":
+            run.may_spend += 1
+        assert run.spent <= (0 if run.export is not None else run.may_spend), "an export too many"
+        job = world.job_used()
+        run.last_job = int(job.id) if job else run.last_job
+
+    def before_a_try(self, run: Run) -> None:
+        """
+        Note that a run may spend another export: it was cleared, or its segment was synced meanwhile.
+
+        :param run: the run.
+        """
+        overtaken = self.latest_job > run.last_job
+        if run.tries and (overtaken or not run.failed):
+            run.may_spend += 1
+
+    # ---- what a good run has come to
+
+    def _is_right(self, done: Try, values: set[str], plan: Plan | None) -> None:
+        assert done.report is not None
+        place = (self.world.reads.site_id, done.report["segment_id"])
+        if place not in done.after:
+            assert done.events, "green, and there is no such segment"
+            return
+        wanted = self.world.matches(values, done.parameters, self.world.reads)
+        self._is_the_segment_that_was_named(done, place)
+        if done.report.get("unchanged"):
+            self._is_unchanged(done, place)
+            return
+        self._holds_the_cohort(done, place, wanted)
+        if done.parameters.get("source") != "snapshot":
+            self._is_of_the_newest_export(done, place)
+        elif snapshot := self._snapshot(done):
+            assert snapshot.site == self.world.reads.site_id, "the snapshot of another workspace was used"
+        else:
+            raise AssertionError("green, and there is no snapshot")
+        if not done.events:
+            self._limits_were_kept(done, place, values, wanted, plan)
+        if not self.world.mixed:
+            self._remember(done, place, values)
+
+    def _is_the_segment_that_was_named(self, done: Try, place: Place) -> None:
+        """A segment of another name is one that a sync has filled before, or made: it was renamed since."""
+        name, limit = done.parameters["segment_name"], self.world.sandbox.settings.name_limit
+        called = self._workspace(place).segments[place[1]].name
+        is_known = place in self.good or place in self.made_for or done.events
+        assert is_known or called in (name, name[:limit]), "another segment was filled than the one named"
+
+    def _holds_the_cohort(self, done: Try, place: Place, wanted: set[str]) -> None:
+        people, others = done.after[place], self.world.changed_since(done.began, place[0])
+        was = done.before.get(place, set())
+        reachable = wanted - (self.world.out_of_reach(self.world.reads) - was) - others
+        assert reachable <= people, f"green, and {len(reachable - people)} of the cohort are missing"
+        if done.is_mirror:
+            outside = people - wanted - others
+            assert not outside, f"green, and {len(outside)} are in it who are not in the cohort"
+
+    def _is_unchanged(self, done: Try, place: Place) -> None:
+        """Nothing is looked at but a count and a time, so what others have changed since may be missed."""
+        cohort = self.world.sandbox.project.cohorts[done.parameters["cohort_id"]]
+        values = self.world.values_of(cohort.rows, done.parameters)
+        wanted = self.world.matches(values, done.parameters, self.world.reads, once=True)
+        assert place in self.good, "unchanged, and there was no good run"
+        others = self.world.changed_since(self.good[place].changes, place[0])
+        people = done.after[place]
+        reachable = wanted - self.world.out_of_reach(self.world.reads)
+        assert reachable - people <= others, "unchanged, and somebody of the cohort is missing"
+        if done.is_mirror:
+            assert people - wanted <= others, "unchanged, and somebody is in it who is not in the cohort"
+
+    def _is_of_the_newest_export(self, done: Try, place: Place) -> None:
+        job = self.world.job_used()
+        assert job is not None, "green without an export"
+        assert job.cohort_id == done.parameters["cohort_id"], "the export of another cohort was used"
+        good = self.good.get(place)
+        wrote = self.world.sandbox.count("track", "_customers")
+        if good and (wrote or not self.world.away.failed):
+            assert int(job.id) >= good.job, "an older export was used after a later one"
+
+    def _limits_were_kept(
+        self, done: Try, place: Place, values: set[str], wanted: set[str], plan: Plan | None
+    ) -> None:
+        was = done.before.get(place, set())
+        gone = was - done.after[place]
+        trips = self._trips(done, place, values, wanted, len(was), len(gone))
+        trips = {trip for trip in trips if not done.parameters.get(OVERRIDES[trip])}
+        if plan is None or not done.parameters.get("approved_plan"):
+            assert not trips, f"no guard has stopped it: {sorted(trips)}"
+            return
+        assert trips <= set(plan.approval["guards"]), f"it was not approved: {sorted(trips)}"
+        if trips or done.parameters["approved_plan"]["strict"]:
+            assert gone <= plan.removals, "people were removed who were not in what was approved"
+            assert values == plan.values, "another cohort was approved"
+
+    def _trips(
+        self, done: Try, place: Place, values: set[str], wanted: set[str], before: int, gone: int
+    ) -> set[str]:
+        """Return which guards must have looked at a change; computed anew, and for small numbers."""
+        given = done.parameters
+        trips = set()
+        rate = given.get("min_match_rate")
+        if rate is not None and len(wanted) < Fraction(str(rate)) * len(values):
+            trips.add("low_match")
+        if not gone:
+            return trips
+        percent = given.get("max_removal_percent", 50)
+        if not values:
+            trips.add("empty_cohort")
+        elif (gone > UNGUARDED or percent == 0) and gone * 100 > percent * before:
+            trips.add("large_removal")
+        if values and not wanted:
+            trips.add("no_match")
+        if self.made_for.get(place) != given["cohort_id"]:
+            trips.add("unmanaged_segment")
+        if self._is_short(done, place, len(values), gone):
+            trips.add("short_cohort")
+        return trips
+
+    def _is_short(self, done: Try, place: Place, identifiers: int, gone: int) -> bool:
+        job, previous = self.world.job_used(), self.previous.get(self._key(done, place))
+        if job is None:
+            return False  # a snapshot is never short
+        cohort = self.world.sandbox.project.cohorts[job.cohort_id]
+        pairs = [(len(self.world.rows_of(job)), cohort.size if cohort.listed else None)]
+        pairs += [(identifiers, previous)] if identifiers else []
+        known = [(now, then) for now, then in pairs if then is not None]
+        if not known:
+            return identifiers > 0 and gone > UNGUARDED  # an empty cohort has a guard of its own
+        return any(then - now > UNGUARDED and (then - now) * 100 > 30 * then for now, then in known)
+
+    def _key(self, done: Try, place: Place) -> tuple[Any, ...]:
+        names = ("segment_name", "cohort_id", "user_id_property", "id_type", "mode")
+        return (place, *(done.parameters.get(name) for name in names))
+
+    def _remember(self, done: Try, place: Place, values: set[str]) -> None:
+        key, before = self._key(done, place), self.good.get(place)
+        job = self.world.job_used()
+        newest = max(int(job.id) if job else 0, before.job if before else 0)
+        self.latest_job = max(self.latest_job, newest)
+        if self.world.away.failed:
+            # What could not be kept, no later run can know.
+            newest = 0
+            self.previous.pop(key, None)
+        else:
+            self.previous[key] = len(values)
+        self.good[place] = Good(newest, len(self.world.changes))
+        if done.parameters.get("snapshot_path") and done.parameters.get("source") != "snapshot":
+            self.snapshots.append(Snapshot(moment_now(), values, place[0]))
+
+    def _workspace(self, place: Place) -> Workspace:
+        return next(each for each in self.world.sandbox.workspaces if each.site_id == place[0])

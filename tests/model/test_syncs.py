@@ -1,0 +1,379 @@
+"""
+Sequences of runs, retries, edits and faults, held against a model of what syncs may do.
+
+``MODEL_EXAMPLES=2000 pytest tests/model`` looks longer, with another seed each time, which it prints.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from airflow_provider_cio_cohort.engine import guards, sync
+from airflow_provider_cio_cohort.hooks import customer_io, membership, people
+from airflow_provider_cio_cohort.sandbox.settings import Settings
+from airflow_provider_cio_cohort.sync import download
+from tests.model.oracle import OVERRIDES, UNGUARDED, Oracle, Plan
+from tests.model.world import COHORTS, EMAILS, IDS, NOBODY, SEGMENTS, Away, Event, Run, Try, World
+
+LONG = int(os.environ.get("MODEL_EXAMPLES", "0"))
+SETTINGS = settings(
+    max_examples=LONG or 20,
+    stateful_step_count=30 if LONG else 20,
+    derandomize=not LONG,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink] if LONG else [Phase.generate],
+)
+syncs = st.integers(0, 2)
+cohorts = st.sampled_from(COHORTS)
+names = st.sampled_from(SEGMENTS)
+persons = st.integers(0, len(IDS) + len(EMAILS) - 1)
+flags = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys([*OVERRIDES.values(), "dry_run", "deferrable", "skip_unchanged"], st.just(True)),
+        "max_removal_percent": st.just(0),
+        "min_match_rate": st.sampled_from([0.01, 0.5]),
+    },
+)
+members = st.lists(st.integers(0, len(IDS) + len(NOBODY) - 1), unique=True, max_size=10)
+#: What happens to the vendors, between two runs or between two requests.
+events: st.SearchStrategy[Event] = st.one_of(
+    st.tuples(st.just("cohort"), cohorts, members, st.booleans()),
+    st.tuples(st.just("by_hand"), names, persons, st.booleans()),
+    st.tuples(st.just("takes_a_place"), names, persons),
+    st.tuples(st.just("comes_or_goes"), persons),
+    st.tuples(st.just("merge"), persons, persons),
+    st.tuples(st.just("rename"), persons, st.sampled_from(["id", "email"]), persons),
+    st.tuples(st.just("segment"), names, st.sampled_from(["renamed", "deleted", "anew"])),
+)
+#: Switches for what the vendors leave open, in positions that change between runs.
+SWITCHES = {
+    "lookup_allowed": st.booleans(),
+    "lookup_wrapped": st.booleans(),
+    "lookup_refuses": st.sampled_from(["", "zqz2"]),
+    "null_when_empty": st.booleans(),
+    "last_next": st.sampled_from(["empty", "null", "absent", "empty_page"]),
+    "identifiers_trimmed": st.booleans(),
+    "email_identifies": st.booleans(),
+    "removal_needs_id": st.booleans(),
+    "answers_cohort_id": st.booleans(),
+    "visible_after": st.sampled_from([0, 0.05]),
+    "count_after": st.sampled_from([-1, 0, 0.05]),
+    "endless_next": st.booleans(),
+    "name_limit": st.sampled_from([0, 5]),
+    "ids_as_numbers": st.booleans(),
+    "leading_tab": st.booleans(),
+    "cio_prefix": st.booleans(),
+    "id_limit": st.sampled_from(["bytes", "characters"]),
+    "numbers_per_workspace": st.booleans(),
+    "empty_export": st.sampled_from(["header", "nothing", "newline"]),
+}
+USUAL = {name: getattr(Settings(), name) for name in SWITCHES}
+FAULTS: list[dict[str, Any]] = [
+    {"action": "drop", "path": "add_customers"},
+    {"action": "drop", "path": "remove_customers"},
+    {"action": "reset_after", "path": "add_customers"},
+    {"action": "reset_after", "path": "remove_customers"},
+    {"action": "reset_after", "api": "app", "method": "POST", "path": "/v1/segments$"},
+    {"action": "reset_before", "api": "app", "method": "POST", "path": "/v1/segments$"},
+    {"action": "status", "api": "track", "status": 500, "times": 3},
+    {"action": "status", "api": "track", "status": 503, "path": "customers", "times": 0},
+    {"action": "status", "api": "track", "status": 400},
+    {"action": "status", "api": "app", "path": "membership", "status": 503, "times": 2},
+    {"action": "status", "api": "app", "path": "attributes", "status": 503, "times": 0},
+    {"action": "end_early"},
+    {"action": "end_early", "times": 0},
+    {"action": "no_identifiers"},
+    {"action": "other_cohort"},
+    {"action": "cut_rows", "path": "/file$"},
+    {"action": "cut_rows", "path": "/file$", "times": 0},
+    {"action": "cut_trailer", "path": "/file$"},
+    {"action": "job_failed", "api": "amplitude", "path": "status"},
+    {"action": "html", "api": "app", "status": 200},
+    {"action": "null_lists", "api": "app"},
+]
+
+
+class Syncs(RuleBasedStateMachine):
+    """Syncs of three kinds, and everything that can happen to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.mkdtemp(prefix="model-")
+        self.world = World(self.folder)
+        self.oracle = Oracle(self.world)
+        self.plans: list[Plan] = []
+        self.exports: list[dict[str, Any]] = []
+
+    def teardown(self) -> None:
+        self.world.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def attempt(self, run: Run, plan: Plan | None = None, **how: Any) -> Try:
+        self.oracle.before_a_try(run)
+        done = self.world.attempt(run, **how)
+        try:
+            self.oracle.check(done, plan)
+        except AssertionError as error:
+            error.add_note(self.described())
+            raise
+        return done
+
+    def described(self) -> str:
+        """Return what was done, for whoever reads of a failure."""
+        settings = vars(self.world.sandbox.settings)
+        switched = {name: settings[name] for name, usual in USUAL.items() if settings[name] != usual}
+        asked = [(each.method, each.path, each.status, each.ids) for each in self.world.sandbox.requests]
+        history = "\n".join(self.world.history[-40:])
+        return f"{history}\nsettings: {switched}\nrequests: {asked}"
+
+    def during(self, run: Run, act: Callable[[Try], object], **when: Any) -> None:
+        """Act just before a request of a run is served."""
+
+        def met(request: Any) -> None:
+            if self.world.now is not None and self.world.now.run is run:
+                act(self.world.now)
+
+        self.world.sandbox.at_request(met, **when)
+
+    # ---- runs
+
+    @rule(which=syncs, given=flags)
+    def run(self, which: int, given: dict[str, Any]) -> None:
+        self.attempt(self.world.new_run(which, given))
+
+    @rule(which=syncs)
+    def run_as_scheduled(self, which: int) -> None:
+        self.attempt(self.world.new_run(which))
+
+    @rule(which=syncs)
+    def run_that_skips_the_unchanged(self, which: int) -> None:
+        self.attempt(self.world.new_run(which, {"skip_unchanged": True}))
+
+    @rule(back=st.integers(1, 8), given=flags)
+    def retry_or_clear(self, back: int, given: dict[str, Any]) -> None:
+        if not self.world.runs:
+            return
+        run = self.world.runs[-min(back, len(self.world.runs))]
+        self.attempt(run, **(given if run.failed else {}))
+
+    @rule(which=syncs, cohort=cohorts, column=st.sampled_from(["user_id", "mail", "empty"]), event=events)
+    def run_that_is_edited_while_it_waits(self, which: int, cohort: str, column: str, event: Event) -> None:
+        run = self.world.new_run(which, {"deferrable": True})
+        run.may_spend += 2
+        self.world.sandbox.configure(export_seconds=0.05)
+        edit = {"cohort_id": cohort, "user_id_property": column}
+        self.attempt(run, edit=edit, meanwhile=lambda: self.world.happen(event))
+        self.world.sandbox.configure(export_seconds=0)
+
+    @rule(which=syncs, event=events, other=syncs)
+    def run_that_is_overtaken_while_it_waits(self, which: int, event: Event, other: int) -> None:
+        run = self.world.new_run(which, {"deferrable": True})
+        run.may_spend += 1
+
+        def meanwhile() -> None:
+            self.world.sandbox.configure(export_seconds=0)
+            self.world.happen(event)
+            spent = self.world.sandbox.project.used
+            self.attempt(self.world.new_run(other, dict.fromkeys(OVERRIDES.values(), True)))
+            run.spent -= self.world.sandbox.project.used - spent
+
+        self.world.sandbox.configure(export_seconds=0.05)
+        self.attempt(run, meanwhile=meanwhile)
+        self.world.sandbox.configure(export_seconds=0)
+
+    @rule(cohort=cohorts)
+    def export_for_others(self, cohort: str) -> None:
+        self.exports.append(self.world.shared_export(cohort))
+
+    @rule(which=syncs, back=st.integers(1, 4), given=flags)
+    def run_with_a_given_export(self, which: int, back: int, given: dict[str, Any]) -> None:
+        if not self.exports:
+            return
+        run = self.world.new_run(which, given)
+        run.export = self.exports[-min(back, len(self.exports))]
+        self.attempt(run)
+
+    @rule(which=syncs, given=flags)
+    def plan(self, which: int, given: dict[str, Any]) -> None:
+        run = self.world.new_run(which, {**given, "max_removal_percent": 0, "dry_run": False})
+        run.export = self.world.shared_export(run.sync.parameters["cohort_id"])
+        done = self.attempt(run, dry_run=True)
+        job = self.world.job_used()
+        if done.plan is None or done.report is None or job is None:
+            return
+        values = self.world.values_of(self.world.rows_of(job), done.parameters)
+        wanted = self.world.matches(values, done.parameters, self.world.reads)
+        was = done.before.get((self.world.reads.site_id, done.report["segment_id"]), set())
+        self.plans.append(Plan(run, done.plan, values, was - wanted))
+
+    @rule(
+        strict=st.booleans(),
+        before=st.none() | events,
+        kill=st.none() | st.integers(5, 20),
+        between=st.none() | events,
+    )
+    def write_what_was_approved(
+        self, strict: bool, before: Event | None, kill: int | None, between: Event | None
+    ) -> None:
+        if not self.plans:
+            return
+        plan = self.plans.pop()
+        if before is not None:
+            self.world.happen(before)
+        approval = {**plan.approval, "strict": strict}
+        if kill is not None:
+            self.during(plan.run, self._kill, after=kill)
+        done = self.attempt(plan.run, plan, approved_plan=approval)
+        if done.error is not None:
+            if between is not None:
+                self.world.happen(between)
+            self.attempt(plan.run, plan, approved_plan=approval)
+
+    @rule(given=flags, back=st.integers(1, 5), kill=st.none() | st.integers(1, 20))
+    def back_to_a_snapshot(self, given: dict[str, Any], back: int, kill: int | None) -> None:
+        snapshots = self.oracle.snapshots
+        if not snapshots:
+            return
+        moment = snapshots[-min(back, len(snapshots))].moment.isoformat()
+        run = self.world.new_run(0, {**given, "source": "snapshot", "snapshot_at": moment})
+        run.may_spend = 0
+        if kill is not None:
+            self.during(run, self._kill, after=kill)
+        self.attempt(run)
+
+    @rule(which=syncs, column=st.sampled_from(["empty", "amplitude_id", "nosuch", "mail"]))
+    def run_with_a_wrong_mapping(self, which: int, column: str) -> None:
+        # Only the mapping stands between such a run and the loss of everybody.
+        others = {name: True for name in OVERRIDES.values() if name != "allow_no_match"}
+        self.attempt(self.world.new_run(which, {**others, "user_id_property": column}))
+
+    @rule(which=syncs, after=st.integers(0, 25), given=flags)
+    def kill_a_run_between_two_requests(self, which: int, after: int, given: dict[str, Any]) -> None:
+        run = self.world.new_run(which, given)
+        self.during(run, self._kill, after=after)
+        self.attempt(run)
+
+    def _kill(self, now: Try) -> None:
+        assert self.world.operator is not None
+        if now.killed_at is None:
+            now.killed_at = len(self.world.sandbox.requests)
+            self.world.operator.on_kill()
+
+    @rule(which=syncs, event=events, after=st.integers(0, 25), given=flags)
+    def something_happens_during_a_run(
+        self, which: int, event: Event, after: int, given: dict[str, Any]
+    ) -> None:
+        run = self.world.new_run(which, given)
+        self.during(run, lambda now: self.world.happen(event), after=after)
+        self.attempt(run)
+
+    @rule(which=syncs, name=names, person=persons, joins=st.booleans(), after=st.integers(0, 4))
+    def somebody_moves_while_pages_are_read(
+        self, which: int, name: str, person: int, joins: bool, after: int
+    ) -> None:
+        run = self.world.new_run(which)
+        event = ("by_hand", name, person, joins)
+        self.during(run, lambda now: self.world.happen(event), api="app", path="/membership$", after=after)
+        self.attempt(run)
+
+    @rule(fault=st.sampled_from(FAULTS), after=st.integers(0, 3), which=syncs, given=flags)
+    def run_into_a_fault(self, fault: dict[str, Any], after: int, which: int, given: dict[str, Any]) -> None:
+        if "drop" in fault["action"]:
+            # Where nobody can be looked up, a loss cannot be told from a person who does not exist.
+            self.world.sandbox.configure(lookup_allowed=True, lookup_refuses="")
+        self.world.history.append(f"{fault} after {after}")
+        met = self.world.sandbox.faults.add(after=0 if "file" in fault.get("path", "") else after, **fault)
+        self.world.cut = met if fault["action"] == "cut_rows" else None
+        self.attempt(self.world.new_run(which, given))
+        self.world.cut = None
+        self.world.sandbox.faults.clear()
+
+    @rule(
+        which=syncs,
+        store=st.sampled_from(["task", "asset"]),
+        reads=st.booleans(),
+        after=st.integers(0, 6),
+        given=flags,
+    )
+    def run_while_a_state_store_is_away(
+        self, which: int, store: str, reads: bool, after: int, given: dict[str, Any]
+    ) -> None:
+        self.world.history.append(f"the {store} store is away, reads: {reads}, after {after}")
+        self.world.away.__dict__.update(Away(store, reads, after).__dict__)
+        self.attempt(self.world.new_run(which, given))
+        self.world.away.__dict__.update(Away().__dict__)
+
+    @rule(which=syncs, writes=st.booleans(), given=flags)
+    def run_with_keys_of_two_workspaces(self, which: int, writes: bool, given: dict[str, Any]) -> None:
+        other = self.world.others
+        self.world.history.append(f"keys of two workspaces: {'Track' if writes else 'App'} of another one")
+        self.world.connect(**({"writes": other} if writes else {"reads": other}))
+        self.attempt(self.world.new_run(which, given))
+        self.world.connect()
+
+    @rule(which=syncs, given=flags)
+    def run_with_the_connection_of_another_workspace(self, which: int, given: dict[str, Any]) -> None:
+        self.world.history.append("the connection of another workspace")
+        self.world.connect(self.world.others, self.world.others)
+        self.attempt(self.world.new_run(which, given))
+        self.world.connect()
+
+    # ---- the world
+
+    @rule(event=events)
+    def something_happens(self, event: Event) -> None:
+        self.world.happen(event)
+
+    @rule(cohort=cohorts, ids=members)
+    def cohort_changes(self, cohort: str, ids: list[int]) -> None:
+        self.world.set_cohort(cohort, ids)
+
+    @rule(changes=st.fixed_dictionaries({}, optional=SWITCHES))
+    def vendors_are_otherwise(self, changes: dict[str, Any]) -> None:
+        self.world.history.append(f"{changes}")
+        self.world.sandbox.configure(**changes)
+
+    @rule(which=syncs)
+    def all_is_well_again(self, which: int) -> None:
+        """Whatever has happened, a run that is allowed everything is a good one where nothing is wrong."""
+        self.world.sandbox.configure(**USUAL)
+        done = self.attempt(self.world.new_run(which, dict.fromkeys(OVERRIDES.values(), True)))
+        assert done.error is None, f"a run fails without a reason: {done.error}"
+
+
+def test_syncs_do_what_they_may_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A small world for what else takes thousands of people.
+    monkeypatch.setattr(customer_io, "APP_REQUESTS_PER_SECOND", 10_000)
+    monkeypatch.setattr(membership, "MEMBERS_PER_PAGE", 3)
+    monkeypatch.setattr(people, "IDENTIFIERS_PER_LOOKUP", 4)
+    monkeypatch.setattr(guards, "UNGUARDED_REMOVALS", UNGUARDED)
+    monkeypatch.setattr(guards, "FLOOR", 2)
+    monkeypatch.setattr(sync, "FLOOR", 2)
+    monkeypatch.setattr(download, "TOLERATED_ROWS", 0)
+    for name, value in {
+        "VERIFY_TIMEOUT": "0.3",
+        "VERIFY_STABLE_SECONDS": "0.005",
+        "VERIFY_INTERVAL": "0.005",
+        "RETRY_TIMEOUT": "0.1",
+        "RETRY_WAIT_INITIAL": "0.001",
+        "RETRY_WAIT_MAX": "0.01",
+    }.items():
+        monkeypatch.setenv(f"AIRFLOW__CIO_COHORT__{name}", value)
+    for conn_id in ("AMPLITUDE_DEFAULT", "CUSTOMER_IO_DEFAULT"):
+        # The model sets them; they are put back afterwards.
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id}", "{}")
+    run_state_machine_as_test(Syncs, settings=SETTINGS)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_cio_cohort.engine import identifiers, members
+from airflow_provider_cio_cohort.engine.diff import common_lines, compare
+from airflow_provider_cio_cohort.engine.sorted_file import escape, read_lines, sort_distinct, unescape
+from airflow_provider_cio_cohort.hooks.membership import MemberPage
+
+
+class Person(NamedTuple):
+    id: str | None
+    email: str | None
+    cio_id: str | None
+
+
+def pages(people: list[Person]) -> Iterator[MemberPage]:
+    """Yield the people as Customer.io does, two on a page."""
+    for start in range(0, len(people), 2):
+        page = people[start : start + 2]
+        yield MemberPage([p.id for p in page], [p.email for p in page], [p.cio_id for p in page])
+
+
+names = st.text("ab\\\n\t\x01 é", min_size=1, max_size=4).filter(str.strip)
+people = st.lists(
+    st.builds(Person, st.none() | names, st.none() | names, st.text("0123", min_size=1, max_size=3)),
+    unique_by=lambda person: person.cio_id,
+)
+
+
+@given(st.lists(names), people, st.sampled_from(["id", "email"]))
+def test_compare_is_what_sets_say(values: list[str], present: list[Person], id_type) -> None:
+    normalise = identifiers.normaliser(id_type)
+    wanted = {normalise(value.lstrip("\t")) for value in values} - {""}
+
+    def key(person: Person) -> str:
+        return person.id or "" if id_type == "id" else normalise(person.email or "")
+
+    keys = {key(person) for person in present}
+    outsiders = {person for person in present if key(person) not in wanted}
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        cohort = identifiers.collect([values], id_type, directory / "cohort")
+        members.collect(pages(present), id_type, directory / "members")
+        change = compare(cohort.path, directory / "members", directory / "c", id_type=id_type, remove=True)
+        adds = [unescape(line) for line in read_lines(change.add_path)]
+        removes = list(read_lines(change.remove_path))
+    assert set(adds) == wanted - keys
+    assert len(adds) == change.to_add
+    assert change.to_remove == len(removes)
+    # Everybody outside is removed by an identifier of his own, an id if he has one.
+    first = {members.handles(line)[0] for line in removes}
+    expected = {
+        ("id", p.id) if p.id else ("email", p.email) if p.email else ("cio_id", p.cio_id) for p in outsiders
+    }
+    assert first == expected
+
+
+def test_add_only_removes_nobody_and_impossible_ids_are_not_sent(tmp_path: Path) -> None:
+    cohort = identifiers.collect([["a", "x" * 151]], "id", tmp_path / "cohort")
+    members.collect(pages([Person("b", None, "1")]), "id", tmp_path / "members")
+    change = compare(cohort.path, tmp_path / "members", tmp_path / "c", id_type="id", remove=False)
+    assert (change.to_add, change.to_remove, change.impossible) == (1, 0, 1)
+    assert list(read_lines(change.remove_path)) == []
+
+
+def test_a_member_without_the_mapped_identifier_is_removed_by_another(tmp_path: Path) -> None:
+    present = [Person(None, "a@x.test", "1"), Person("b", "b@x.test", "2"), Person(None, None, "3")]
+    count = members.collect(pages(present), "id", tmp_path / "members")
+    lines = list(read_lines(tmp_path / "members"))
+    assert count == members.Members(3, have_keys=True)
+    assert sorted(map(tuple, map(members.handles, lines))) == [
+        (("cio_id", "3"), ("cio_id", "cio_3")),
+        (("email", "a@x.test"), ("cio_id", "1"), ("cio_id", "cio_1")),
+        (("id", "b"),),
+    ]
+
+
+def test_a_person_met_twice_while_paging_counts_once(tmp_path: Path) -> None:
+    twice = [Person("a", None, "1"), Person("a", None, "1")]
+    assert members.collect(pages(twice), "id", tmp_path / "members").count == 1
+
+
+@pytest.mark.parametrize(
+    ("id_type", "present", "expected"),
+    [
+        ("email", [Person("a", None, "1"), Person("b", None, "2")], False),
+        ("email", [Person("a", None, "1"), Person("b", "b@x.test", "2")], True),
+        ("id", [Person(None, "a@x.test", "1")], False),
+        ("id", [], True),
+    ],
+)
+def test_whether_any_member_has_the_mapped_identifier(
+    tmp_path: Path, id_type, present: list[Person], expected: bool
+) -> None:
+    assert members.collect(pages(present), id_type, tmp_path / "members").have_keys is expected
+
+
+@given(st.sets(names), st.sets(names))
+def test_common_lines_are_an_intersection(one: set[str], other: set[str]) -> None:
+    with TemporaryDirectory() as name:
+        left, right = Path(name) / "left", Path(name) / "right"
+        sort_distinct([list(map(escape, one))], left)
+        sort_distinct([list(map(escape, other))], right)
+        common = [unescape(line) for block in common_lines(left, right) for line in block]
+    assert sorted(common) == sorted(one & other)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airflow_provider_cio_cohort.exceptions import ExportMismatchError, OutdatedExportError
+from airflow_provider_cio_cohort.state import StateStore
+from airflow_provider_cio_cohort.sync.export import Export, ExportMemory, ExportOf, check_given
+
+DAY = 86_400
+OF = ExportOf("a1b2c3d", ("email", "user_id"), "amplitude_default")
+
+
+class Store(dict[str, Any]):
+    """A task's store, as Airflow has it."""
+
+    def set(self, key: str, value: Any, **how: Any) -> None:
+        self[key] = value
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+def export(age: float = 60, **more: Any) -> Export:
+    return Export(request_id="r1", of=OF, requested_at=time.time() - age, **more)
+
+
+def memory(kept: Export) -> ExportMemory:
+    found = ExportMemory(StateStore(Store()))
+    found.keep(kept)
+    return found
+
+
+def test_it_survives_a_store_an_xcom_and_a_deferral() -> None:
+    kept = export(computed_at=17, month={"exports_used": 3})
+    assert Export.from_dict(kept.to_dict()) == kept
+    assert {type(value) for value in kept.to_dict().values()} <= {str, int, float, bool, list, dict}
+
+
+@pytest.mark.parametrize("value", [None, "r1", 7, [], {}, {"request_id": "r1"}, {"properties": 3}])
+def test_anything_else_is_no_export(value: Any) -> None:
+    assert Export.from_dict(value) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(3, "3 seconds ago"), (600, "10 minutes ago"), (18_000, "5 hours ago")]
+)
+def test_the_log_says_how_old_the_export_is(caplog, seconds: int, words: str) -> None:
+    with caplog.at_level(logging.INFO):
+        assert memory(export(seconds)).continued(OF, None, None) is not None
+    assert f"Continuing the export that was requested {words}." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("age", "used", "computed", "synced", "is_continued"),
+    [
+        (60, False, None, None, True),  # a retry
+        (60, False, 30, None, True),
+        (2 * DAY, False, 3 * DAY, None, True),  # the cohort is still what the export holds
+        (2 * DAY, False, DAY, None, False),
+        (2 * DAY, False, None, None, False),  # not listed: nothing tells whether it has changed
+        (60, True, 120, None, True),
+        (60, True, 30, None, False),
+        (60, True, None, None, False),
+        (3600, False, 7200, 60, False),  # the segment was synced from a later export
+        (3600, False, 7200, 3700, True),
+        (7 * DAY, False, 8 * DAY, None, False),
+        (-3600, False, None, None, False),  # from the future
+    ],
+)
+def test_when_an_export_is_continued(
+    age: float, used: bool, computed: float | None, synced: float | None, is_continued: bool
+) -> None:
+    now = time.time()
+    computed_at = None if computed is None else int(now - computed)
+    synced_from = None if synced is None else now - synced
+    found = memory(export(age, used=used)).continued(OF, computed_at, synced_from)
+    assert (found is not None) is is_continued
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        replace(OF, cohort_id="b"),
+        replace(OF, properties=("user_id",)),
+        replace(OF, amplitude_conn_id="other"),
+    ],
+)
+def test_an_export_of_something_else_is_not_continued(of: ExportOf) -> None:
+    assert memory(export()).continued(of, None, None) is None
+
+
+def test_a_given_export_may_hold_more_than_is_wanted() -> None:
+    check_given(export(), replace(OF, properties=("email",)), None)
+    check_given(export(), replace(OF, properties=("amplitude_id",)), None)
+
+
+@pytest.mark.parametrize(
+    ("of", "words"),
+    [
+        (replace(OF, cohort_id="zzz"), "it is of cohort a1b2c3d, not of zzz"),
+        (replace(OF, properties=("phone",)), "it lacks the property phone"),
+        (replace(OF, amplitude_conn_id="other"), "not by 'other'"),
+    ],
+)
+def test_a_given_export_of_something_else_is_refused(of: ExportOf, words: str) -> None:
+    with pytest.raises(ExportMismatchError, match=words):
+        check_given(export(), of, None)
+
+
+def test_a_given_export_that_is_older_than_the_segments_last_one_is_refused() -> None:
+    kept = export(3600)
+    check_given(kept, OF, kept.requested_at)
+    with pytest.raises(OutdatedExportError, match="requested 1 hour ago"):
+        check_given(kept, OF, kept.requested_at + 1)

@@ -1,0 +1,144 @@
+"""Each parameter of a sync: what a task may have for it, and that it is said once."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from airflow_provider_cio_cohort import alerts, dag_generation, operators, sync, transfers
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
+from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
+from airflow_provider_cio_cohort.sync.parameters import (
+    SharedExportParameters,
+    TaskParameters,
+)
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
+
+NEEDED = {"cohort_id": "a1b2c3d", "segment_name": "Power users"}
+OPERATORS = [
+    (AmplitudeCohortToCustomerIOOperator, TaskParameters),
+    (AmplitudeCohortExportOperator, SharedExportParameters),
+]
+
+
+def of_task(templates: tuple[str, ...] = (), **values: Any) -> TaskParameters:
+    return TaskParameters.from_task({**NEEDED, **values}, templates)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (True, True),
+        ("True", True),
+        ("true", True),
+        ("1", True),
+        (False, False),
+        ("False", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_flags_as_templates_render_them(value: Any, expected: bool) -> None:
+    assert of_task(dry_run=value).dry_run is expected
+
+
+def test_a_flag_that_is_neither_true_nor_false_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"dry_run is 'maybe'"):
+        of_task(dry_run="maybe")
+
+
+@pytest.mark.parametrize(("value", "expected"), [(7, 7), ("7", 7), (" 7 ", 7)])
+def test_segment_ids_as_templates_render_them(value: Any, expected: int) -> None:
+    assert of_task(segment_name=None, segment_id=value).segment_id == expected
+
+
+@pytest.mark.parametrize("value", ["seven", "7.0", "-7", 0, True, "\u0667", "", " ", 7.0])
+def test_what_is_no_segment_id(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"segment_id is .*number of a Customer\.io segment"):
+        of_task(segment_name=None, segment_id=value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("max_removal_percent", value) for value in (-1, 100.1, True, "50", float("nan"))),
+        ("snapshot_keep_last", 2.5),
+        ("snapshot_keep_days", 0),
+        ("export_timeout", float("inf")),
+        ("poll_interval", 0),
+        ("export_reserve", -1),
+        ("deferrable", "yes"),
+    ],
+)
+def test_numbers_out_of_bounds_are_refused_when_the_dag_is_read(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is"):
+        AmplitudeCohortToCustomerIOOperator(task_id="sync", **{**NEEDED, name: value})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"segment_id": 7}, "segment_id: segment_name is given too"),
+        ({"segment_name": None}, "segment_name: it is missing"),
+        ({"cohort_id": 1234567}, "cohort_id is 1234567, of type int; it must be text"),
+        ({"cohort_id": " "}, "cohort_id is empty"),
+        ({"mode": "mirrored"}, "mode is 'mirrored'; it must be 'mirror' or 'add_only'"),
+        ({"snapshot_path": "cohorts"}, "snapshot_path is not valid"),
+    ],
+)
+def test_what_is_wrong_is_refused_when_the_dag_is_read(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AmplitudeCohortToCustomerIOOperator(task_id="sync", **{**NEEDED, **values})
+    assert caught.value.headline.startswith(words)
+
+
+def test_templates_are_not_looked_at_before_they_are_rendered() -> None:
+    values = dict.fromkeys(TaskParameters.templated(), "{{ params.x }}")
+    values["segment_id"] = None
+    AmplitudeCohortToCustomerIOOperator(task_id="sync", **values)
+
+
+# ---- said once
+
+
+@pytest.mark.parametrize(("operator", "model"), OPERATORS)
+def test_the_signature_has_the_parameters_and_their_defaults(
+    operator: type[Any], model: type[TaskParameters]
+) -> None:
+    signature = inspect.signature(inspect.unwrap(operator.__init__)).parameters
+    given = {name: each.default for name, each in signature.items() if name not in ("self", "kwargs")}
+    assert set(given) == set(model.model_fields)
+    # Airflow's own default in a DAG of one's own; the DAGs from YAML always defer.
+    del given["deferrable"]
+    for name, default in given.items():
+        field = model.model_fields[name]
+        assert (default is inspect.Parameter.empty) == field.is_required(), name
+        if not field.is_required():
+            assert (default, type(default)) == (field.default, type(field.default)), name
+
+
+@pytest.mark.parametrize(("operator", "model"), OPERATORS)
+def test_the_docstring_describes_each_parameter(operator: type[Any], model: type[TaskParameters]) -> None:
+    for name, field in model.model_fields.items():
+        assert f":param {name}: {field.description}" in operator.__doc__
+    assert tuple(operator.template_fields) == model.templated()
+
+
+def test_no_parameter_is_declared_twice() -> None:
+    assert all((alerts, dag_generation, operators, sync, transfers))  # all that has models is imported
+    package = "airflow_provider_cio_cohort"
+    own = [model for model in _models(BaseModel) if model.__module__.startswith(package)]
+    declared: dict[str, set[str]] = {}
+    for model in own:
+        for name in model.__annotations__.keys() & TaskParameters.model_fields.keys():
+            declared.setdefault(name, set()).add(model.__qualname__)
+    assert declared.pop("source") == {"TaskParameters", "SharedExportParameters"}  # two operators' own
+    assert {name: where for name, where in declared.items() if len(where) > 1} == {}
+
+
+def _models(model: type[BaseModel]) -> list[type[BaseModel]]:
+    below = model.__subclasses__()
+    return [*below, *(each for one in below for each in _models(one))]
