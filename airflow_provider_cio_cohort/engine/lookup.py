@@ -68,10 +68,28 @@ def look_up(
     found = find(store, values, id_type)
     if found is None:
         return None
-    normalise = normaliser(id_type)
-    known = set(map(normalise, found.identifiers))
-    example = next((value for value in values if normalise(value) in known), None)
-    return Lookup(len(values), found.count, total, example)
+    return Lookup(len(values), found.count, total, _example(values, found, id_type))
+
+
+def look_for_one(store: SegmentStore, path: Path, total: int, id_type: IdType) -> Lookup | None:
+    """
+    Look identifiers up until one of them exists: all of them if none does.
+
+    :param store: Customer.io.
+    :param path: escaped identifiers, one a line, sorted.
+    :param total: how many they are.
+    :param id_type: which of Customer.io's identifiers they are.
+    :return: ``None`` if the key may not look people up.
+    """
+    asked, values = 0, read_values(path)
+    while block := list(islice(values, _CHUNK)):
+        found = find(store, block, id_type)
+        if found is None:
+            return None
+        asked += len(block)
+        if found.count:
+            return Lookup(asked, found.count, total, _example(block, found, id_type))
+    return Lookup(asked, 0, total)
 
 
 def find(store: SegmentStore, values: list[str], id_type: IdType) -> FoundPeople | None:
@@ -104,6 +122,12 @@ def existing(store: SegmentStore, path: Path, id_type: IdType) -> Iterator[tuple
         found = store.find_people(block, id_type)
         known = set(map(normalise, found.identifiers))
         yield [escape(value) for value in block if normalise(value) in known], found.count
+
+
+def _example(values: Iterable[str], found: FoundPeople, id_type: IdType) -> str | None:
+    normalise = normaliser(id_type)
+    known = set(map(normalise, found.identifiers))
+    return next((value for value in values if normalise(value) in known), None)
 
 
 def _sample(path: Path, total: int, most: int) -> list[str]:

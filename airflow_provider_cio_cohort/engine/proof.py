@@ -148,7 +148,10 @@ class Proof:
         def shows(count: int, lines: Iterable[str] | None) -> bool:
             return count > self.before
 
-        sent = f"A batch of {len(batch):,} identifiers was to be added."
+        sent = (
+            f"A batch of {len(batch):,} identifiers was to be added. The App API key may not look people up: if "
+            "it may, a run finds an identifier that exists, or learns that none does."
+        )
         return Probe(lambda: self._add(batch), shows, len(batch), 0, sent)
 
     def _add(self, values: Sequence[str]) -> None:

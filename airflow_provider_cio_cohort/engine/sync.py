@@ -20,7 +20,7 @@ from airflow_provider_cio_cohort.engine.identifiers import (
     may_be_too_long,
     normaliser,
 )
-from airflow_provider_cio_cohort.engine.lookup import MOST_LOOKUPS, Lookup, find, look_up
+from airflow_provider_cio_cohort.engine.lookup import MOST_LOOKUPS, Lookup, find, look_for_one, look_up
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Members, Reader, collect
 from airflow_provider_cio_cohort.engine.ports import SegmentStore, Target
 from airflow_provider_cio_cohort.engine.proof import Proof
@@ -201,17 +201,22 @@ class SegmentSync:
 
     def _look_up(self, change: Change) -> Lookup | None:
         """Look up which of the people to add exist, as far as a guard, a dry run or a proof needs it."""
-        options = self.options
-        if not change.to_add:
+        options, path, to_add = self.options, change.add_path, change.to_add
+        if not to_add:
             return Lookup(0, 0, 0)
-        if options.dry_run or options.limits.min_match_rate is not None:
-            return look_up(self.store, change.add_path, change.to_add, options.id_type)
-        if change.same and options.keys_proven:
+        for_guard = options.dry_run or options.limits.min_match_rate is not None
+        if not for_guard and change.same and options.keys_proven:
             return None
-        known = look_up(self.store, change.add_path, change.to_add, options.id_type, most=FEW_LOOKUPS)
+        known = None if for_guard else look_up(self.store, path, to_add, options.id_type, most=FEW_LOOKUPS)
+        if for_guard or (known is not None and not known.people and not known.is_exact):
+            known = look_up(self.store, path, to_add, options.id_type)
         if known is None or known.people or known.is_exact:
             return known
-        return look_up(self.store, change.add_path, change.to_add, options.id_type)
+        if options.dry_run or options.keys_proven or change.to_remove:
+            return known
+        # Only a write of a person who exists can prove that the keys belong together.
+        log.info("None of the identifiers in a sample exists in Customer.io: looking up all of them.")
+        return look_for_one(self.store, path, to_add, options.id_type)
 
     def _check_mapping(
         self, cohort: CohortIdentifiers, before: Members, change: Change, known: Lookup | None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort import exceptions
+from airflow_provider_cio_cohort.engine.lookup import MOST_LOOKUPS
 
 TRACK = {"login": "o-site", "password": "o-track"}
 
@@ -75,3 +76,17 @@ def test_a_proof_by_a_removal_costs_one_person_at_most(sandbox, cohort, sync, ot
     with pytest.raises(exceptions.WorkspaceMismatchError):
         sync(customer_io_conn_id=lead(whole=False), adopt_segment=True, allow_empty_cohort=True)
     assert len(members(theirs)) >= 4
+
+
+def test_identifiers_that_do_not_exist_are_no_proof_against_the_keys(sandbox, cohort, sync) -> None:
+    for name in ("a", "b"):
+        sandbox.workspace.add_person(id=name)
+    segment = sandbox.workspace.add_segment(name="Power users", members=["a", "b"])
+    unknown = [f"unknown-{n}" for n in range(MOST_LOOKUPS + 100)]
+    cohort("a", "b", *unknown, known=False)
+    report = sync(adopt_segment=True)
+    assert (report["added"], report["unmatched"]) == (0, len(unknown))
+    assert sandbox.count("track", "customers") == 0
+    sandbox.workspace.add_person(id=unknown[-1])
+    assert sync(adopt_segment=True)["added"] == 1
+    assert members(segment) == {"a", "b", unknown[-1]}
