@@ -55,9 +55,8 @@ def archive_problems(wheel: Path) -> Iterator[str]:
     (sdist,) = wheel.parent.glob("*.tar.gz")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     files = contents.read_wheel(wheel)
-    own = contents.package_files(ROOT)
     info = f"{contents.PACKAGE}-{project['version']}.dist-info"
-    yield from contents.wheel_problems(list(files), own, project["version"])
+    yield from contents.wheel_problems(wheel, ROOT / contents.PACKAGE)
     yield from contents.sdist_problems(contents.names_in_sdist(sdist), git("ls-files").splitlines())
     yield from contents.wheel_differences(contents.read_wheel(build(HOME / "checkout")), files)
     yield from metadata.metadata_problems(files[f"{info}/METADATA"], project, changelog())

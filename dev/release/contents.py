@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-import re
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Collection, Iterable
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 PACKAGE = "airflow_provider_cio_cohort"
-#: The files of the package, with at least one file of each kind. ``*`` matches folders as well.
-KINDS = (
-    "*.py",
-    "py.typed",
-    "dag_generation/cohort_syncs.schema.json",
-    "dag_generation/*.jinja",
-    "ui/static/*.css",
-    "ui/static/*.js",
-    "ui/templates/*.html",
-)
-#: Files that do not belong to the package, although they may be Python.
-ALIEN = re.compile(r"(^|/)(tests?/|test_|conftest\.py|__pycache__/|\.)")
-#: The metadata files of a wheel.
-DIST_INFO = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
 #: Tracked files that the sdist does not need, and files that only the sdist has.
 NOT_IN_SDIST, ONLY_IN_SDIST = (".ci/",), ("PKG-INFO",)
-
-
-def package_files(root: Path) -> list[str]:
-    """
-    Return the paths of the package's files below its folder, without Python's cache.
-
-    :param root: the checkout.
-    """
-    folder = root / PACKAGE
-    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in files if "__pycache__" not in path.parts)
 
 
 def read_wheel(path: Path) -> dict[str, bytes]:
@@ -60,21 +35,16 @@ def names_in_sdist(path: Path) -> list[str]:
         return [member.name.partition("/")[2] for member in sdist if member.isfile()]
 
 
-def wheel_problems(names: Collection[str], files: Collection[str], version: str) -> list[str]:
+def wheel_problems(wheel: Path, package: Path) -> list[str]:
     """
-    Return the problems with the files of a wheel.
+    Return what ``check-wheel-contents`` and ``twine`` object to.
 
-    :param names: the names of its files.
-    :param files: the files of the package, below its folder.
-    :param version: the package's version.
+    :param wheel: the wheel.
+    :param package: the folder of the package in the checkout, with which the wheel's files are compared.
     """
-    own = [name for name in files if _belongs(name)]
-    said = [f"{PACKAGE}-{version}.dist-info/{name}" for name in DIST_INFO]
-    wanted = {*(f"{PACKAGE}/{name}" for name in own), *said}
-    lacking = [kind for kind in KINDS if not any(fnmatchcase(name, kind) for name in own)]
     return [
-        *_differences("the wheel", names, wanted),
-        *(f"the package has no {kind}" for kind in lacking),
+        *_objections("check_wheel_contents", "--package", package, wheel),
+        *_objections("twine", "check", "--strict", wheel),
     ]
 
 
@@ -100,8 +70,11 @@ def wheel_differences(one: dict[str, bytes], other: dict[str, bytes]) -> list[st
     return [f"{name} is not the same in the wheels of the checkout and of the sdist" for name in names]
 
 
-def _belongs(name: str) -> bool:
-    return any(fnmatchcase(name, kind) for kind in KINDS) and not ALIEN.search(name)
+def _objections(tool: str, *arguments: str | Path) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", tool, *arguments], capture_output=True, text=True, check=False
+    )
+    return [f"{tool}: {line}" for line in (done.stdout + done.stderr).splitlines()] if done.returncode else []
 
 
 def _differences(where: str, names: Collection[str], wanted: set[str]) -> list[str]:
