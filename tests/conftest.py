@@ -15,7 +15,11 @@ import pytest
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from tests.places import local_place, place, s3, s3_place  # noqa: F401 (fixtures)
-from tests.summary import pytest_terminal_summary  # noqa: F401 (a hook of pytest)
+from tests.summary import (  # noqa: F401 (hooks of pytest)
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 
 # Airflow reads its configuration when it is first imported, so this comes before any import of it.
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from airflow_provider_cio_cohort.sandbox.faults import Fault, Faults
 
 _counts: Counter[str] = Counter()
@@ -29,6 +31,19 @@ def _counted(self: Faults, api: str, method: str, path: str) -> Fault | None:
 
 
 Faults.take = _counted  # type: ignore[method-assign]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Pass on the counts of a process that runs a part of the tests."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["counts"] = dict(_counts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add the counts of such a process."""
+    _counts.update(getattr(node, "workeroutput", {}).get("counts", {}))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
