@@ -149,8 +149,8 @@ class Proof:
             return count > self.before
 
         sent = (
-            f"A batch of {len(batch):,} identifiers was to be added. The App API key may not look people up: if "
-            "it may, a run finds an identifier that exists, or learns that none does."
+            f"A batch of {len(batch):,} identifiers was to be added. The App API key may not look people up: "
+            "if it may, a run finds an identifier that exists, or learns that none does."
         )
         return Probe(lambda: self._add(batch), shows, len(batch), 0, sent)
 
