@@ -8,6 +8,7 @@ segment and the wrong region's host.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
@@ -95,13 +96,25 @@ class TrackApi:
         id_type = request.query.get("id_type", "id")
         if id_type not in ID_TYPES:
             return track_error(400, f"invalid id_type {id_type}")
+        limit = self.settings.track_max_bytes
+        if limit and len(await request.read()) > limit:
+            return track_error(413, "request entity too large")
         ids = await read_ids(request, MAX_IDS)
         if ids is None:
             return web.json_response(
                 {"meta": {"errors": [f"ids must be 1 to {MAX_IDS} strings"]}}, status=400
             )
+        refused = self._refused(ids)
+        if refused is not None:
+            errors = {"meta": {"errors": [f"{id_type} '{refused}' is not valid ({refused})"]}}
+            return web.json_response(errors, status=self.settings.track_refuses_status)
         change(segment, *workspace.find(ids, id_type, self.settings.track_takes_email))
         return web.json_response({})
+
+    def _refused(self, ids: Sequence[str]) -> str | None:
+        """Return the first identifier that spoils a batch."""
+        pattern = self.settings.track_refuses
+        return next((value for value in ids if re.search(pattern, value)), None) if pattern else None
 
     def _busy(self) -> web.Response:
         if self.settings.track_drops:
