@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 #: time: one of each stretch of the sorted file, so that a lost batch of a thousand is noticed in a total of
 #: up to a million.
 MOST_LOOKUPS = 2_000
+#: Identifiers that exist of which a look-up keeps examples.
+MOST_EXAMPLES = 20
 #: Identifiers that an exhaustive look-up holds in memory at once.
 _CHUNK = 2_000
 
@@ -32,13 +34,13 @@ class Lookup:
     :param asked: identifiers that were looked up.
     :param people: how many of them exist in Customer.io.
     :param total: identifiers from which those were drawn.
-    :param example: an identifier that exists, as it was looked up; ``None`` if none is known.
+    :param examples: some identifiers that exist, as they were looked up; empty if none is known.
     """
 
     asked: int
     people: int
     total: int
-    example: str | None = None
+    examples: tuple[str, ...] = ()
 
     @property
     def is_exact(self) -> bool:
@@ -70,8 +72,8 @@ def look_up(
         return None
     normalise = normaliser(id_type)
     known = set(map(normalise, found.identifiers))
-    example = next((value for value in values if normalise(value) in known), None)
-    return Lookup(len(values), found.count, total, example)
+    examples = islice((value for value in values if normalise(value) in known), MOST_EXAMPLES)
+    return Lookup(len(values), found.count, total, tuple(examples))
 
 
 def find(store: SegmentStore, values: list[str], id_type: IdType) -> FoundPeople | None:
