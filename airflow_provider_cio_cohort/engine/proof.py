@@ -32,7 +32,7 @@ READ_UP_TO = 30_000
 #: Identifiers of the first batch, where none is known to exist.
 FIRST_BATCH = 1_000
 #: Members whose removal is tried, one after the other, as long as Customer.io refuses their ids.
-MOST_REMOVALS = 5
+MOST_REMOVALS = 20
 
 
 @dataclass(frozen=True)

@@ -139,8 +139,8 @@ class Verification:
         deadline = time.monotonic() + self.timeouts.timeout
         if may_send:
             self._wait_for_the_writes(deadline)
-        pause, attempt, thorough = self.timeouts.interval, 0, False
-        resent = is_settled = not may_send
+        pause, thorough, resent = self.timeouts.interval, False, not may_send
+        attempt = 0 if may_send else MAX_REMOVALS
         while True:
             found = self._look(thorough=thorough)
             if found.lost and not found.is_exact:
@@ -153,19 +153,13 @@ class Verification:
                 continue
             if found.as_wanted:
                 return self._outcome(found)
-            if may_send and found.not_removed and found.is_reliable and attempt < MAX_REMOVALS:
-                attempt += 1
-                log.warning(
-                    "%s members are still in the segment: removing them again.", f"{found.not_removed:,}"
-                )
-                self.remove(self._not_removed_path, attempt=attempt, total=found.not_removed)
-            elif found.is_final and is_settled:
+            is_over = time.monotonic() >= deadline
+            if found.is_final and (is_over or attempt == MAX_REMOVALS):
                 return self._without_removals(found)
-            elif found.is_final:
-                is_settled = True
-                self._settle(found.segment_after, 0, found.not_removed, deadline)
-                continue
-            if time.monotonic() >= deadline:
+            if found.not_removed and found.is_reliable and attempt < MAX_REMOVALS:
+                attempt += 1
+                self._remove_again(found, attempt, deadline)
+            if is_over:
                 raise VerificationError(
                     f"Segment {self.segment_id} is not what it should be: {found.in_short}.\n"
                     f"Read back {self.timeouts.timeout:g} s after the writes: {found}. A retry compares "
@@ -173,6 +167,13 @@ class Verification:
                 )
             self.reader.sleep(pause)
             pause = min(pause * 2, 30)
+
+    def _remove_again(self, found: Comparison, attempt: int, deadline: float) -> None:
+        log.info("%s members are still in the segment: removing them again.", f"{found.not_removed:,}")
+        self.remove(self._not_removed_path, attempt=attempt, total=found.not_removed)
+        if found.is_final and attempt == MAX_REMOVALS:
+            # It must not be for lack of time that they are still there.
+            self._settle(found.segment_after, 0, found.not_removed, deadline)
 
     def _without_removals(self, found: Comparison) -> Outcome:
         if not found.refused:

@@ -60,6 +60,8 @@ class Rejections:
         self._nobody = f"{uuid4().hex}@example.invalid" if id_type == "email" else uuid4().hex
         self._total = total
         self._refusals = 0
+        #: The refusal of an identifier that nobody has; ``None`` as long as that is not refused.
+        self._refusal: RequestRejectedError | None = None
         self._request_is_accepted = False
         self._lock = asyncio.Lock()
 
@@ -102,15 +104,17 @@ class Rejections:
 
     async def _check_request(self, post: Callable[[list[str]], Awaitable[object]]) -> None:
         """Raise the refusal of an identifier that nobody has: then it is not the values that are refused."""
+        if self._refusal is not None:  # of another batch
+            raise self._refusal
         try:
             await post([self._nobody])
-        except RequestRejectedError as refusal:
-            error, (_, _, remedy) = refusal, str(refusal).partition("\n")
-        else:
-            return
-        raise RequestRejectedError(
-            f"{error.headline}\n{quoted(error.detail)}{remedy}", error.status, error.detail
-        )
+        except RequestRejectedError as error:
+            remedy = str(error).partition("\n")[2]
+            self._refusal = RequestRejectedError(
+                f"{error.headline}\n{quoted(error.detail)}{remedy}", error.status, error.detail
+            )
+        if self._refusal is not None:
+            raise self._refusal
 
     async def _send_part(
         self, parts: deque[list[str]], post: Callable[[list[str]], Awaitable[object]]
@@ -121,12 +125,14 @@ class Rejections:
         except RequestRejectedError as error:
             if error.status not in REFUSED:
                 raise
+            self._refusals += 1
             self._split(part, error, parts)
+            if not self.accepted and self._refusals > MOST_REFUSALS:
+                raise self._too_many(error.status) from None
         else:
             self.accepted += len(part)
 
     def _split(self, part: list[str], error: RequestRejectedError, parts: deque[list[str]]) -> None:
-        self._refusals += 1
         if len(part) == 1:
             self._reject(part[0], error.detail, error.status)
             # Next is the largest part, so that a stretch of culprits is soon left.
@@ -134,8 +140,6 @@ class Rejections:
         else:
             middle = len(part) // 2
             parts += [part[middle:], part[:middle]]
-        if not self.accepted and self._refusals > MOST_REFUSALS:
-            raise self._too_many(error.status)
 
     def _reject(self, value: str, detail: str, status: int) -> None:
         self.values.append(value)

@@ -436,7 +436,7 @@ def _warn_of_the_mapping(report: SyncReport) -> None:
         )
     if report.rejected:
         log.warning(
-            "Customer.io refuses %s identifiers of the cohort, so these people are not in the segment: correct "
-            "them in Amplitude.",
+            "Customer.io refuses %s identifiers of the cohort, so these people are not in the segment: "
+            "correct them in Amplitude.",
             f"{report.rejected:,}",
         )
