@@ -169,7 +169,8 @@ class Verification:
             pause = min(pause * 2, 30)
 
     def _remove_again(self, found: Comparison, attempt: int, deadline: float) -> None:
-        log.info("%s members are still in the segment: removing them again.", f"{found.not_removed:,}")
+        level = logging.INFO if found.is_final else logging.WARNING
+        log.log(level, "%s members are still in the segment: removing them again.", f"{found.not_removed:,}")
         self.remove(self._not_removed_path, attempt=attempt, total=found.not_removed)
         if found.is_final and attempt == MAX_REMOVALS:
             # It must not be for lack of time that they are still there.
