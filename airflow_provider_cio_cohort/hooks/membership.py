@@ -206,7 +206,7 @@ class MembershipWriter:
                     except RequestRejectedError as error:
                         await rejections.isolate(_values_in(batch.body), error, post_part)
                     else:
-                        rejections.accepted += batch.count
+                        rejections.accepted += batch.size
 
                 yield send
 
@@ -246,7 +246,7 @@ class _Batch(NamedTuple):
     """A batch as it waits to be sent: encoded, and how many identifiers are in it."""
 
     body: bytes
-    count: int
+    size: int
 
 
 def _body(values: list[str]) -> bytes:
