@@ -296,4 +296,4 @@ def test_faults_take_turns(sandbox, track) -> None:
 def test_a_fault_that_there_is_not(sandbox) -> None:
     with pytest.raises(ValueError, match="no fault 'explode'; the faults are status, html"):
         sandbox.faults.add("explode")
-    assert len(ACTIONS) == len(set(ACTIONS)) == 22
+    assert len(ACTIONS) == len(set(ACTIONS)) == 23
