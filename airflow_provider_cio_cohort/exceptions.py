@@ -36,6 +36,7 @@ The errors of this package, as one tree: the branch says whether a retry can hel
         ├── UnknownSegmentError           no such segment in this Customer.io workspace
         ├── DataDrivenSegmentError        Customer.io computes this segment itself, so nobody can be added
         ├── AmbiguousSegmentError         several segments have the name
+        ├── NotRemovableError             people cannot be removed through Customer.io's API
         ├── RequestRejectedError          the vendor refused the request itself (``status``)
         ├── SnapshotMissingError          there is no snapshot at or before the requested time
         ├── SnapshotDamagedError          a snapshot does not hold what its manifest says
@@ -277,11 +278,23 @@ class RequestRejectedError(PermanentError):
 
     :param message: what was refused and the vendor's reason.
     :param status: the HTTP status code.
+    :param detail: the vendor's reason alone, without keys and people; empty if it is not known.
     """
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, detail: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.detail = detail
+
+
+class NotRemovableError(PermanentError):
+    """
+    People who should leave the segment cannot be removed through Customer.io's API.
+
+    They have no ``id`` (an error only with ``on_not_removable: fail``), or Customer.io refuses theirs.
+    """
+
+    segment_touched = True
 
 
 class SnapshotMissingError(PermanentError):

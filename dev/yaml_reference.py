@@ -37,6 +37,7 @@ TOPICS = {
         "max_shortfall_percent",
         "min_match_rate",
         "adopt_segment",
+        "on_not_removable",
         "on_guard",
         "approval_timeout_hours",
         "allow_large_removal",

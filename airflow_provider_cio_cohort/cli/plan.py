@@ -30,6 +30,8 @@ from airflow_provider_cio_cohort.sync.parameters import TaskParameters
 from airflow_provider_cio_cohort.sync.run import CohortSync
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
+#: Why Customer.io may not remove a member.
+NO_ID = "Customer.io's API removes nobody without an id"
 _Group = list[tuple[Outlook, CohortSync]]
 
 
@@ -80,7 +82,7 @@ def look(found: Found, vendors: Vendors) -> Outlook:
         return outlook
     outlook.attempt(check_quota, sync.ports.amplitude, sync.parameters.export_reserve)
     if not outlook.blocked:
-        outlook.trips = _trips(outlook, sync.parameters)
+        outlook.trips = _trips(outlook, sync.parameters, sync.last_report.get("not_removable") or 0)
         outlook.notes += _sentences(outlook, sync.parameters)
     return outlook
 
@@ -130,7 +132,7 @@ def _look_at_both_ends(outlook: Outlook, sync: CohortSync, amplitude: Amplitude)
         outlook.members = 0 if target.id is None else outlook.attempt(count, target.id)
 
 
-def _trips(outlook: Outlook, parameters: TaskParameters) -> list[Trip]:
+def _trips(outlook: Outlook, parameters: TaskParameters, not_removable: int) -> list[Trip]:
     """
     Check the guards with the sizes alone: the segment loses at least the difference of the two sizes.
 
@@ -149,6 +151,7 @@ def _trips(outlook: Outlook, parameters: TaskParameters) -> list[Trip]:
         segment_before=members,
         to_add=max(size - members, 0),
         to_remove=max(members - size, 0),
+        not_removable=min(max(members - size, 0), not_removable),
         owned=target.owned,
         announced=size,
     )
@@ -250,4 +253,5 @@ def _sentence(report: SyncReport) -> str:
     creates = "" if report.segment_id else "creates the segment, "
     rate = report.match_rate
     matched = "" if rate is None else f" {rate:.1%} of the cohort exist in Customer.io."
-    return f"A run {creates}adds up to {report.to_add:,} and removes {report.to_remove:,}.{matched}"
+    stay = f" ({report.not_removable:,} of them may stay: {NO_ID})" if report.not_removable else ""
+    return f"A run {creates}adds up to {report.to_add:,} and removes {report.to_remove:,}{stay}.{matched}"

@@ -170,7 +170,7 @@ class Outlook:
         }
         if exact:
             report = self.report or {}
-            counts = ("identifiers", "to_add", "to_remove", "unmatched", "match_rate")
+            counts = ("identifiers", "to_add", "to_remove", "not_removable", "unmatched", "match_rate")
             facts |= {count: report.get(count) for count in counts}
             facts["guards"] = [trip.guard for trip in self.trips]
         return facts

@@ -39,6 +39,7 @@ TARGET_KEYS = (
     "max_shortfall_percent",
     "min_match_rate",
     "adopt_segment",
+    "on_not_removable",
     "on_guard",
 )
 

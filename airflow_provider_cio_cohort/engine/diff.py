@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from airflow_provider_cio_cohort.engine.identifiers import MAX_ID_LENGTH, IdType, can_exist
-from airflow_provider_cio_cohort.engine.members import key_of, keys_of
+from airflow_provider_cio_cohort.engine.members import key_of, keys_of, without_id
 from airflow_provider_cio_cohort.engine.sorted_file import (
     Block,
     open_text,
@@ -35,6 +35,8 @@ class Change:
     :param to_remove: how many members to remove; 0 when nobody is ever removed.
     :param same: identifiers of the cohort that some member has.
     :param impossible: identifiers of the cohort that no person can have, so they are not sent.
+    :param without_id: how many of the members to remove have no ``id``: Customer.io's reference says that its
+        API does not remove them.
     :param held_back: escaped identifiers that look mistyped, or may be too long, and are not known to exist:
         they are not sent.
     """
@@ -45,6 +47,7 @@ class Change:
     to_remove: int
     same: int
     impossible: int
+    without_id: int = 0
     held_back: tuple[str, ...] = ()
 
     @property
@@ -81,15 +84,17 @@ def compare(
     """
     directory.mkdir(exist_ok=True)
     add_path, remove_path = directory / "add", directory / "remove"
-    to_add = to_remove = same = impossible = 0
+    to_add = to_remove = same = impossible = no_id = 0
     with open_text(add_path, "w") as adds, open_text(remove_path, "w") as removes:
         for missing, others, shared in differences(cohort_path, members_path):
             same += shared
             possible = _possible(missing, id_type)
             to_add += write_block(adds, possible)
             impossible += len(missing) - len(possible)
-            to_remove += write_block(removes, others) if remove else 0
-    return Change(add_path, remove_path, to_add, to_remove, same, impossible)
+            if remove:
+                to_remove += write_block(removes, others)
+                no_id += without_id(others)
+    return Change(add_path, remove_path, to_add, to_remove, same, impossible, no_id)
 
 
 def without(change: Change, lines: Sequence[str]) -> Change:

@@ -30,6 +30,8 @@ class Counts:
     :param segment_before: members of the segment before the run.
     :param to_add: identifiers that would be sent.
     :param to_remove: members that would be removed.
+    :param not_removable: how many of these the last good sync has tried to remove in vain, because they have
+        no ``id``: they are not removed again, so no limit counts them.
     :param owned: whether the segment says that a sync made it for this cohort.
     :param announced: members that Amplitude's list says the cohort has; ``None`` if it says nothing.
     :param previous: identifiers at the last good sync; ``None`` if that is not known.
@@ -51,6 +53,12 @@ class Counts:
     of: Mapping[str, str] = field(default_factory=dict)
     cohort_digest: str = ""
     removal_digest: str = ""
+    not_removable: int = 0
+
+    @property
+    def removals(self) -> int:
+        """Members to remove whose removal has not been tried in vain."""
+        return self.to_remove - self.not_removable
 
 
 @dataclass(frozen=True)
@@ -194,18 +202,18 @@ def _large_removal(seen: Counts, limits: Limits) -> Iterator[Trip]:
         return
     if seen.identifiers == 0:
         return  # an empty cohort removes everybody by definition: its own guard has checked that
-    if seen.to_remove <= UNGUARDED_REMOVALS and limits.max_removal_percent > 0:
+    if not seen.removals or (seen.removals <= UNGUARDED_REMOVALS and limits.max_removal_percent > 0):
         return
     # By its decimal digits: as a binary float, 33.3 would already be a little less than the user wrote.
     allowed = Fraction(str(limits.max_removal_percent))
-    if seen.to_remove * 100 > allowed * seen.segment_before:
-        share = f"{100 * seen.to_remove / seen.segment_before:.1f} %" if seen.segment_before else "all"
+    if seen.removals * 100 > allowed * seen.segment_before:
+        share = f"{100 * seen.removals / seen.segment_before:.1f} %" if seen.segment_before else "all"
         yield Trip(
             "large_removal",
-            f"{seen.to_remove:,} of {seen.segment_before:,} members ({share}) would be removed, more than "
+            f"{seen.removals:,} of {seen.segment_before:,} members ({share}) would be removed, more than "
             f"max_removal_percent allows ({limits.max_removal_percent:g} %); allow_large_removal allows it "
             "for one run",
-            f"{seen.to_remove:,} of {seen.segment_before:,} members would be removed",
+            f"{seen.removals:,} of {seen.segment_before:,} members would be removed",
         )
 
 

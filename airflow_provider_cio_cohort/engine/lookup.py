@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 #: time: one of each stretch of the sorted file, so that a lost batch of a thousand is noticed in a total of
 #: up to a million.
 MOST_LOOKUPS = 2_000
+#: Identifiers that exist of which a look-up keeps examples.
+MOST_EXAMPLES = 20
 #: Identifiers that an exhaustive look-up holds in memory at once.
 _CHUNK = 2_000
 
@@ -32,13 +34,13 @@ class Lookup:
     :param asked: identifiers that were looked up.
     :param people: how many of them exist in Customer.io.
     :param total: identifiers from which those were drawn.
-    :param example: an identifier that exists, as it was looked up; ``None`` if none is known.
+    :param examples: some identifiers that exist, as they were looked up; empty if none is known.
     """
 
     asked: int
     people: int
     total: int
-    example: str | None = None
+    examples: tuple[str, ...] = ()
 
     @property
     def is_exact(self) -> bool:
@@ -68,7 +70,7 @@ def look_up(
     found = find(store, values, id_type)
     if found is None:
         return None
-    return Lookup(len(values), found.count, total, _example(values, found, id_type))
+    return Lookup(len(values), found.count, total, _examples(values, found, id_type))
 
 
 def look_for_one(store: SegmentStore, path: Path, total: int, id_type: IdType) -> Lookup | None:
@@ -88,7 +90,7 @@ def look_for_one(store: SegmentStore, path: Path, total: int, id_type: IdType) -
             return None
         asked += len(block)
         if found.count:
-            return Lookup(asked, found.count, total, _example(block, found, id_type))
+            return Lookup(asked, found.count, total, _examples(block, found, id_type))
     return Lookup(asked, 0, total)
 
 
@@ -124,10 +126,10 @@ def existing(store: SegmentStore, path: Path, id_type: IdType) -> Iterator[tuple
         yield [escape(value) for value in block if normalise(value) in known], found.count
 
 
-def _example(values: Iterable[str], found: FoundPeople, id_type: IdType) -> str | None:
+def _examples(values: Iterable[str], found: FoundPeople, id_type: IdType) -> tuple[str, ...]:
     normalise = normaliser(id_type)
     known = set(map(normalise, found.identifiers))
-    return next((value for value in values if normalise(value) in known), None)
+    return tuple(islice((value for value in values if normalise(value) in known), MOST_EXAMPLES))
 
 
 def _sample(path: Path, total: int, most: int) -> list[str]:

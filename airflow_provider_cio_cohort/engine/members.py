@@ -60,6 +60,16 @@ def handles(line: str) -> list[tuple[IdType, str]]:
     return found + [(kind, respelt(value)) for kind, value in found if kind == "cio_id"]
 
 
+def has_id(line: str) -> bool:
+    """Return whether the member of ``line`` has an ``id``; Customer.io removes nobody without one."""
+    return "\t" not in line or "\tid=" in line
+
+
+def without_id(lines: Block) -> int:
+    """Return how many of ``lines`` are of members without an ``id``."""
+    return len(lines) - sum(map(has_id, lines)) if "\t" in "".join(lines) else 0
+
+
 def respelt(cio_id: str) -> str:
     """
     Return a ``cio_id`` with its prefix if it has none, and without it if it has one.

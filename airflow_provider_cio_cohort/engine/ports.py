@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +26,18 @@ class FoundPeople(Protocol):
         """How many identifiers Customer.io refuses to look up."""
 
 
+class SentPeople(Protocol):
+    """What became of identifiers that were sent."""
+
+    @property
+    def count(self) -> int:
+        """How many Customer.io accepted; those of unknown people are among them."""
+
+    @property
+    def rejected(self) -> Sequence[str]:
+        """Those that Customer.io refuses; few."""
+
+
 class SegmentStore(Protocol):
     """Segments and people; :class:`.CustomerIOHook` is one."""
 
@@ -37,13 +49,13 @@ class SegmentStore(Protocol):
 
     def add_members(
         self, segment_id: int, values: Iterable[str], id_type: IdType, total: int | None = None
-    ) -> int:
-        """Add people; unknown identifiers are ignored. Return how many identifiers were sent."""
+    ) -> SentPeople:
+        """Add people; unknown identifiers are ignored, and refused ones left out."""
 
     def remove_members(
         self, segment_id: int, values: Iterable[str], id_type: IdType, total: int | None = None
-    ) -> int:
-        """Remove people; non-members are ignored. Return how many identifiers were sent."""
+    ) -> SentPeople:
+        """Remove people; non-members are ignored, and refused identifiers left out."""
 
     def find_people(self, values: Iterable[str], id_type: IdType) -> FoundPeople:
         """Look up which of the identifiers exist."""

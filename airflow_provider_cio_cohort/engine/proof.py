@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from airflow_provider_cio_cohort.engine import members
@@ -21,6 +21,7 @@ from airflow_provider_cio_cohort.engine.diff import Change
 from airflow_provider_cio_cohort.engine.identifiers import IdType
 from airflow_provider_cio_cohort.engine.ports import SegmentStore
 from airflow_provider_cio_cohort.engine.sorted_file import escape, read_lines, read_values
+from airflow_provider_cio_cohort.engine.writer import SegmentWriter
 from airflow_provider_cio_cohort.exceptions import WorkspaceMismatchError
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 READ_UP_TO = 30_000
 #: Identifiers of the first batch, where none is known to exist.
 FIRST_BATCH = 1_000
+#: Members whose removal is tried, one after the other, as long as Customer.io refuses their ids.
+MOST_REMOVALS = 20
 
 
 @dataclass(frozen=True)
@@ -37,18 +40,36 @@ class Probe:
     """
     A write that proves it: what is sent, how to see that it arrived, and how messages describe it.
 
-    :param write: sends it.
+    :param write: sends it, and says whether any of it was accepted.
     :param shows: whether it has arrived, by the segment's count, and by its lines where they were read.
     :param added: identifiers to add that it sends.
     :param removed: members to remove that it sends.
     :param sent: what it sends, for messages.
+    :param must_show: whether it shows if the keys belong to one workspace.
     """
 
-    write: Callable[[], object]
+    write: Callable[[], bool]
     shows: Callable[[int, Iterable[str] | None], bool]
     added: int
     removed: int
     sent: str
+    must_show: bool = True
+
+
+@dataclass(frozen=True)
+class Proven:
+    """
+    The result of a proof.
+
+    :param is_shown: whether a write has become visible. It need not where Customer.io refuses what is to be
+        written, or where only people without an ``id`` are to be removed.
+    :param added: identifiers to add that were sent.
+    :param removed: members to remove that were sent.
+    """
+
+    is_shown: bool
+    added: int = 0
+    removed: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,11 +78,11 @@ class Proof:
     The proof for one segment.
 
     :param store: Customer.io.
-    :param segment_id: the segment.
-    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
+    :param writer: writes to the segment.
     :param before: the segment's members.
     :param change: what is to be written.
-    :param example: an identifier to add that exists in Customer.io; ``None`` if none is known.
+    :param examples: identifiers to add that exist in Customer.io; empty if none is known.
+    :param may_add: whether any identifier to add may exist.
     :param directory: where the members are written to be searched.
     :param timeout: seconds that a write may take to become visible in a read.
     :param interval: seconds between two checks.
@@ -69,32 +90,48 @@ class Proof:
     """
 
     store: SegmentStore
-    segment_id: int
-    id_type: IdType
+    writer: SegmentWriter
     before: int
     change: Change
-    example: str | None
+    examples: Sequence[str]
+    may_add: bool
     directory: Path
     timeout: float
     interval: float
     sleep: Callable[[float], object]
 
-    def run(self) -> tuple[int, int]:
+    @property
+    def segment_id(self) -> int:
+        """The segment."""
+        return self.writer.segment_id
+
+    @property
+    def id_type(self) -> IdType:
+        """Which of Customer.io's identifiers the cohort is mapped to."""
+        return self.writer.id_type
+
+    def run(self) -> Proven:
         """
         Write one person of the change, or a batch where none is known to exist, and wait until it is visible.
 
         With keys of two workspaces, at most one person of an unrelated segment is added or removed, or one
         batch added.
 
-        :return: how many identifiers to add, and members to remove, were sent by it.
         :raises WorkspaceMismatchError: if it never becomes visible.
         """
-        probe = self._probe()
+        for probe in self._probes():
+            if probe.write():
+                return Proven(self._wait_for(probe), probe.added, probe.removed)
+        return Proven(False)
+
+    def _wait_for(self, probe: Probe) -> bool:
+        """Wait until a write has become visible, and return whether it has."""
         deadline, half = time.monotonic() + self.timeout, time.monotonic() + self.timeout / 2
         pause, is_repeated = self.interval, False
-        probe.write()
         while not self._shows(probe):
             if time.monotonic() >= deadline:
+                if not probe.must_show:
+                    return False
                 raise self._nothing_arrived(probe)
             if not is_repeated and time.monotonic() >= half:
                 is_repeated = True
@@ -106,14 +143,20 @@ class Proof:
             "workspace.",
             self.segment_id,
         )
-        return probe.added, probe.removed
+        return True
 
-    def _probe(self) -> Probe:
-        if self.example is not None:
-            return self._addition(self.example)
-        if self.change.to_remove:
-            return self._removal()
-        return self._first_batch()
+    def _probes(self) -> Iterator[Probe]:
+        """Yield the writes that may prove it, best first; the next is for where the last one is refused."""
+        yield from map(self._addition, self.examples)
+        with_id = filter(members.has_id, read_lines(self.change.remove_path))
+        removals = [*islice(with_id, MOST_REMOVALS)]
+        yield from map(self._removal, removals)
+        if removals or self.examples:
+            return
+        if self.may_add:
+            yield self._first_batch()
+        elif self.change.to_remove:
+            yield self._removal(next(read_lines(self.change.remove_path)))
 
     def _addition(self, value: str) -> Probe:
         key = escape(value)
@@ -123,24 +166,19 @@ class Proof:
 
         return Probe(lambda: self._add([value]), shows, 1, 0, f"One {self.id_type} was to be added.")
 
-    def _removal(self) -> Probe:
+    def _removal(self, line: str) -> Probe:
         """Remove a member by one identifier: in another workspace, each may belong to a different person."""
-        lines = read_lines(self.change.remove_path)
-        first = next(lines)
-        line = next(filter(_has_id, chain([first], lines)), first)
         kind, value = members.handles(line)[0]
 
-        def remove() -> None:
-            for spelling in _spellings(kind, value):
-                self.store.remove_members(self.segment_id, [spelling], kind, 1)
+        def remove() -> bool:
+            # All of them are sent, even if the first is accepted: which one is right is not documented.
+            return sum(self.writer.remove(kind, [spelling], 1) for spelling in _spellings(kind, value)) > 0
 
         def shows(count: int, lines: Iterable[str] | None) -> bool:
             return count < self.before if lines is None else line not in lines
 
-        sent = f"One {kind} was to be removed."
-        if kind != "id":
-            sent += f" The person has no id, and Customer.io may not remove people by {kind}."
-        return Probe(remove, shows, 0, 1, sent)
+        # Customer.io's reference says that nobody is removed without an id.
+        return Probe(remove, shows, 0, 1, f"One {kind} was to be removed.", must_show=kind == "id")
 
     def _first_batch(self) -> Probe:
         batch = list(islice(read_values(self.change.add_path), FIRST_BATCH))
@@ -154,9 +192,9 @@ class Proof:
         )
         return Probe(lambda: self._add(batch), shows, len(batch), 0, sent)
 
-    def _add(self, values: Sequence[str]) -> None:
+    def _add(self, values: Sequence[str]) -> bool:
         spelt = [spelling for value in values for spelling in _spellings(self.id_type, value)]
-        self.store.add_members(self.segment_id, spelt, self.id_type, len(spelt))
+        return self.writer.add(spelt, len(spelt)) > 0
 
     def _shows(self, probe: Probe) -> bool:
         count = self.store.count_members(self.segment_id)
@@ -177,10 +215,6 @@ class Proof:
             "connection. If they already belong to one workspace, Customer.io takes longer to show a "
             "write: raise verify_timeout in [cio_cohort]."
         )
-
-
-def _has_id(line: str) -> bool:
-    return any(kind == "id" for kind, _ in members.handles(line))
 
 
 def _spellings(kind: IdType, value: str) -> Sequence[str]:

@@ -29,10 +29,13 @@ class SyncReport:
     :param to_remove: members that were not in the cohort and were (or would be) removed.
     :param added: people who joined, as read back.
     :param removed: people who left, as read back.
+    :param not_removable: people who should have left and are still members, because they have no ``id`` and
+        Customer.io's API removes nobody without one; in a dry run, how many of ``to_remove`` have none.
     :param segment_after: members after the run, as read back.
     :param unmatched: identifiers that do not exist in Customer.io; ``None`` when a dry run cannot know.
+    :param rejected: identifiers that Customer.io refuses to add; not among the ``unmatched``.
     :param match_rate: share of ``identifiers`` that exist in Customer.io, 0 to 1; ``None`` when there are no
-        identifiers or ``unmatched`` is not known.
+        identifiers or ``unmatched`` is not known. Those that are ``rejected`` count as if they did not exist.
     """
 
     cohort_id: str
@@ -52,8 +55,10 @@ class SyncReport:
     to_remove: int
     added: int
     removed: int
+    not_removable: int
     segment_after: int
     unmatched: int | None
+    rejected: int
     match_rate: float | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,6 +71,10 @@ class SyncReport:
             done = f"a run would add up to {self.to_add:,} and remove {self.to_remove:,}; nothing was written"
         else:
             done = f"{self.added:,} added, {self.removed:,} removed, {self.segment_after:,} members now"
+        if self.not_removable:
+            done += f", {self.not_removable:,} {'may' if self.dry_run else 'could'} not be removed"
+        if self.rejected:
+            done += f", {self.rejected:,} rejected"
         matched = "" if self.match_rate is None else f", {self.match_rate:.1%} of the cohort matched"
         origin = f"Cohort {self.cohort_id}"
         if self.snapshot_at is not None:
@@ -83,11 +92,11 @@ class SyncReport:
         return "\n".join([rule, *body, rule])
 
 
-def match_rate(identifiers: int, unmatched: int | None) -> float | None:
+def match_rate(identifiers: int, unmatched: int | None, rejected: int = 0) -> float | None:
     """Return the share of ``identifiers`` that exist in Customer.io, if it can be known."""
     if not identifiers or unmatched is None:
         return None
-    return (identifiers - unmatched) / identifiers
+    return (identifiers - unmatched - rejected) / identifiers
 
 
 def _shown(name: str, value: object) -> str:

@@ -23,16 +23,18 @@ from airflow_provider_cio_cohort.engine.identifiers import (
 from airflow_provider_cio_cohort.engine.lookup import MOST_LOOKUPS, Lookup, find, look_for_one, look_up
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Members, Reader, collect
 from airflow_provider_cio_cohort.engine.ports import SegmentStore, Target
-from airflow_provider_cio_cohort.engine.proof import Proof
+from airflow_provider_cio_cohort.engine.proof import Proof, Proven
 from airflow_provider_cio_cohort.engine.report import SyncReport, match_rate
 from airflow_provider_cio_cohort.engine.sorted_file import escape, read_values
 from airflow_provider_cio_cohort.engine.verify import Outcome, Verification, VerifyTimeouts
-from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError
+from airflow_provider_cio_cohort.engine.writer import SegmentWriter
+from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError, NotRemovableError
 
 log = logging.getLogger(__name__)
 
 Mode = Literal["mirror", "add_only"]
 MODES: tuple[Mode, ...] = ("mirror", "add_only")
+OnNotRemovable = Literal["warn", "fail"]
 #: Identifiers that are looked up first where it is enough to know that any of them exists: one request.
 FEW_LOOKUPS = 100
 
@@ -56,6 +58,9 @@ class Options:
     :param of: what the change is between: cohort, segment, mapping, connections.
     :param digest_key: a secret that keys the digests of a plan.
     :param keys_proven: whether this pair of keys is known to lead to one workspace.
+    :param on_not_removable: ``warn`` if people who cannot be removed are counted, ``fail`` if they are an
+        error.
+    :param not_removable_before: people who could not be removed at the last good sync.
     """
 
     cohort_id: str
@@ -72,6 +77,8 @@ class Options:
     of: Mapping[str, str] = field(default_factory=dict)
     digest_key: bytes = b""
     keys_proven: bool = True
+    on_not_removable: OnNotRemovable = "warn"
+    not_removable_before: int = 0
 
 
 class SegmentSync:
@@ -117,6 +124,7 @@ class SegmentSync:
         :raises GuardTrippedError: before the first write, if the change looks dangerous.
         :raises WorkspaceMismatchError: if the first write does not become visible.
         :raises VerificationError: if the segment does not hold afterwards what it should.
+        :raises NotRemovableError: if people cannot be removed, and the options do not allow that.
         """
         options = self.options
         members_path = self.directory / MEMBERS_FILE
@@ -258,6 +266,7 @@ class SegmentSync:
             segment_before=before,
             to_add=change.to_add,
             to_remove=change.to_remove,
+            not_removable=min(change.without_id, options.not_removable_before),
             owned=self.target.owned,
             announced=options.announced,
             previous=options.previous,
@@ -296,8 +305,10 @@ class SegmentSync:
         self, segment_id: int, cohort: CohortIdentifiers, before: int, change: Change, known: Lookup | None
     ) -> Outcome:
         options = self.options
+        writer = SegmentWriter(self.store, segment_id, options.id_type)
         verification = Verification(
             store=self.store,
+            writer=writer,
             reader=self.reader(segment_id),
             mirror=options.mode == "mirror",
             cohort_path=cohort.path,
@@ -310,35 +321,58 @@ class SegmentSync:
         if not change.to_remove and nobody_to_add:
             return verification.nothing_written()
         self.before_writing()
-        proven = (0, 0)
+        proven = Proven(True)
         if not options.keys_proven:
             proven = Proof(
                 store=self.store,
-                segment_id=segment_id,
-                id_type=options.id_type,
+                writer=writer,
                 before=before,
                 change=change,
-                example=known.example if known else None,
+                examples=known.examples if known else (),
+                may_add=not nobody_to_add,
                 directory=self.directory,
                 timeout=options.verify_timeouts.timeout,
                 interval=options.verify_timeouts.interval,
                 sleep=self.sleep,
             ).run()
-            self.on_proven()
-        # Adds come first, so that nobody who is in both is ever outside the segment in between.
-        if change.to_add != proven[0]:
-            added = read_values(change.add_path)
-            self.store.add_members(segment_id, added, options.id_type, change.to_add)
-        if change.to_remove != proven[1]:
-            verification.remove(change.remove_path, attempt=0, total=change.to_remove)
-        outcome = verification.read_back()
+            if proven.is_shown:
+                self.on_proven()
+            else:
+                log.warning(
+                    "Nothing shows that all keys belong to one workspace: Customer.io refuses what was sent, "
+                    "or does not remove people without an id. So nothing more is sent."
+                )
+        if proven.is_shown:
+            # Adds come first, so that nobody who is in both is ever outside the segment in between.
+            if change.to_add != proven.added:
+                writer.add(read_values(change.add_path), change.to_add)
+            if change.to_remove != proven.removed:
+                verification.remove(change.remove_path, attempt=0, total=change.to_remove)
+        outcome = verification.read_back(may_send=proven.is_shown)
         if known is None:
             self._check_arrivals(cohort, outcome)
+        if outcome.not_removable:
+            self._check_removals(segment_id, outcome)
         return outcome
+
+    def _check_removals(self, segment_id: int, outcome: Outcome) -> None:
+        """Warn of people who cannot be removed, or raise an error, as the options say."""
+        if self.options.on_not_removable == "fail":
+            raise NotRemovableError(
+                f"{outcome.not_removable:,} people without an id cannot be removed from segment "
+                f"{segment_id}.\nThey are not in the cohort; everybody else is as wanted. Customer.io's API "
+                "removes nobody without an id, so a retry does not help: remove them by hand in Customer.io, "
+                "or give them an id. With on_not_removable: warn, such a run succeeds."
+            )
+        log.warning(
+            "%s people who are not in the cohort stay in the segment: they have no id, and Customer.io's API "
+            "removes nobody without one. Remove them by hand in Customer.io, or give them an id.",
+            f"{outcome.not_removable:,}",
+        )
 
     def _check_arrivals(self, cohort: CohortIdentifiers, outcome: Outcome) -> None:
         """Raise an error if no identifier arrived, where no look-up could show that before the writes."""
-        matched = cohort.identifiers - (outcome.unmatched or 0)
+        matched = cohort.identifiers - (outcome.unmatched or 0) - outcome.rejected
         if matched or cohort.identifiers <= FLOOR or self.options.limits.allow_no_match:
             return
         raise MappingError(
@@ -368,9 +402,11 @@ class SegmentSync:
             to_remove=change.to_remove,
             added=outcome.added,
             removed=outcome.removed,
+            not_removable=outcome.not_removable,
             segment_after=outcome.segment_after,
             unmatched=outcome.unmatched,
-            match_rate=match_rate(cohort.identifiers, outcome.unmatched),
+            rejected=outcome.rejected,
+            match_rate=match_rate(cohort.identifiers, outcome.unmatched, outcome.rejected),
         )
 
 
@@ -379,4 +415,6 @@ def _expected_of_dry_run(before: int, change: Change, known: Lookup | None) -> O
     unmatched = None
     if known is not None and known.is_exact:
         unmatched = change.not_sent + change.to_add - known.people
-    return Outcome(segment_after=before, added=0, removed=0, unmatched=unmatched)
+    return Outcome(
+        segment_after=before, added=0, removed=0, unmatched=unmatched, not_removable=change.without_id
+    )

@@ -17,16 +17,18 @@ from airflow_provider_cio_cohort.engine import members
 from airflow_provider_cio_cohort.engine.diff import Change, common_lines, compare, without
 from airflow_provider_cio_cohort.engine.identifiers import CIO_PREFIX, ID_TYPES, IdType
 from airflow_provider_cio_cohort.engine.lookup import existing, look_up
-from airflow_provider_cio_cohort.engine.members import Reader
+from airflow_provider_cio_cohort.engine.members import Reader, has_id, without_id
 from airflow_provider_cio_cohort.engine.ports import SegmentStore
 from airflow_provider_cio_cohort.engine.sorted_file import (
     open_text,
+    read_blocks,
     read_lines,
     read_values,
     write_block,
     write_blocks,
 )
-from airflow_provider_cio_cohort.exceptions import VerificationError
+from airflow_provider_cio_cohort.engine.writer import SegmentWriter
+from airflow_provider_cio_cohort.exceptions import NotRemovableError, VerificationError
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +61,16 @@ class Outcome:
     :param added: people who joined.
     :param removed: people who left.
     :param unmatched: identifiers that do not exist in Customer.io; ``None`` if that cannot be known.
+    :param rejected: identifiers that Customer.io refuses, of people who are not in the segment.
+    :param not_removable: people without an ``id`` who are still in the segment although they were removed.
     """
 
     segment_after: int
     added: int
     removed: int
     unmatched: int | None
+    rejected: int = 0
+    not_removable: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Verification:
     Compares a segment with its cohort after a change was written.
 
     :param store: Customer.io.
+    :param writer: writes to the segment.
     :param reader: reads the segment's members.
     :param mirror: whether nobody else may be in the segment.
     :param cohort_path: sorted identifiers of the cohort.
@@ -83,6 +90,7 @@ class Verification:
     """
 
     store: SegmentStore
+    writer: SegmentWriter
     reader: Reader
     mirror: bool
     cohort_path: Path
@@ -114,20 +122,25 @@ class Verification:
         :param total: how many members there are to remove.
         """
         for kind in ID_TYPES:
-            self.store.remove_members(self.segment_id, _handles_of_kind(path, kind, attempt), kind, total)
+            self.writer.remove(kind, _handles_of_kind(path, kind, attempt), total)
 
-    def read_back(self) -> Outcome:
+    def read_back(self, *, may_send: bool = True) -> Outcome:
         """
         Wait until the writes are visible, then compare all members of the segment with the cohort.
 
         Removals that had no effect are sent again, by another identifier where the member has one. People who
-        exist but are not in the segment are sent once more.
+        exist but are not in the segment are sent once more. If in the end the only ones left to remove have
+        no ``id``, that is not for lack of time: Customer.io's API removes nobody without one.
 
+        :param may_send: whether anything may be sent again.
         :raises VerificationError: if the segment still does not hold what it should after the timeout.
+        :raises NotRemovableError: if Customer.io refuses the removal of people who have an ``id``.
         """
         deadline = time.monotonic() + self.timeouts.timeout
-        self._wait_for_the_writes(deadline)
-        pause, attempt, resent, thorough = self.timeouts.interval, 0, False, False
+        if may_send:
+            self._wait_for_the_writes(deadline)
+        pause, thorough, resent = self.timeouts.interval, False, not may_send
+        attempt = 0 if may_send else MAX_REMOVALS
         while True:
             found = self._look(thorough=thorough)
             if found.lost and not found.is_exact:
@@ -140,13 +153,13 @@ class Verification:
                 continue
             if found.as_wanted:
                 return self._outcome(found)
+            is_over = time.monotonic() >= deadline
+            if found.is_final and (is_over or attempt == MAX_REMOVALS):
+                return self._without_removals(found)
             if found.not_removed and found.is_reliable and attempt < MAX_REMOVALS:
                 attempt += 1
-                log.warning(
-                    "%s members are still in the segment: removing them again.", f"{found.not_removed:,}"
-                )
-                self.remove(self._not_removed_path, attempt=attempt, total=found.not_removed)
-            if time.monotonic() >= deadline:
+                self._remove_again(found, attempt, deadline)
+            if is_over:
                 raise VerificationError(
                     f"Segment {self.segment_id} is not what it should be: {found.in_short}.\n"
                     f"Read back {self.timeouts.timeout:g} s after the writes: {found}. A retry compares "
@@ -154,6 +167,23 @@ class Verification:
                 )
             self.reader.sleep(pause)
             pause = min(pause * 2, 30)
+
+    def _remove_again(self, found: Comparison, attempt: int, deadline: float) -> None:
+        level = logging.INFO if found.is_final else logging.WARNING
+        log.log(level, "%s members are still in the segment: removing them again.", f"{found.not_removed:,}")
+        self.remove(self._not_removed_path, attempt=attempt, total=found.not_removed)
+        if found.is_final and attempt == MAX_REMOVALS:
+            # It must not be for lack of time that they are still there.
+            self._settle(found.segment_after, 0, found.not_removed, deadline)
+
+    def _without_removals(self, found: Comparison) -> Outcome:
+        if not found.refused:
+            return self._outcome(found)
+        raise NotRemovableError(
+            f"Customer.io refuses to remove {found.refused:,} people from segment {self.segment_id}.\n"
+            "They are not in the cohort, and are still in the segment; everybody else is as wanted. A retry "
+            "would be refused as well: remove them by hand in Customer.io."
+        )
 
     @property
     def _not_removed_path(self) -> Path:
@@ -172,6 +202,7 @@ class Verification:
         if self.before:  # a first sync changes the count in any case
             known = look_up(self.store, change.add_path, change.to_add, self.id_type)
             coming = change.to_add if known is None else known.estimate
+            coming = max(coming - len(self.writer.rejected), 0)
         if coming or change.to_remove:
             self._settle(self.before, coming, change.to_remove, deadline)
 
@@ -205,7 +236,7 @@ class Verification:
         log.warning("Sending %s identifiers again: they are not in the segment.", f"{total:,}")
         prefix = CIO_PREFIX if self.id_type == "cio_id" else ""
         values = (f"{prefix}{value}" for value in read_values(path))
-        self.store.add_members(self.segment_id, values, self.id_type, total)
+        self.writer.add(values, total)
         self._settle(found.segment_after, total, 0, deadline)
 
     def _look(self, *, thorough: bool) -> Comparison:
@@ -217,9 +248,13 @@ class Verification:
         path.unlink()
         if self.change.held_back:
             rest = without(rest, self.change.held_back)
+        missing = rest.to_add
+        if self.writer.rejected:
+            rest = without(rest, tuple(self.writer.rejected))
         not_removed = write_blocks(
             self._not_removed_path, common_lines(self.change.remove_path, rest.remove_path)
         )
+        no_id, refused = self._why_not_removed() if not_removed else (0, 0)
         found = Comparison(
             segment_after=seen.members.count,
             missing=rest.to_add,
@@ -228,6 +263,9 @@ class Verification:
             not_removed=not_removed,
             unexpected=rest.to_remove - not_removed,
             unreliable="" if seen.agrees else str(seen),
+            rejected=missing - rest.to_add,
+            without_id=no_id,
+            refused=refused,
         )
         if thorough:
             return self._look_up_all(found)
@@ -235,6 +273,15 @@ class Verification:
         if known is None:
             return found
         return replace(found, lost=known.people, estimate=known.estimate, is_exact=known.is_exact)
+
+    def _why_not_removed(self) -> tuple[int, int]:
+        """Return how many left-over members have no id, and how many of the others were refused."""
+        no_id = refused = 0
+        for block in read_blocks(self._not_removed_path):
+            no_id += without_id(block)
+            if self.writer.has_refused_removals():
+                refused += sum(self.writer.is_refused(line) for line in block if has_id(line))
+        return no_id, refused
 
     def _look_up_all(self, found: Comparison) -> Comparison:
         """Find everybody who exists but is not in the segment, and write them to a file."""
@@ -249,9 +296,11 @@ class Verification:
     def _outcome(self, found: Comparison) -> Outcome:
         return Outcome(
             segment_after=found.segment_after,
-            added=self.change.to_add - found.missing_of_sent,
-            removed=self.change.to_remove,
+            added=self.change.to_add - found.missing_of_sent - found.rejected,
+            removed=self.change.to_remove - found.not_removed,
             unmatched=found.missing + self.change.not_sent,
+            rejected=found.rejected,
+            not_removable=found.without_id,
         )
 
 
@@ -271,6 +320,9 @@ class Comparison:
     :param estimate: how many of the missing exist, as far as a sample tells.
     :param is_exact: whether all the missing were looked up.
     :param listed: how many of the lost are known by their identifiers.
+    :param rejected: identifiers that no member has and that Customer.io refuses; not among the missing.
+    :param without_id: how many of those who were not removed have no ``id``.
+    :param refused: how many of the others Customer.io refuses to remove.
     """
 
     segment_after: int
@@ -283,6 +335,9 @@ class Comparison:
     estimate: int = 0
     is_exact: bool = False
     listed: int = 0
+    rejected: int = 0
+    without_id: int = 0
+    refused: int = 0
 
     @property
     def is_reliable(self) -> bool:
@@ -293,6 +348,12 @@ class Comparison:
     def as_wanted(self) -> bool:
         """Whether everybody is in it who can be, and nobody else."""
         return self.is_reliable and not (self.lost or self.not_removed or self.unexpected)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing is wrong but what no time and no retry can change."""
+        others = self.lost or self.unexpected or self.not_removed != self.without_id + self.refused
+        return self.is_reliable and self.not_removed > 0 and not others
 
     @property
     def in_short(self) -> str:
@@ -307,10 +368,11 @@ class Comparison:
 
     def __str__(self) -> str:
         at_least = "" if self.is_exact else "at least "
+        no_id = f" ({self.without_id:,} of them have no id, so they never can)" if self.without_id else ""
         return (
             f"{at_least}{self.lost or 0:,} people of the cohort who exist in Customer.io are missing, "
-            f"{self.not_removed:,} members could not be removed, {self.unexpected:,} people outside the "
-            "cohort have joined since (through other writers, or an earlier try whose changes appeared "
+            f"{self.not_removed:,} members could not be removed{no_id}, {self.unexpected:,} people outside "
+            "the cohort have joined since (through other writers, or an earlier try whose changes appeared "
             "late)"
         )
 

@@ -8,14 +8,14 @@ interpreter: it takes twice the work, and requests are sent in bursts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Generic
 from urllib.parse import urlencode
 
 import aiohttp
 
-from airflow_provider_cio_cohort.exceptions import CohortSyncError
+from airflow_provider_cio_cohort.exceptions import CohortSyncError, RequestRejectedError
 from airflow_provider_cio_cohort.hooks.api import ApiResponse, error_from_aiohttp
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import USER_AGENT, HttpTransport, SomeApi, slow_down
@@ -51,23 +51,33 @@ class AsyncApiClient(Generic[SomeApi]):
         self.options = options
 
     async def post(
-        self, path: str, body: bytes, *, what: str, params: dict[str, str], cancel: CancelToken
+        self,
+        path: str,
+        body: bytes,
+        *,
+        what: str,
+        params: dict[str, str],
+        cancel: CancelToken,
+        words: Callable[[str], str] = lambda text: "",
     ) -> ApiResponse:
         """
         Send JSON that names people, and retry it as the policy says.
 
-        The caller spaces the first tries, this method the retries.
+        The caller spaces the first tries, this method the retries. A successful response may be empty: what
+        it says is no proof that anything has changed.
 
         :param path: the path.
         :param body: JSON; to send it twice has the effect of once.
         :param what: what is being done, for messages.
         :param params: the query.
         :param cancel: once cancelled, nothing more is sent.
+        :param words: returns what may be shown of the vendor's message of a refusal, which may quote people:
+            the error's ``detail``; by default nothing.
         :raises CohortSyncError: the error that the last response stands for.
         """
         path = f"{path}?{urlencode(params)}"
         try:
-            return await self._post_once(path, body, what, cancel)
+            return await self._post_once(path, body, what, cancel, words)
         except CohortSyncError as error:
             first: CohortSyncError | None = error
 
@@ -77,17 +87,22 @@ class AsyncApiClient(Generic[SomeApi]):
                 failed, first = first, None
                 raise failed
             await cancel.sleep(self.rate_limiter.reserve())
-            return await self._post_once(path, body, what, cancel)
+            return await self._post_once(path, body, what, cancel, words)
 
         # Only failures come here: at a thousand requests a second, tenacity would be a sixth of the work.
         return await self.transport.retrying.call_async(post_again, cancel)
 
-    async def _post_once(self, path: str, body: bytes, what: str, cancel: CancelToken) -> ApiResponse:
+    async def _post_once(
+        self, path: str, body: bytes, what: str, cancel: CancelToken, words: Callable[[str], str]
+    ) -> ApiResponse:
         cancel.check(what)
         response = await self.send("POST", path, what, body=body)
-        error = self.api.error_for(response, what, personal=True)
+        is_empty = not response.body.strip()
+        error = self.api.error_for(response, what, json_expected=not is_empty, personal=True)
         if error is None:
             return response
+        if isinstance(error, RequestRejectedError):
+            error.detail = words(self.api.vendor_message(response))
         slow_down(self.rate_limiter, error, self.transport.policy)
         raise error
 
@@ -141,6 +156,7 @@ async def open_async_client(
         headers={
             "Authorization": api.authorization,
             "User-Agent": USER_AGENT,
+            "Accept-Encoding": "gzip",  # as the other client: aiohttp alone would offer whatever is installed
         },
         connector=aiohttp.TCPConnector(limit=connections),
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cached_property
+from json import dumps
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -125,7 +126,12 @@ class HttpTransport:
         :param json: the body.
         :raises SyncStoppedError: if it is cancelled.
         """
-        request = self.session.prepare_request(Request(method, url, auth=auth, params=params, json=json))
+        # By itself, requests would write every letter outside ASCII as an escape of six bytes.
+        body = None if json is None else dumps(json, ensure_ascii=False, allow_nan=False).encode()
+        headers = None if body is None else {"Content-Type": "application/json"}
+        request = self.session.prepare_request(
+            Request(method, url, headers, auth=auth, params=params, data=body)
+        )
         CancelToken(self.cancel_token, cancel).check(what)
         with queries_hidden():
             return self.session.send(

@@ -43,6 +43,7 @@ from airflow_provider_cio_cohort.hooks.membership import (
 )
 from airflow_provider_cio_cohort.hooks.people import FoundPeople, PeopleLookup
 from airflow_provider_cio_cohort.hooks.rate_limit import RateLimiter
+from airflow_provider_cio_cohort.hooks.rejected import SentPeople
 from airflow_provider_cio_cohort.state import fingerprint
 
 #: Works on either region's host, and only with the right keys.
@@ -233,11 +234,12 @@ class CustomerIOHook(VendorHook):
         id_type: str = "id",
         total: int | None = None,
         cancel: CancelToken | None = None,
-    ) -> int:
+    ) -> SentPeople:
         """
-        Add people to a manual segment and return how many identifiers were sent.
+        Add people to a manual segment, and return how many identifiers were accepted, and which were not.
 
-        Customer.io ignores unknown identifiers without reporting them.
+        Customer.io ignores unknown identifiers without reporting them. A batch that it refuses because of
+        single identifiers is sent without these.
 
         :param segment_id: its id.
         :param values: identifiers, any number.
@@ -245,6 +247,7 @@ class CustomerIOHook(VendorHook):
         :param total: how many they are, for the log.
         :param cancel: once cancelled, no further batch is sent; the hook's own token also counts.
         :raises SyncStoppedError: if it is cancelled before all is sent.
+        :raises RequestRejectedError: if the request itself is refused, or more than a few identifiers are.
         """
         writer = MembershipWriter(self.track_client, segment_id)
         return writer.change("add_customers", values, id_type, total, cancel)
@@ -256,9 +259,13 @@ class CustomerIOHook(VendorHook):
         id_type: str = "id",
         total: int | None = None,
         cancel: CancelToken | None = None,
-    ) -> int:
+    ) -> SentPeople:
         """
-        Remove people from a manual segment and return how many identifiers were sent.
+        Remove people from a manual segment, and return how many identifiers were accepted, and which were
+        not.
+
+        A batch that Customer.io refuses because of single identifiers is sent without these. Its reference
+        says that nobody without an ``id`` is removed, whatever the response.
 
         :param segment_id: its id.
         :param values: identifiers, any number; those of non-members have no effect.
@@ -266,6 +273,7 @@ class CustomerIOHook(VendorHook):
         :param total: how many they are, for the log.
         :param cancel: once cancelled, no further batch is sent; the hook's own token also counts.
         :raises SyncStoppedError: if it is cancelled before all is sent.
+        :raises RequestRejectedError: if the request itself is refused, or more than a few identifiers are.
         """
         writer = MembershipWriter(self.track_client, segment_id)
         return writer.change("remove_customers", values, id_type, total, cancel)

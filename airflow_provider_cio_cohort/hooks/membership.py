@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import msgspec
+
 from airflow_provider_cio_cohort.exceptions import RequestRejectedError, VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.aio import open_async_client
-from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_in
+from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_in, quoted
 from airflow_provider_cio_cohort.hooks.batch_sender import BatchSender
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient
@@ -23,6 +25,10 @@ from airflow_provider_cio_cohort.hooks.customer_io_api import (
     unknown_segment,
 )
 from airflow_provider_cio_cohort.hooks.progress import Progress
+from airflow_provider_cio_cohort.hooks.redaction import words_only
+from airflow_provider_cio_cohort.hooks.rejected import Rejections, SentPeople
+
+log = logging.getLogger(__name__)
 
 #: The largest page of a membership that the App API gives. Source: ``GET /v1/segments/{id}/membership``.
 MEMBERS_PER_PAGE = 30_000
@@ -151,32 +157,56 @@ class MembershipWriter:
         id_type: str,
         total: int | None = None,
         cancel: CancelToken | None = None,
-    ) -> int:
+    ) -> SentPeople:
         """
-        Send identifiers in batches and return how many there were.
+        Send identifiers in batches, and return what became of them.
+
+        Where Customer.io refuses a batch because of some identifiers, the others are sent without these.
 
         :param action: ``add_customers`` or ``remove_customers``.
         :param values: identifiers, any number.
         :param id_type: ``id``, ``email`` or ``cio_id``.
         :param total: how many they are, for the log; ``None`` if that is not known.
         :param cancel: once cancelled, no further batch is sent; the client's own token also counts.
+        :raises RequestRejectedError: if the request itself is refused, or more than a few identifiers are.
         """
         track = self.track
         cancel = CancelToken(track.transport.cancel_token, cancel)
         path = f"/api/v1/segments/{self.segment_id:d}/{action}"
         what = f"changing the members of segment {self.segment_id}"
+        rejections = Rejections(track.api, what, id_type, total)
 
         @asynccontextmanager
-        async def opened() -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+        async def opened() -> AsyncIterator[Callable[[_Batch], Awaitable[None]]]:
             async with open_async_client(track.api, track.transport, track.rate_limiter) as client:
 
-                async def send(body: bytes) -> None:
+                async def post(body: bytes) -> None:
                     try:
-                        await client.post(path, body, what=what, params={"id_type": id_type}, cancel=cancel)
+                        await client.post(
+                            path,
+                            body,
+                            what=what,
+                            params={"id_type": id_type},
+                            cancel=cancel,
+                            words=lambda text: _words_about(text, body),
+                        )
                     except RequestRejectedError as error:
                         if error.status == 404:
                             raise unknown_segment(track.api.conn_id, self.segment_id) from None
                         raise
+
+                async def post_part(values: list[str]) -> None:
+                    cancel.check(what)
+                    await cancel.sleep(track.rate_limiter.reserve())
+                    await post(_body(values))
+
+                async def send(batch: _Batch) -> None:
+                    try:
+                        await post(batch.body)
+                    except RequestRejectedError as error:
+                        await rejections.isolate(_values_in(batch.body), error, post_part)
+                    else:
+                        rejections.accepted += batch.size
 
                 yield send
 
@@ -189,7 +219,7 @@ class MembershipWriter:
             total,
         )
         sender = BatchSender(
-            _body,
+            lambda values: _Batch(_body(values), len(values)),
             opened,
             track.rate_limiter,
             size=IDENTIFIERS_PER_BATCH,
@@ -199,11 +229,39 @@ class MembershipWriter:
             progress=progress,
             latency=track.latency,
         )
-        return sender.run(values)
+        sender.run(rejections.encodable(values))
+        if rejections.values:
+            log.warning(
+                "%s refused %s identifiers while %s (HTTP %d); the others were sent. %s",
+                track.api.name,
+                f"{len(rejections.values):,}",
+                what,
+                rejections.status,
+                quoted(rejections.detail).strip(),
+            )
+        return SentPeople(rejections.accepted, tuple(rejections.values))
 
 
-def _body(batch: list[str]) -> bytes:
-    return json.dumps({"ids": batch}).encode()
+class _Batch(NamedTuple):
+    """A batch as it waits to be sent: encoded, and how many identifiers are in it."""
+
+    body: bytes
+    size: int
+
+
+def _body(values: list[str]) -> bytes:
+    return msgspec.json.encode({"ids": values})
+
+
+def _values_in(body: bytes) -> list[str]:
+    values: list[str] = msgspec.json.decode(body)["ids"]
+    return values
+
+
+def _words_about(text: str, body: bytes) -> str:
+    """Return what may be shown of a message about a refused batch: nothing, unless it is about one value."""
+    values = _values_in(body)
+    return words_only(text, values[0]) if len(values) == 1 else ""
 
 
 def _page_in(payload: Any) -> tuple[MemberPage, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -13,6 +13,7 @@ from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient
 from airflow_provider_cio_cohort.hooks.customer_io_api import AppApi
+from airflow_provider_cio_cohort.hooks.rejected import is_encodable
 
 #: The most identifiers that the App API looks up in a call. Source: ``POST /v1/customers/attributes``.
 IDENTIFIERS_PER_LOOKUP = 100
@@ -68,10 +69,18 @@ class PeopleLookup:
         :param values: distinct identifiers, any number.
         :raises RequestRejectedError: if Customer.io accepts no identifier of that kind.
         """
-        iterator = iter(values)
+        iterator = self._encodable(values)
         while batch := list(islice(iterator, IDENTIFIERS_PER_LOOKUP)):
             self._look_up(batch)
         return FoundPeople(self._count, self._identifiers, self._refused)
+
+    def _encodable(self, values: Iterable[str]) -> Iterator[str]:
+        """Yield what can be encoded in UTF-8, and count the rest as refused."""
+        for value in values:
+            if is_encodable(value):
+                yield value
+            else:
+                self._refused += 1
 
     def accepts_identifier(self) -> bool | None:
         """Return whether Customer.io accepts that kind; see :meth:`.CustomerIOHook.accepts_identifier`."""

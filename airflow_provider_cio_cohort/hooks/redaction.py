@@ -33,6 +33,40 @@ def scrub(text: str, hide: Iterable[str] = ()) -> str:
     return text if len(text) <= MAX_DETAIL else f"{text[:MAX_DETAIL]}…"
 
 
+_QUOTED = re.compile(r"(?<!\w)([\"'`]).*?\1(?!\w)", re.DOTALL)
+_PLAIN_WORD = re.compile(r"[A-Za-z]{1,20}(?:['_/-][A-Za-z]{1,20})*|\d{1,3}")
+_AROUND_A_WORD = ".,;:!?()[]{}<>\"'`"
+#: The shortest part of an identifier that could tell whose it is.
+_TELLING = 3
+
+
+def words_only(text: str, value: str) -> str:
+    """
+    Return a vendor's message about an identifier without anything that may be the identifier, or a person's.
+
+    Only plain words and short numbers are kept, outside quotation marks, and none that the identifier
+    contains: a message may quote it cut, in another case or encoded.
+
+    :param text: the vendor's message.
+    :param value: the identifier.
+    """
+    known = value.casefold()
+    parts = set(re.split(r"\W+", known))
+
+    def shown(word: str) -> str:
+        core = word.strip(_AROUND_A_WORD)
+        folded = core.casefold()
+        if not core:
+            return word
+        telling = len(folded) >= _TELLING and folded in known
+        telling = telling or (len(known) >= _TELLING and known in folded) or folded in parts
+        return HIDDEN if telling or not _PLAIN_WORD.fullmatch(core) else word
+
+    words = [shown(word) for word in _QUOTED.sub(HIDDEN, text).split()]
+    kept = [word for at, word in enumerate(words) if word != HIDDEN or words[at - 1 : at] != [HIDDEN]]
+    return scrub(" ".join(kept))
+
+
 class _QueryFilter(logging.Filter):
     """Hides queries, which urllib3 logs at DEBUG level: that of an export's file is its signature."""
 

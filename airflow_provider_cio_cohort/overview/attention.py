@@ -73,6 +73,15 @@ def _of_reports(sync: Sync) -> Iterator[Attention]:
             "user_id_property and id_type."
         )
         yield Attention(Kind.LOW_MATCH, text, sync, since=last.at)
+    if last.not_removable:
+        text = (
+            f"{last.not_removable:,} people without an id stay in the segment, although they are not in the "
+            "cohort: remove them by hand in Customer.io."
+        )
+        yield Attention(Kind.NOT_REMOVABLE, text, sync, since=last.at)
+    if last.rejected:
+        text = f"Customer.io refuses {last.rejected:,} identifiers of the cohort: correct them in Amplitude."
+        yield Attention(Kind.REJECTED, text, sync, since=last.at)
 
 
 def _dropped(before: Report, last: Report) -> str | None:

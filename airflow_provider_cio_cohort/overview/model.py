@@ -37,6 +37,8 @@ class Kind(StrEnum):
     QUOTA = "quota"
     DROP = "drop"
     LOW_MATCH = "low_match"
+    NOT_REMOVABLE = "not_removable"
+    REJECTED = "rejected"
     PAUSED = "paused"
 
 
@@ -57,6 +59,8 @@ class Report:
     :param removed: people who left.
     :param size: members of the segment after the run.
     :param unmatched: identifiers that match no person in Customer.io.
+    :param not_removable: people who should have left and could not be removed.
+    :param rejected: identifiers that Customer.io refuses.
     :param match_rate: the share of ``identifiers`` that match a person there, 0 to 1.
     :param duration: seconds from the task's start, the wait for the export included.
     :param unchanged: whether the run ended early, because nothing had changed.
@@ -78,6 +82,8 @@ class Report:
     removed: int | None = None
     size: int | None = None
     unmatched: int | None = None
+    not_removable: int | None = None
+    rejected: int | None = None
     match_rate: float | None = None
     duration: float | None = None
     unchanged: bool = False

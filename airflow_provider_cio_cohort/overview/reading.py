@@ -36,6 +36,8 @@ def read_report(at: datetime, run_id: str | None, extra: Any) -> Report:
         removed=_count(said.get("removed")),
         size=_count(said.get("segment_after")),
         unmatched=_count(said.get("unmatched")),
+        not_removable=_count(said.get("not_removable")),
+        rejected=_count(said.get("rejected")),
         match_rate=rate if rate is not None and rate <= 1 else None,
         duration=_number(said.get("duration")),
         unchanged=said.get("unchanged") is True,

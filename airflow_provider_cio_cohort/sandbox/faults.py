@@ -22,6 +22,7 @@ INSTEAD = (
 #: Faults of the response after the request was served; a response without a body cannot be cut.
 AFTERWARDS = (
     "reset_after",
+    "empty_after",
     "stall_after",
     "delay",
     "cut",

@@ -129,6 +129,8 @@ async def _afterwards(
         return None
     if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
         return response
+    if fault.action == "empty_after":
+        return web.Response(status=response.status)
     if fault.action in ("extra_fields", "null_lists"):
         return _with_other_json(response, fault.action)
     if fault.action == "cut" and settings.content_length:

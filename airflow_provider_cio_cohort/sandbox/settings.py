@@ -14,7 +14,9 @@ CHOICES = {
     "empty_export": ("header", "nothing", "newline"),
 }
 #: The settings with the HTTP status of a refusal.
-STATUSES = ("quota_status", "unpaid_status", "unknown_status", "dynamic_status")
+STATUSES = ("quota_status", "unpaid_status", "unknown_status", "dynamic_status", "track_refuses_status")
+#: The settings with a regular expression.
+PATTERNS = ("lookup_refuses", "track_refuses")
 
 
 @dataclass
@@ -63,6 +65,11 @@ class Settings:
     :param track_per_second: the Track API's limit of requests per second; 0 for none.
     :param track_drops: whether Track requests above the limit get a 200 without effect instead of a 429.
     :param retry_after: whether a 429 of the Track API has a Retry-After.
+    :param track_refuses: a regular expression; a batch with a matching identifier is refused as a whole, with
+        ``track_refuses_status`` and a message that quotes the identifier; empty for none.
+    :param track_refuses_status: the status of that refusal; 400, 413 and 422 are plausible.
+    :param track_max_bytes: the largest body of a batch, in bytes; a larger one is refused with a 413; 0 for
+        any.
     :param track_takes_email: whether the Track API applies e-mail addresses in a workspace where
         ``email_identifies`` is off; otherwise it ignores them with a 200.
     :param dynamic_status: the status of a write to a data-driven segment; 400, 404 and 422 are plausible.
@@ -127,6 +134,9 @@ class Settings:
     track_per_second: int = 0
     track_drops: bool = False
     retry_after: bool = True
+    track_refuses: str = ""
+    track_refuses_status: int = 400
+    track_max_bytes: int = 0
     track_takes_email: bool = False
     dynamic_status: int = 400
     wrong_region_track: str = "401"
@@ -172,7 +182,7 @@ class Settings:
             raise ValueError(f"setting {name!r} must be one of {CHOICES[name]}, not {value!r}")
         if name in STATUSES and value not in range(400, 500):
             raise ValueError(f"setting {name!r} must be a status from 400 to 499, not {value!r}")
-        if name == "lookup_refuses":
+        if name in PATTERNS:
             _check_pattern(name, str(value))
 
 

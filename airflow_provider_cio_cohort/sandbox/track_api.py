@@ -8,6 +8,7 @@ segment and the wrong region's host.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
@@ -90,18 +91,28 @@ class TrackApi:
         if segment is None:
             return track_error(404, "segment not found")
         if segment.type != "manual":
-            errors = {"meta": {"errors": ["segment is not a manual segment"]}}
-            return web.json_response(errors, status=self.settings.dynamic_status)
+            return track_errors(self.settings.dynamic_status, "segment is not a manual segment")
         id_type = request.query.get("id_type", "id")
         if id_type not in ID_TYPES:
             return track_error(400, f"invalid id_type {id_type}")
+        limit = self.settings.track_max_bytes
+        if limit and len(await request.read()) > limit:
+            return track_error(413, "request entity too large")
         ids = await read_ids(request, MAX_IDS)
-        if ids is None:
-            return web.json_response(
-                {"meta": {"errors": [f"ids must be 1 to {MAX_IDS} strings"]}}, status=400
-            )
-        change(segment, *workspace.find(ids, id_type, self.settings.track_takes_email))
+        if refusal := self._refusal(ids, id_type):
+            return refusal
+        change(segment, *workspace.find(ids or [], id_type, self.settings.track_takes_email))
         return web.json_response({})
+
+    def _refusal(self, ids: Sequence[str] | None, id_type: str) -> web.Response | None:
+        """Return the refusal of a batch that is malformed, or that one identifier spoils."""
+        if ids is None:
+            return track_errors(400, f"ids must be 1 to {MAX_IDS} strings")
+        pattern = self.settings.track_refuses
+        bad = next((value for value in ids if re.search(pattern, value)), None) if pattern else None
+        if bad is None:
+            return None
+        return track_errors(self.settings.track_refuses_status, f"{id_type} '{bad}' is not valid ({bad})")
 
     def _busy(self) -> web.Response:
         if self.settings.track_drops:
@@ -112,6 +123,11 @@ class TrackApi:
     def _workspace(self, request: web.Request) -> Workspace | None:
         site_id, key = basic_credentials(request)
         return next((w for w in self.workspaces if (w.site_id, w.tracking_key) == (site_id, key)), None)
+
+
+def track_errors(status: int, text: str) -> web.Response:
+    """Return the errors of the Track API about a batch, which have another form."""
+    return web.json_response({"meta": {"errors": [text]}}, status=status)
 
 
 def track_error(status: int, text: str) -> web.Response:

@@ -35,7 +35,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from airflow_provider_cio_cohort.engine.guards import Approval, Limits
 from airflow_provider_cio_cohort.engine.identifiers import IdType
-from airflow_provider_cio_cohort.engine.sync import Mode
+from airflow_provider_cio_cohort.engine.sync import Mode, OnNotRemovable
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.sync.export import Export
 
@@ -400,6 +400,12 @@ class SyncParameters(ExportParameters):
         title="Adopt the segment",
         description="Remove people also from a segment that no sync created for this cohort. Without it, "
         "such a run is refused.",
+    )
+    on_not_removable: OnNotRemovable = Field(
+        default="warn",
+        description="What a run does about people who should leave the segment and have no id, whom "
+        "Customer.io's API does not remove. warn: it succeeds, and reports their number as not_removable. "
+        "fail: it fails, after everything else is done.",
     )
     customer_io_conn_id: Annotated[Id, _converted(_as_text), TEMPLATED] = Field(
         default="customer_io_default", description="The Airflow connection to one Customer.io workspace."

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,7 +137,10 @@ class CohortSync:
                 "template."
             )
         members = self.ports.customer_io.count_members(found.target.id)
-        return self.memory.unchanged(found.cohort.last_computed, members)
+        report = self.memory.unchanged(found.cohort.last_computed, members)
+        if report and report.get("not_removable") and self.parameters.on_not_removable == "fail":
+            return None  # it was a success while the parameter was warn
+        return report
 
     # ---- the export
 
@@ -209,8 +212,8 @@ class CohortSync:
                     parameters.id_type,
                     directory,
                 ).run(announced)
-            previous = ((self.memory.load() or {}).get("report") or {}).get("identifiers")
-            options = self._options(announced=announced, previous=previous)
+            last = self.last_report
+            options = self._options(last, announced=announced, previous=last.get("identifiers"))
             report = self._fill(people, options, goal, reading, cohort.get("name"))
             if self.ports.snapshots and not parameters.dry_run:
                 self.ports.snapshots.keep(
@@ -252,7 +255,10 @@ class CohortSync:
             people = CohortIdentifiers(path, back_to.identifiers, 0, back_to.identifiers)
             # A snapshot is complete, so it never falls short: the last sync may be what is to be undone.
             options = self._options(
-                announced=people.cohort_rows, source="snapshot", snapshot_at=back_to.moment
+                self.last_report,
+                announced=people.cohort_rows,
+                source="snapshot",
+                snapshot_at=back_to.moment,
             )
             report = self._fill(people, options, goal, reading, None)
         if not parameters.dry_run:
@@ -297,7 +303,7 @@ class CohortSync:
         self.memory.void()
         self.ports.before_writing()
 
-    def _options(self, **facts: Any) -> Options:
+    def _options(self, last_report: Mapping[str, Any], **facts: Any) -> Options:
         parameters, customer_io = self.parameters, self.ports.customer_io
         return Options(
             cohort_id=parameters.cohort_id,
@@ -310,6 +316,8 @@ class CohortSync:
             of={**self.binding, "place": self._workspace},
             digest_key=customer_io.digest_key,
             keys_proven=self.memory.keys_are_proven,
+            on_not_removable=parameters.on_not_removable,
+            not_removable_before=last_report.get("not_removable") or 0,
             **facts,
         )
 
@@ -329,6 +337,11 @@ class CohortSync:
         }
         keys = self.ports.customer_io.keys_fingerprint
         return SegmentMemory(self.ports.segment_store, self._workspace, keys, of, parameters.snapshot_path)
+
+    @property
+    def last_report(self) -> dict[str, Any]:
+        """The report of the last good sync; empty if there is none."""
+        return (self.memory.load() or {}).get("report") or {}
 
     @property
     def _workspace(self) -> str:
@@ -420,4 +433,10 @@ def _warn_of_the_mapping(report: SyncReport) -> None:
         log.warning(
             "%s rows have an identifier with white space around it or invisible characters.",
             f"{report.mistyped:,}",
+        )
+    if report.rejected:
+        log.warning(
+            "Customer.io refuses %s identifiers of the cohort, so these people are not in the segment: "
+            "correct them in Amplitude.",
+            f"{report.rejected:,}",
         )

@@ -66,6 +66,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         max_shortfall_percent: float | None = 30,
         min_match_rate: float | None = None,
         adopt_segment: bool | str = False,
+        on_not_removable: str = "warn",
         allow_large_removal: bool | str = False,
         allow_empty_cohort: bool | str = False,
         allow_short_cohort: bool | str = False,
@@ -100,6 +101,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.max_shortfall_percent = max_shortfall_percent
         self.min_match_rate = min_match_rate
         self.adopt_segment = adopt_segment
+        self.on_not_removable: Any = on_not_removable
         self.allow_large_removal = allow_large_removal
         self.allow_empty_cohort = allow_empty_cohort
         self.allow_short_cohort = allow_short_cohort

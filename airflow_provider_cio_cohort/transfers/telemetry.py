@@ -41,6 +41,8 @@ def count(tags: Mapping[str, str], report: Mapping[str, Any], duration: float) -
     stats.incr(f"{_PREFIX}.members_added", report["added"], tags=tags)
     stats.incr(f"{_PREFIX}.members_removed", report["removed"], tags=tags)
     stats.gauge(f"{_PREFIX}.segment_size", report["segment_after"], tags=tags)
+    for name in ("not_removable", "rejected"):
+        stats.gauge(f"{_PREFIX}.{name}", report[name], tags=tags)
     if report["unmatched"] is not None:
         stats.gauge(f"{_PREFIX}.unmatched", report["unmatched"], tags=tags)
     if report["match_rate"] is not None:

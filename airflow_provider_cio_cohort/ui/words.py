@@ -17,6 +17,8 @@ TITLES = {
     Kind.QUOTA: "Exports of the month",
     Kind.DROP: "Sharp drop",
     Kind.LOW_MATCH: "Low match rate",
+    Kind.NOT_REMOVABLE: "Not removable",
+    Kind.REJECTED: "Rejected identifiers",
     Kind.PAUSED: "Paused",
 }
 TONES = {
@@ -28,6 +30,8 @@ TONES = {
     Kind.QUOTA: "warn",
     Kind.DROP: "warn",
     Kind.LOW_MATCH: "warn",
+    Kind.NOT_REMOVABLE: "warn",
+    Kind.REJECTED: "warn",
     Kind.PAUSED: "calm",
     State.SUCCESS: "good",
     State.FAILED: "bad",

@@ -56,6 +56,8 @@ class Oracle:
         self.latest_job = 0
         #: Identifiers of the last good run, by segment and sync.
         self.previous: dict[tuple[Any, ...], int] = {}
+        #: People whom the last good run could not remove, likewise.
+        self.not_removable: dict[tuple[Any, ...], int] = {}
         #: The cohort for which a sync has made a segment.
         self.made_for: dict[Place, str] = {}
         self.snapshots: list[Snapshot] = []
@@ -126,7 +128,11 @@ class Oracle:
             assert len(changed) <= 1, "more than one person of an unrelated segment was changed"
         # Where there is nothing to write, the keys that write are of no account.
         sent = self.world.sandbox.count("track", "_customers")
-        assert not done.is_green or not sent, "green with the keys of two workspaces"
+        if done.is_green and sent:
+            # Only of people who cannot be written at all, nothing can show that the keys belong together.
+            assert done.report is not None
+            excuse = done.report["not_removable"] or done.report["rejected"]
+            assert excuse, "green with the keys of two workspaces"
 
     def _says_what_it_did(self, done: Try, changed: set[Any]) -> None:
         error = done.error
@@ -196,13 +202,23 @@ class Oracle:
         assert is_known or called in (name, name[:limit]), "another segment was filled than the one named"
 
     def _holds_the_cohort(self, done: Try, place: Place, wanted: set[str]) -> None:
+        assert done.report is not None
         people, others = done.after[place], self.world.changed_since(done.began, place[0])
         was = done.before.get(place, set())
-        reachable = wanted - (self.world.out_of_reach(self.world.reads) - was) - others
+        refused = self.world.refused(done.parameters, self.world.reads)
+        reachable = wanted - ((self.world.out_of_reach(self.world.reads) | refused) - was) - others
         assert reachable <= people, f"green, and {len(reachable - people)} of the cohort are missing"
         if done.is_mirror:
             outside = people - wanted - others
-            assert not outside, f"green, and {len(outside)} are in it who are not in the cohort"
+            left = outside & self._not_removable() if done.report["not_removable"] else set()
+            assert outside <= left, f"green, and {len(outside - left)} are in it who are not in the cohort"
+            assert done.events or len(left) <= done.report["not_removable"], "more are left than it says"
+
+    def _not_removable(self) -> set[str]:
+        """Return people whom Customer.io's API does not remove from a segment."""
+        if self.world.sandbox.settings.removal_needs_id or self.world.mixed:
+            return self.world.without_id(self.world.reads)
+        return set()
 
     def _is_unchanged(self, done: Try, place: Place) -> None:
         """Nothing is looked at but a count and a time, so what others have changed since may be missed."""
@@ -212,10 +228,12 @@ class Oracle:
         assert place in self.good, "unchanged, and there was no good run"
         others = self.world.changed_since(self.good[place].changes, place[0])
         people = done.after[place]
-        reachable = wanted - self.world.out_of_reach(self.world.reads)
-        assert reachable - people <= others, "unchanged, and somebody of the cohort is missing"
+        assert done.report is not None
+        missing = wanted - self.world.out_of_reach(self.world.reads) - people - others
+        assert len(missing) <= done.report["rejected"], "unchanged, and somebody of the cohort is missing"
         if done.is_mirror:
-            assert people - wanted <= others, "unchanged, and somebody is in it who is not in the cohort"
+            left = len(people - wanted - others)
+            assert left <= done.report["not_removable"], "unchanged, and somebody is left who is not in it"
 
     def _is_of_the_newest_export(self, done: Try, place: Place) -> None:
         job = self.world.job_used()
@@ -255,8 +273,11 @@ class Oracle:
         percent = given.get("max_removal_percent", 50)
         if not values:
             trips.add("empty_cohort")
-        elif (gone > UNGUARDED or percent == 0) and gone * 100 > percent * before:
-            trips.add("large_removal")
+        else:
+            # The removal of some was tried before, and let through then.
+            anew = gone - self.not_removable.get(self._key(done, place), 0)
+            if anew > 0 and (anew > UNGUARDED or percent == 0) and anew * 100 > percent * before:
+                trips.add("large_removal")
         if values and not wanted:
             trips.add("no_match")
         if self.made_for.get(place) != given["cohort_id"]:
@@ -290,8 +311,11 @@ class Oracle:
             # What could not be kept, no later run can know.
             newest = 0
             self.previous.pop(key, None)
+            self.not_removable.pop(key, None)
         else:
             self.previous[key] = len(values)
+            assert done.report is not None
+            self.not_removable[key] = done.report["not_removable"]
         self.good[place] = Good(newest, len(self.world.changes))
         if done.parameters.get("snapshot_path") and done.parameters.get("source") != "snapshot":
             self.snapshots.append(Snapshot(moment_now(), values, place[0]))

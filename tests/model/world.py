@@ -514,6 +514,20 @@ class World:
         refused = settings.lookup_refuses
         return {person.cio_id for person in odd if refused and re.search(refused, str(person.id))}
 
+    def refused(self, parameters: Mapping[str, Any], workspace: Workspace) -> set[str]:
+        """Return people by whose identifiers Customer.io refuses to add anybody."""
+        pattern, by_mail = self.sandbox.settings.track_refuses, parameters.get("id_type") == "email"
+        if not pattern:
+            return set()
+        known = [
+            (p.cio_id, p.email and p.email.lower() if by_mail else p.id) for p in workspace.people.values()
+        ]
+        return {cio_id for cio_id, value in known if value and re.search(pattern, value)}
+
+    def without_id(self, workspace: Workspace) -> set[str]:
+        """Return people who have no id."""
+        return {person.cio_id for person in workspace.people.values() if person.id is None}
+
 
 def moment_now() -> datetime:
     return datetime.now(UTC)

@@ -113,6 +113,8 @@ def test_the_metrics_carry_the_tags_of_the_task(airflow: AirflowInstance, metric
         "members_removed": "0|c",
         "segment_size": "2|g",
         "unmatched": "1|g",
+        "not_removable": "0|g",
+        "rejected": "0|g",
     }
 
 

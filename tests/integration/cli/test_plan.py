@@ -277,6 +277,18 @@ def test_exact_tells_who_comes_and_goes_by_one_export(
     assert {person.id for person in made.members} == {"b", "c"}
 
 
+def test_exact_tells_who_may_not_be_removable(sandbox: Any, plan: Run, cohort: Any, segment: Any) -> None:
+    cohort("a")
+    made = segment("a", "c", description=OWNED)
+    made.by_hand_add([sandbox.workspace.add_person(email="zqz@example.com")])
+    answer = plan("--exact")
+    assert (answer.row["to_remove"], answer.row["not_removable"]) == (2, 1)
+    assert (
+        "removes 2 (1 of them may stay: Customer.io's API removes nobody without an id)."
+        in (answer.row["verdict"])
+    )
+
+
 def test_exact_shares_an_export_between_targets(sandbox: Any, airflow: Run, write: Any, cohort: Any) -> None:
     cohort("a", "b", "c")
     targets = [

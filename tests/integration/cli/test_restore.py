@@ -118,6 +118,17 @@ CHANGES: dict[str, tuple[list[str], list[str]]] = {
 }
 
 
+def test_who_may_not_be_removable_is_told_before_the_question(
+    sandbox: Any, segment: Any, back: Callable[..., Any]
+) -> None:
+    segment.by_hand_add([sandbox.workspace.add_person(email=f"{PERSON}@example.com")])
+    sandbox.configure(removal_needs_id=True)
+    answer = back()
+    assert "removes 41 (1 of them may stay: Customer.io's API removes nobody without an id);" in answer.err
+    assert (answer.code, answer.row["status"]) == (0, "restored")
+    assert (answer.row["removed"], answer.row["not_removable"]) == (40, 1)
+
+
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_another_change_than_the_one_that_was_shown_is_refused(
     sandbox: Any, segment: Any, back: Callable[..., Any], change: tuple[list[str], list[str]]

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.sandbox.faults import Fault
-from tests.integration.faults.table import COUNTED_TWICE, FAULTS, FOUND, LASTING, PLACES, expected
+from tests.integration.faults.table import BELIEVED, COUNTED_TWICE, FAULTS, FOUND, LASTING, PLACES, expected
 
 #: A file may lie elsewhere; and a sync goes on without what the usage and the lookup have to tell.
 NEVER_REDIRECTED = [
@@ -26,6 +26,10 @@ def break_at(task, place: str, fault: str, **more: Any) -> Fault:
         task.forget()
     if place == "the trigger":  # it is only asked where the worker found the export unfinished
         task.sandbox.faults.add("status", path=where.path, **IN_PROGRESS)
+    if (place, fault) in BELIEVED:
+        task.configure(
+            VERIFY_TIMEOUT="10" if more.get("times", 1) else "0.5"
+        )  # also where the machine is busy
     if "stall" in fault:
         task.configure(READ_TIMEOUT="0.25")
     met = {"api": where.api, "method": where.method, "path": where.path, "after": where.after}

@@ -115,7 +115,7 @@ def test_a_cancelled_child_ends_the_batches_and_says_so(sandbox, slow: CustomerI
         slow.add_members(segment.id, many(), cancel=cancel)
     assert sandbox.count(api="track") <= arrived[0] + ON_THE_WIRE
     assert not slow.cancel_token.is_cancelled()
-    assert slow.add_members(segment.id, ["u-1"]) == 1
+    assert slow.add_members(segment.id, ["u-1"]).count == 1
 
 
 def test_a_batch_that_waits_for_its_retry_is_not_sent_again(sandbox, slow: CustomerIOHook) -> None:

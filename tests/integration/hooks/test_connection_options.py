@@ -85,14 +85,14 @@ def customer_io_behind(connect, **extra: object) -> CustomerIOHook:
 def test_the_connections_proxy_serves_the_writes_as_well(connect, proxy, monkeypatch) -> None:
     address, asked = proxy
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    assert customer_io_behind(connect, proxies=address).add_members(17, ["u1", "u2"]) == 2
+    assert customer_io_behind(connect, proxies=address).add_members(17, ["u1", "u2"]).count == 2
     assert asked == ["http://track.test/api/v1/segments/17/add_customers?id_type=id"]
 
 
 def test_so_does_that_of_the_environment(connect, proxy, monkeypatch) -> None:
     address, asked = proxy
     monkeypatch.setenv("http_proxy", address)
-    assert customer_io_behind(connect).remove_members(17, ["u1"], "email") == 1
+    assert customer_io_behind(connect).remove_members(17, ["u1"], "email").count == 1
     assert asked == ["http://track.test/api/v1/segments/17/remove_customers?id_type=email"]
     with pytest.raises(exceptions.VendorUnavailableError, match="the host name could not be resolved"):
         impatient(customer_io_behind(connect, trust_env=False)).add_members(17, ["u1"])
@@ -108,7 +108,7 @@ def test_a_proxy_that_is_away_is_named(connect) -> None:
 def test_a_proxy_may_be_named_without_http_but_not_be_of_another_kind(connect, proxy) -> None:
     address, asked = proxy
     hook = customer_io_behind(connect, proxies=address.removeprefix("http://"))
-    assert hook.add_members(17, ["u1"]) == 1
+    assert hook.add_members(17, ["u1"]).count == 1
     assert len(asked) == 1
     hook = customer_io_behind(connect, proxies="socks5://127.0.0.1:9")
     with pytest.raises(exceptions.ConfigurationError, match="'other' has an unknown scheme: socks5"):
@@ -187,10 +187,12 @@ def test_the_writes_trust_whom_the_connection_or_the_environment_trusts(
     ) as caught:
         impatient(customer_io_behind(connect, track_base_url=address)).add_members(17, ["u1"])
     assert not caught.value.maybe_applied
-    assert customer_io_behind(connect, track_base_url=address, verify=cert).add_members(17, ["u1"]) == 1
-    assert customer_io_behind(connect, track_base_url=address, verify=False).add_members(17, ["u1"]) == 1
+    assert customer_io_behind(connect, track_base_url=address, verify=cert).add_members(17, ["u1"]).count == 1
+    assert (
+        customer_io_behind(connect, track_base_url=address, verify=False).add_members(17, ["u1"]).count == 1
+    )
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", cert)
-    assert customer_io_behind(connect, track_base_url=address).add_members(17, ["u1"]) == 1
+    assert customer_io_behind(connect, track_base_url=address).add_members(17, ["u1"]).count == 1
 
 
 def test_the_trigger_takes_no_key_from_a_netrc(sandbox, tmp_path, monkeypatch) -> None:

@@ -102,10 +102,10 @@ def test_nobody_can_be_added_to_a_data_driven_segment(hook: CustomerIOHook, sand
 def test_members_are_added_and_removed_in_batches(hook: CustomerIOHook, sandbox) -> None:
     ids = people(sandbox, 2500)
     segment = hook.create_segment("Many")
-    assert hook.add_members(segment.id, [*ids, "nobody"]) == 2501
+    assert hook.add_members(segment.id, [*ids, "nobody"]).count == 2501
     assert ids_in(hook, segment.id) == set(ids)
     assert hook.count_members(segment.id) == 2500
-    assert hook.remove_members(segment.id, ids[:1200]) == 1200
+    assert hook.remove_members(segment.id, ids[:1200]).count == 1200
     assert ids_in(hook, segment.id) == set(ids[1200:])
     sizes = [record.ids for record in sandbox.requests if record.api == "track"]
     assert sorted(sizes) == [200, 501, 1000, 1000, 1000]

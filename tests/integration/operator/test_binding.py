@@ -130,7 +130,7 @@ def test_a_cleared_older_run_does_not_take_the_segment_back(
     made = make_cohort(sandbox, "aaaaaaa", "a1", "a2", listed=listed)
     made.last_computed -= 7200  # no later run has a computation to tell it by
     if failed:
-        sandbox.faults.add("status", api="track", path="add_customers", status=400, times=1)
+        sandbox.faults.add("status", api="track", path="add_customers", status=409, times=1)
         with pytest.raises(exceptions.PermanentError):
             sync.attempt(cohort_id="aaaaaaa")
     else:
@@ -242,7 +242,7 @@ def test_a_try_that_was_interrupted_lets_no_other_people_go(sandbox, sync, xcoms
     sync(cohort_id="aaaaaaa", dry_run=True)
     approved = xcoms.pushed[PLAN_KEY]
     segment = sandbox.workspace.find_segment("Power users")
-    sandbox.faults.add("status", api="track", path="remove_customers", status=400)
+    sandbox.faults.add("status", api="track", path="remove_customers", status=409)
     with pytest.raises(exceptions.PermanentError):
         sync(cohort_id="aaaaaaa", approved_plan=approved)
     sandbox.faults.clear()

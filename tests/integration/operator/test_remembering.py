@@ -31,7 +31,7 @@ def test_a_run_that_wrote_and_failed_is_not_unchanged_for_ever(sandbox, cohort, 
     # The run writes (it brings somebody back), and fails at the end with as many members as before.
     segment.by_hand_remove([segment.members[0]])
     sandbox.at_request(swap, api="track", path="add_customers", after=0)
-    sandbox.faults.add("status", api="track", path="add_customers", status=400)
+    sandbox.faults.add("status", api="track", path="add_customers", status=409)
     with pytest.raises(exceptions.PermanentError):
         sync(skip_unchanged=True)
     segment.by_hand_add([sandbox.workspace.person("a")])

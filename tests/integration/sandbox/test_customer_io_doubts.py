@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
-from airflow_provider_cio_cohort.sandbox.settings import CHOICES, STATUSES, Settings
+from airflow_provider_cio_cohort.sandbox.settings import CHOICES, PATTERNS, STATUSES, Settings
 from tests.benchmarks.crowd import Crowd
 
 
@@ -273,13 +273,30 @@ def test_a_look_up_may_be_refused_for_a_single_identifier(sandbox, app, ann) -> 
     assert app("/v1/customers/attributes", "POST", json={"ids": ["bad-1"]}).status_code == 200
 
 
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_batch_may_be_refused_for_a_single_identifier(sandbox, change, segment, ann, status: int) -> None:
+    sandbox.configure(track_refuses="^bad", track_refuses_status=status)
+    answer = change(segment, ["Ann-1", "bad-1"])
+    assert (answer.status_code, "bad-1" in answer.json()["meta"]["errors"][0]) == (status, True)
+    assert segment.members == []
+    assert change(segment, ["Ann-1", "fine"]).status_code == 200
+    assert segment.members == [ann]
+
+
+def test_a_batch_may_be_too_large(sandbox, change, segment, ann) -> None:
+    sandbox.configure(track_max_bytes=100)
+    assert change(segment, ["Ann-1", "x" * 100]).status_code == 413
+    assert segment.members == []
+    assert change(segment, ["Ann-1"]).status_code == 200
+
+
 # ---- settings
 
 
-@pytest.mark.parametrize("name", [*CHOICES, *STATUSES, "lookup_refuses"])
+@pytest.mark.parametrize("name", [*CHOICES, *STATUSES, *PATTERNS])
 def test_a_value_that_makes_no_sense_changes_nothing(name: str) -> None:
     settings = Settings()
-    wrong = 200 if name in STATUSES else "(" if name == "lookup_refuses" else "other"
+    wrong = 200 if name in STATUSES else "(" if name in PATTERNS else "other"
     with pytest.raises(ValueError, match=f"setting '{name}' must be "):
         settings.update(crlf=True, **{name: wrong})
     assert settings == Settings()

@@ -85,6 +85,13 @@ def test_reset_before_applies_nothing(sandbox, change, segment, ann) -> None:
     assert [(r.api, r.status, r.ids) for r in sandbox.requests] == [("track", 0, 1)]
 
 
+def test_empty_after_applies(sandbox, change, segment, ann) -> None:
+    sandbox.faults.add("empty_after", api="track")
+    answer = change(segment, ["Ann-1"])
+    assert (answer.status_code, answer.text) == (200, "")
+    assert segment.members == [ann]
+
+
 def test_reset_after_applies(sandbox, change, segment, ann) -> None:
     sandbox.faults.add("reset_after", api="track")
     with pytest.raises(Broken):
@@ -289,4 +296,4 @@ def test_faults_take_turns(sandbox, track) -> None:
 def test_a_fault_that_there_is_not(sandbox) -> None:
     with pytest.raises(ValueError, match="no fault 'explode'; the faults are status, html"):
         sandbox.faults.add("explode")
-    assert len(ACTIONS) == len(set(ACTIONS)) == 22
+    assert len(ACTIONS) == len(set(ACTIONS)) == 23

@@ -232,3 +232,16 @@ def test_every_trip_names_its_limit_and_the_field_that_lets_one_run_through(
     (trip,) = check(seen, allowed)
     assert (trip.guard, allowed_by in trip.reason) == (guard, True)
     assert check(seen, replace(allowed, **{allowed_by: True})) == []
+
+
+@pytest.mark.parametrize(
+    ("to_remove", "tried", "tripped"),
+    [(600, 0, ["large_removal"]), (600, 100, []), (600, 600, []), (700, 100, ["large_removal"])],
+)
+def test_a_removal_that_was_tried_in_vain_is_not_large_again(
+    to_remove: int, tried: int, tripped: list[str]
+) -> None:
+    seen = replace(USUAL, to_remove=to_remove, not_removable=tried)
+    assert [trip.guard for trip in check(seen, Limits())] == tripped
+    none_tried = Limits(max_removal_percent=0)
+    assert bool(check(seen, none_tried)) is (to_remove > tried)

@@ -16,7 +16,7 @@ def test_a_dry_run_says_which_segment_a_run_would_fill(segment_id: int | None, s
         "segment_before",
         "to_add",
     )
-    more = ("to_remove", "added", "removed", "segment_after")
+    more = ("to_remove", "added", "removed", "not_removable", "segment_after", "rejected")
     report = SyncReport(
         cohort_id="a1b2c3d",
         segment_id=segment_id,

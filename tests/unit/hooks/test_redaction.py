@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from airflow_provider_cio_cohort.hooks.redaction import queries_hidden, scrub
+from airflow_provider_cio_cohort.hooks.redaction import queries_hidden, scrub, words_only
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,25 @@ from airflow_provider_cio_cohort.hooks.redaction import queries_hidden, scrub
 )
 def test_scrub(text: str, expected: str) -> None:
     assert scrub(text, ["s3cret", ""]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expected"),
+    [
+        ("id 'bad-1' is not valid (bad-1)", "bad-1", "id *** is not valid ***"),
+        ("ann.lee@x.test is no valid email", "ann.lee@x.test", "*** is no valid email"),
+        ("Ann is not valid, ANN", "ann", "*** is not valid, ***"),
+        ("id u-12… is cut", "u-1234", "id *** is cut"),
+        ("Müller is not valid", "müller", "*** is not valid"),
+        ("at most 150 bytes, not 48151623", "48151623", "at most 150 bytes, not ***"),
+        ("id smith is not valid", "John Smith", "id *** is not valid"),
+        ("it isn't `of Bob` but 'of Ann'", "x", "it isn't *** but ***"),
+        ('id "A" is bad', "a", "id *** is bad"),
+        ("", "a", ""),
+    ],
+)
+def test_words_about_an_identifier_do_not_quote_it(text: str, value: str, expected: str) -> None:
+    assert words_only(text, value) == expected
 
 
 def test_urllib3_logs_no_query_of_ours_but_those_of_others(caplog: pytest.LogCaptureFixture) -> None:

@@ -172,6 +172,15 @@ def test_a_low_match_rate_at_the_first_fill_says_what_to_check(session: Session,
     assert "id_type" in low.text
 
 
+def test_who_is_not_in_the_segment_as_wanted(session: Session, airflow: Airflow) -> None:
+    made = airflow.sync()
+    airflow.good(made, airflow.ago(hours=1), not_removable=1200, rejected=3)
+    left, refused = wanting(session)
+    assert (left.kind, refused.kind) == (Kind.NOT_REMOVABLE, Kind.REJECTED)
+    assert left.text.startswith("1,200 people without an id stay in the segment")
+    assert refused.text.startswith("Customer.io refuses 3 identifiers of the cohort")
+
+
 def test_the_most_urgent_comes_first(session: Session, airflow: Airflow) -> None:
     airflow.sync("a_paused", is_paused=True)
     airflow.dag("cohort_sync__b", "cohort-sync", "config-error", timetable_summary="None")
