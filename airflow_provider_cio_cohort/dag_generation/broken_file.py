@@ -57,10 +57,9 @@ class BrokenFileOperator(BaseOperator):
 
         :param context: the task's context.
         """
-        ti, now, error = context["ti"], datetime.now(UTC), fingerprint(self.reason)
-        told = ti.xcom_pull(task_ids=self.task_id, key=_TOLD, map_indexes=-1, include_prior_dates=True)
-        if _is(told, error, now) or self._tell(context):
-            ti.xcom_push(_TOLD, {"error": error, "seen": now.isoformat()})
+        now, error = datetime.now(UTC), fingerprint(self.reason)
+        if _is(_told(context["ti"]), error, now) or self._tell(context):
+            context["ti"].xcom_push(_TOLD, {"error": error, "seen": now.isoformat()})
         raise AirflowFailException(self.reason)
 
     def _tell(self, context: Context) -> bool:
@@ -77,6 +76,16 @@ class BrokenFileOperator(BaseOperator):
             events=frozenset({"failure", "stale"}),
         )
         return send(self.alerts, message, context)
+
+
+def _told(ti: Any) -> Any:
+    """Return what the scheduled run before has told; a run by hand has none before it, so it tells again."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    before = ti.get_previous_dagrun()
+    if before is None:
+        return None
+    return XCom.get_one(key=_TOLD, dag_id=ti.dag_id, run_id=before.run_id, task_id=ti.task_id)
 
 
 def _is(told: object, error: str, now: datetime) -> bool:

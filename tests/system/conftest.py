@@ -105,6 +105,7 @@ def airflow(
             **SOON,
             # The files stay as they are, and to parse them over and over takes a third of a core.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+            "AIRFLOW__SCHEDULER__PARSING_CLEANUP_INTERVAL": "5",
             # Several tests here wait for it.
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
         },

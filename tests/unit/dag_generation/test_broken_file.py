@@ -11,6 +11,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.definitions.context import _AIRFLOW_PARSING_CONTEXT_DAG_ID
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.execution_time.xcom import XCom
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_cio_cohort.alerts import sending
@@ -119,19 +120,24 @@ def test_alerts_that_a_dag_file_gets_wrong(build: Any, given: Any, message: str)
 class Runs:
     """Runs of the DAG of a broken file, one after the other."""
 
-    def __init__(self, dag: DAG) -> None:
+    def __init__(self, dag: DAG, monkeypatch: pytest.MonkeyPatch) -> None:
         self.dag = dag
-        self.kept: Any = None
+        self.kept: list[Any] = []
+        monkeypatch.setattr(XCom, "get_one", self._get_one)
 
-    def pull(self, *, task_ids: str, key: str, map_indexes: int, include_prior_dates: bool) -> Any:
-        assert (task_ids, key, map_indexes, include_prior_dates) == ("read", "told", -1, True)
-        return self.kept
+    def _get_one(self, *, key: str, dag_id: str, run_id: str, task_id: str) -> Any:
+        assert (key, dag_id, task_id) == ("told", "cohort_file__growth", "read")
+        return self.kept[int(run_id)]
 
-    def push(self, key: str, value: Any) -> None:
-        self.kept = value
-
-    def __call__(self) -> None:
-        ti = SimpleNamespace(xcom_pull=self.pull, xcom_push=self.push)
+    def __call__(self, *, by_hand: bool = False) -> None:
+        before = SimpleNamespace(run_id=len(self.kept) - 1) if self.kept and not by_hand else None
+        self.kept.append(None)
+        ti = SimpleNamespace(
+            dag_id="cohort_file__growth",
+            task_id="read",
+            get_previous_dagrun=lambda: before,
+            xcom_push=lambda key, value: self.kept.__setitem__(-1, value),
+        )
         with pytest.raises(AirflowFailException, match="cannot be read, so none of its syncs runs"):
             task_of(self.dag).execute({"ti": ti})
 
@@ -143,8 +149,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return messages
 
 
-def test_an_error_is_told_once(build: Any, sent: list[Any]) -> None:
-    runs = Runs(build(SYNCS, alerts=GIVEN))
+def test_an_error_is_told_once(build: Any, sent: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = Runs(build(SYNCS, alerts=GIVEN), monkeypatch)
     for _ in range(3):
         runs()
     (message,) = sent
@@ -156,12 +162,16 @@ def test_an_error_is_told_once(build: Any, sent: list[Any]) -> None:
     runs.dag = build("syncs: 7\n", alerts=GIVEN)
     runs()
     assert len(sent) == 2
+    runs(by_hand=True)
+    assert len(sent) == 3
 
 
-def test_an_error_that_comes_back_is_told_again(build: Any, sent: list[Any]) -> None:
-    runs = Runs(build(SYNCS, alerts=GIVEN))
+def test_an_error_that_comes_back_is_told_again(
+    build: Any, sent: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(build(SYNCS, alerts=GIVEN), monkeypatch)
     runs()
-    runs.kept["seen"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    runs.kept[-1]["seen"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     runs()
     assert len(sent) == 2
 
@@ -169,7 +179,7 @@ def test_an_error_that_comes_back_is_told_again(build: Any, sent: list[Any]) -> 
 def test_what_could_not_be_sent_is_sent_by_the_next_run(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[Any] = []
     monkeypatch.setattr(sending, "send", lambda alerts, message, context: tried.append(message))
-    runs = Runs(build(SYNCS, alerts=GIVEN))
+    runs = Runs(build(SYNCS, alerts=GIVEN), monkeypatch)
     runs()
     runs()
     assert len(tried) == 2

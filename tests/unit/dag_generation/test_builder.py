@@ -126,7 +126,7 @@ def test_no_syncs_is_no_dags(dags_of) -> None:
 def test_a_missing_file_names_itself(tmp_path: Path) -> None:
     dag = build_dags(tmp_path / "nowhere.yaml")["cohort_file__nowhere"]
     with pytest.raises(AirflowFailException, match=r"(?s)nowhere\.yaml: .*cannot be read.*__file__"):
-        dag.get_task("read").execute({"ti": Mock(xcom_pull=lambda **_: None)})
+        dag.get_task("read").execute({"ti": Mock(get_previous_dagrun=lambda: None)})
 
 
 def test_what_only_the_operator_refuses_stops_no_other_sync(dags_of, monkeypatch: pytest.MonkeyPatch) -> None:
