@@ -14,11 +14,13 @@ key                        store  content                                       
                                   mark of its last change
 ``last_sync.<of what>``    asset  the last good sync: its report, and when Amplitude    until overwritten
                                   had computed the cohort
-``alerts``, ``freshness``  asset  which alerts were sent                                until overwritten
+``alerts.<sync>``,         asset  which alerts of a sync were sent                      until overwritten
+``freshness.<sync>``
 =========================  =====  ====================================================  ===================
 
-Workspace and keys are fingerprints, a segment is its number in a workspace. A task's store belongs to one
-task of one run, an asset's store to a segment, whichever sync fills it. Airflow has both since 3.3.
+Workspace, keys and sync (its DAG and task) are fingerprints, a segment is its number in a workspace. A task's
+store belongs to one task of one run, an asset's store to a segment, whichever sync fills it. Airflow has both
+since 3.3.
 """
 
 from __future__ import annotations

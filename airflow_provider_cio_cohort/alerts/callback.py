@@ -11,7 +11,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_cio_cohort.alerts import message
-from airflow_provider_cio_cohort.alerts.memory import ALERTS, FRESHNESS, Memory
+from airflow_provider_cio_cohort.alerts.memory import ALERTS, FRESHNESS, Memory, key_of
 from airflow_provider_cio_cohort.alerts.message import Message
 from airflow_provider_cio_cohort.alerts.rules import Alert, Event
 from airflow_provider_cio_cohort.alerts.sending import send
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 _LOW_MATCH_GUARD = "low_match"
 #: The fields of a report that decide whether the match rate is low.
 _MATCHED = ("match_rate", "identifiers")
+#: The tasks before that of a sync, by the first part of their ids.
+_BEFORE_THE_SYNC = ("plan", "approve")
 #: The XCom key that a task sets when it has sent the alert about its failure.
 TOLD_KEY = "failure_told"
 
@@ -58,8 +60,9 @@ class SyncAlerts:
         line, details = message.reason_of(error)
         verb = "was stopped by a guard" if "guard" in events else "failed"
         self._tell(context, frozenset(events), f"{verb}: {line}", details)
-        memory = Memory(context, _segment(context), ALERTS)
-        memory.save({**memory.load(), "failed": True})
+        if _segment(context) is not None:  # the recovery after a failed export is seen by its downstream
+            memory = _memory(context, ALERTS)
+            memory.save({**memory.load(), "failed": True})
         context["ti"].xcom_push(TOLD_KEY, True)
 
     def run_failed(self, context: Mapping[str, Any]) -> None:
@@ -98,9 +101,9 @@ class SyncAlerts:
         report = _report(context)
         if report is None:
             return
-        memory = Memory(context, _segment(context), ALERTS)
+        memory = _memory(context, ALERTS)
         before, failures = memory.load(), _failures(context)
-        freshness = Memory(context, _segment(context), FRESHNESS)
+        freshness = _memory(context, FRESHNESS)
         stale = freshness.load()
         if before.get("failed") or failures > before.get("failures", 0) or stale.get("told"):
             self._tell(context, frozenset({"recovery"}), f"has recovered: {_counts(report)}.", "")
@@ -154,6 +157,14 @@ def _counts(report: Mapping[str, Any]) -> str:
         f"{report.get('added', 0):,} added, {report.get('removed', 0):,} removed, "
         f"{report.get('segment_after', 0):,} members now{matched}"
     )
+
+
+def _memory(context: Mapping[str, Any], kind: str) -> Memory:
+    """Return the state of the task's sync, which the dry run and the approval before it share."""
+    ti = context["ti"]
+    head, dash, target = ti.task_id.partition("__")
+    task_id = f"sync{dash}{target}" if head in _BEFORE_THE_SYNC else ti.task_id
+    return Memory(context, _segment(context), key_of(kind, ti.dag_id, task_id))
 
 
 def _segment(context: Mapping[str, Any]) -> Asset | None:

@@ -1,4 +1,4 @@
-"""Stores the state of a segment's alerts between runs, in the state store of its asset."""
+"""Stores the state of a sync's alerts between runs, in the state store of its segment's asset."""
 
 from __future__ import annotations
 
@@ -8,19 +8,32 @@ from typing import Any
 
 from airflow.sdk import Asset
 
+from airflow_provider_cio_cohort.state import fingerprint
+
 log = logging.getLogger(__name__)
 
-#: The keys of the state of a segment's alerts, and of its freshness.
+#: What is kept of a sync: which alerts were sent, and how fresh its segment is.
 ALERTS, FRESHNESS = "alerts", "freshness"
+
+
+def key_of(kind: str, dag_id: str, task_id: str) -> str:
+    """
+    Return the key for the state of a sync: an asset has one store, but several syncs may fill it.
+
+    :param kind: one of the constants above.
+    :param dag_id: the sync's DAG.
+    :param task_id: the sync's task.
+    """
+    return f"{kind}.{fingerprint(dag_id, task_id)}"
 
 
 class Memory:
     """
-    The state of a segment's alerts.
+    The state of the alerts of one sync of a segment.
 
     :param context: the task's context.
     :param asset: the segment, one of the task's inlets or outlets.
-    :param key: the key in the store.
+    :param key: the key in the store, see :func:`key_of`.
     """
 
     def __init__(self, context: Mapping[str, Any], asset: Asset | None, key: str) -> None:

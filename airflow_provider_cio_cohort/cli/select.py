@@ -11,7 +11,8 @@ from airflow.sdk import DAG
 
 from airflow_provider_cio_cohort.cli.runtime import WRONG_USAGE, CommandError
 from airflow_provider_cio_cohort.compatibility import dag_bag
-from airflow_provider_cio_cohort.dag_generation.builder import RefusingOperator, build_dags
+from airflow_provider_cio_cohort.dag_generation.broken_file import BrokenFileOperator
+from airflow_provider_cio_cohort.dag_generation.builder import RefusingOperator, dags_of
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
 from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError, did_you_mean, show
 from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID
@@ -76,7 +77,7 @@ def in_file(file: str, only: str | None) -> list[Found]:
     :raises CommandError: if it has no such sync.
     """
     check_is_there(file)
-    dags = build_dags(file)
+    dags = dags_of(Path(file))
     if only is not None:
         dag_id = f"{DAG_PREFIX}{only}"
         if dag_id not in dags:
@@ -97,7 +98,7 @@ def in_bundles(name: str) -> list[Found]:
     dag = dags.get(f"{DAG_PREFIX}{name}") or dags.get(name)
     if dag is None:
         known = [dag_id.removeprefix(DAG_PREFIX) for dag_id in dags]
-        files = f" These files cannot be imported: {', '.join(broken)}." if broken else ""
+        files = f" These files cannot be read: {', '.join(broken)}." if broken else ""
         raise CommandError(
             f"Airflow's DAG bundles contain neither the DAG {DAG_PREFIX}{name} nor {name}."
             f"{_suggest(name, known)}{files} For a sync that is not in a DAG folder yet, pass its "
@@ -149,6 +150,8 @@ def _all_dags() -> tuple[dict[str, DAG], list[str]]:
         bag = dag_bag(bundle)
         dags = {**bag.dags, **dags}
         broken += sorted(bag.import_errors)
+        tasks = (task for dag in bag.dags.values() for task in dag.tasks)
+        broken += sorted(task.file for task in tasks if isinstance(task, BrokenFileOperator))
     return dags, broken
 
 

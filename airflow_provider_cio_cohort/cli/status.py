@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from airflow_provider_cio_cohort.cli.database import database
 from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.runtime import FINE, NO, WRONG_USAGE, CommandError, command
-from airflow_provider_cio_cohort.overview import Kind, Overview, Sync, load_overview
+from airflow_provider_cio_cohort.overview import Attention, Kind, Overview, Sync, load_overview
 
 #: The kinds that make the exit code 1; the others need attention, but are not failures.
-_WRONG = (Kind.CONFIG_ERROR, Kind.FAILED, Kind.OVERDUE, Kind.NO_POOL)
+_WRONG = (
+    *(Kind.BROKEN_FILE, Kind.MISSING, Kind.UNWATCHED),
+    *(Kind.CONFIG_ERROR, Kind.FAILED, Kind.OVERDUE, Kind.NO_POOL),
+)
 _COLUMNS = ("sync", "state", "last_run", "last_success", "size", "match_rate", "next_run")
 
 
@@ -35,10 +39,10 @@ def status(args: Namespace) -> int:
             "all; a new sync appears once Airflow has parsed its file.",
             WRONG_USAGE,
         )
-    concerns = [one for one in overview.attention if one.sync is None or one.sync in wanted]
+    concerns = [one for one in overview.attention if _concerns(one, wanted, every=not args.names)]
     rows = [_row(sync, overview) for sync in wanted]
     table = [{name: _short(row[name]) for name in _COLUMNS} for row in rows]
-    show(rows, args.output, table, [f"{_subject(one.sync)}{one.text}" for one in concerns])
+    show(rows, args.output, table, [f"{_subject(one)}{one.text}" for one in concerns])
     return NO if any(one.kind in _WRONG for one in concerns) else FINE
 
 
@@ -56,13 +60,20 @@ def _row(sync: Sync, overview: Overview) -> dict[str, Any]:
         "last_success": _time(good.at) if good else None,
         "size": good.size if good else None,
         "match_rate": good.match_rate if good else None,
-        "next_run": None if sync.dag.paused else _time(sync.dag.next_run),
+        "next_run": _time(sync.dag.runs_next),
         "needs_attention": [one.text for one in overview.attention if one.sync is sync],
     }
 
 
-def _subject(sync: Sync | None) -> str:
-    return "" if sync is None else f"{sync.name}: "
+def _concerns(one: Attention, wanted: Sequence[Sync], *, every: bool) -> bool:
+    """Return whether something is about the wanted syncs: a file may be that of others."""
+    if one.sync is None:
+        return every or one.file is None
+    return one.sync in wanted
+
+
+def _subject(one: Attention) -> str:
+    return "" if one.quota is not None else f"{one.subject}: "
 
 
 def _time(moment: datetime | None) -> str | None:

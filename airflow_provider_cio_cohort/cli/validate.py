@@ -13,8 +13,9 @@ from airflow_provider_cio_cohort.alerts.sending import NotifierError, make_notif
 from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.runtime import FINE, NO, command, say
 from airflow_provider_cio_cohort.cli.select import check_is_there
-from airflow_provider_cio_cohort.dag_generation.builder import RefusingOperator, build_dags
+from airflow_provider_cio_cohort.dag_generation.builder import RefusingOperator, dags_of
 from airflow_provider_cio_cohort.dag_generation.conflicts import Label, find_conflicts_of_files, shown
+from airflow_provider_cio_cohort.dag_generation.file_ids import folder_of_all
 from airflow_provider_cio_cohort.dag_generation.freshness import freshness_dag_id
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
 from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync, by_label, load
@@ -102,7 +103,8 @@ def validate(args: Namespace) -> int:
     """
     names, sound = _Names(), _Sound()
     files = dict.fromkeys(args.files)
-    checked = sound.checked([names.checked(one) for file in files for one in _check(file, sound)])
+    root = folder_of_all(map(Path, files))
+    checked = sound.checked([names.checked(one) for file in files for one in _check(file, root, sound)])
     rows = [one.row for one in checked]
     problems = [problem for one in checked for problem in one.problems]
     show(rows, args.output, [_as_table(row) for row in rows], problems)
@@ -114,7 +116,7 @@ def validate(args: Namespace) -> int:
     return NO if count["wrong"] else FINE
 
 
-def _check(file: str, sound: _Sound) -> Iterator[_Checked]:
+def _check(file: str, root: Path, sound: _Sound) -> Iterator[_Checked]:
     try:
         check_is_there(file)
         loaded = load(Path(file))
@@ -124,17 +126,17 @@ def _check(file: str, sound: _Sound) -> Iterator[_Checked]:
         return
     sound.files[file] = by_label(loaded)
     for one in loaded:
-        yield _of(file, one, unbuildable)
+        yield _of(file, root, one, unbuildable)
 
 
-def _of(file: str, one: LoadedSync, unbuildable: Mapping[str, str]) -> _Checked:
+def _of(file: str, root: Path, one: LoadedSync, unbuildable: Mapping[str, str]) -> _Checked:
     spec = one.spec
     if spec is None:
         return _Checked(file, one.name, tuple(map(str, one.problems)))
     problems: tuple[str, ...] = (unbuildable[one.name],) if spec.enabled and one.name in unbuildable else ()
     problems += tuple(f"{Path(file).name}, sync {one.name}, key alerts{flaw}" for flaw in _unsendable(spec))
     exports = exports_a_month(spec.cadence) if spec.enabled else 0
-    watched_by = freshness_dag_id(Path(file)) if spec.max_age and spec.enabled else None
+    watched_by = freshness_dag_id(Path(file), root) if spec.max_age and spec.enabled else None
     return _Checked(
         file,
         one.name,
@@ -158,7 +160,7 @@ def _unsendable(spec: Sync) -> Iterator[str]:
 
 def _unbuildable(file: str) -> dict[str, str]:
     """Build the DAGs, and return the problems of those that cannot run, by the names of their syncs."""
-    tasks = {dag_id: dag.tasks for dag_id, dag in build_dags(file).items()}
+    tasks = {dag_id: dag.tasks for dag_id, dag in dags_of(Path(file)).items()}
     return {
         dag_id.removeprefix(DAG_PREFIX): task.reason
         for dag_id, each in tasks.items()

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, get_parsing_context
 
+from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.compatibility import DOUBLED, HAS_STATE_STORES, AirflowFailException
+from airflow_provider_cio_cohort.dag_generation.broken_file import (
+    broken_file_dag,
+    broken_file_dag_id,
+    given_alerts,
+)
 from airflow_provider_cio_cohort.dag_generation.conflicts import Label
 from airflow_provider_cio_cohort.dag_generation.dag_docs import describe, describe_problems, summary
+from airflow_provider_cio_cohort.dag_generation.file_ids import absolute, folder_of_all
 from airflow_provider_cio_cohort.dag_generation.form import form
 from airflow_provider_cio_cohort.dag_generation.freshness import deadline, freshness_dag, freshness_dag_id
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
 from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync, by_label, load
-from airflow_provider_cio_cohort.dag_generation.messages import Problem
+from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError, Problem
 from airflow_provider_cio_cohort.dag_generation.schedule import schedule
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID, add_tasks, sync_alerts
@@ -26,6 +34,8 @@ from airflow_provider_cio_cohort.exceptions import ConfigurationError
 log = logging.getLogger(__name__)
 
 _LONGEST_RETRY_DELAY = timedelta(hours=1)
+#: The attribute of a DAG with the file that it was built from.
+_SOURCE = "cohort_sync_file"
 
 
 class RefusingOperator(BaseOperator):
@@ -52,19 +62,39 @@ class RefusingOperator(BaseOperator):
         raise AirflowFailException(self.reason)
 
 
-def build_dags(path: str | Path) -> dict[str, DAG]:
+def build_dags(path: str | Path, *, alerts: Iterable[Mapping[str, Any]] = ()) -> dict[str, DAG]:
     """
     Build a DAG for each sync of a YAML file.
 
     A sync with a mistake becomes an unscheduled DAG with the tag ``config-error``, which shows the message in
-    its docs and fails with it. All others keep working.
+    its docs and fails with it. All others keep working. A file that cannot be read at all becomes the DAG
+    ``cohort_file__<file>``, which runs every ten minutes, fails with the reason, and sends alerts.
 
     :param path: the YAML file; give it relative to the DAG file (``Path(__file__).with_name(…)``).
+    :param alerts: who is told if the file cannot be read, each with the keys of an alert in the YAML file;
+        used if the ``defaults`` of the file have no alerts, or cannot be read either.
     :returns: the DAGs by their ids, ``cohort_sync__<name>``, each with the task ``sync``; if a sync has a
-        ``max_age``, also the DAG ``cohort_freshness__<name of the file>``.
+        ``max_age``, also the DAG ``cohort_freshness__<file>``. In both, ``<file>`` is the file's path in the
+        DAG bundle.
+    :raises CohortSyncConfigError: if ``alerts`` are wrong.
+    """
+    path, fallback = Path(path), given_alerts(alerts)
+    caller = inspect.currentframe()
+    try:
+        dags = dags_of(path)
+    except CohortSyncConfigError as error:
+        log.error("%s", error)
+        dags = _broken(path, error, fallback)
+    return _apart(dags, path, caller.f_back.f_globals if caller and caller.f_back else {})
+
+
+def dags_of(path: Path) -> dict[str, DAG]:
+    """
+    Build the DAGs of a file that can be read.
+
+    :param path: the YAML file.
     :raises CohortSyncConfigError: if the file cannot be read, is not YAML, or has no list of ``syncs``.
     """
-    path = Path(path)
     wanted = get_parsing_context().dag_id  # set when a task runs, which needs its own DAG only
     dags = {}
     syncs = load(path)
@@ -77,6 +107,42 @@ def build_dags(path: str | Path) -> dict[str, DAG]:
         watch = freshness_dag(path, syncs)
         dags |= {watch.dag_id: watch} if watch else {}
     return dags
+
+
+def _broken(path: Path, error: CohortSyncConfigError, alerts: Sequence[Alert]) -> dict[str, DAG]:
+    dag_id = broken_file_dag_id(path)
+    if get_parsing_context().dag_id not in (None, dag_id):
+        return {}  # a task of another file that the same DAG file reads
+    return {dag_id: broken_file_dag(path, error, alerts)}
+
+
+def _apart(dags: dict[str, DAG], path: Path, module: Mapping[str, Any]) -> dict[str, DAG]:
+    """
+    Replace each DAG whose id is that of a DAG of another file, which would replace it without a word.
+
+    :param dags: the DAGs of a file.
+    :param path: the file.
+    :param module: the variables of the DAG file, with the DAGs of the files that it has read before.
+    """
+    source = absolute(path)
+    for dag_id in dags:
+        other = getattr(module.get(dag_id), _SOURCE, source)
+        if other != source:
+            dags[dag_id] = _config_error(dag_id, [_same_id(dag_id, other, source)])
+        setattr(dags[dag_id], _SOURCE, source)
+    return dags
+
+
+def _same_id(dag_id: str, first: Path, second: Path) -> Problem:
+    folder = folder_of_all([first, second])
+    one, other = (each.relative_to(folder).as_posix() for each in (first, second))
+    name = dag_id.removeprefix(DAG_PREFIX)
+    what = f"both have a sync {name}" if dag_id.startswith(DAG_PREFIX) else f"both have the DAG {dag_id}"
+    message = (
+        f"{what}, and Airflow has one DAG of each id. Neither runs, because it is not clear which one is "
+        "meant. Rename one."
+    )
+    return Problem(1, (), message, f"{one} and {other}")
 
 
 def _dag(dag_id: str, loaded: LoadedSync, file: str, every: Mapping[Label, Sync]) -> DAG:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,10 +11,12 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from airflow_provider_cio_cohort.assets import segment_asset
 from airflow_provider_cio_cohort.compatibility import HAS_STATE_STORES, CronTriggerTimetable
+from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX, age
 from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync
 from airflow_provider_cio_cohort.dag_generation.markdown import code
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
+from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID
 from airflow_provider_cio_cohort.operators.freshness import SegmentFreshnessOperator, WatchedSegment
 
 TAG = "cohort-freshness"
@@ -42,13 +43,14 @@ def deadline(sync: Sync) -> DeadlineAlert | None:
     )
 
 
-def freshness_dag_id(path: Path) -> str:
+def freshness_dag_id(path: Path, root: Path | None = None) -> str:
     """
     Return the id of the DAG that watches the syncs of a file.
 
     :param path: the YAML file.
+    :param root: the folder of the DAG bundle; by default the one that Airflow reads.
     """
-    return f"cohort_freshness__{re.sub(r'[^A-Za-z0-9_-]', '_', path.stem)}"
+    return file_dag_id("cohort_freshness__", path, root)
 
 
 def freshness_dag(path: Path, syncs: Sequence[LoadedSync]) -> DAG | None:
@@ -68,6 +70,7 @@ def freshness_dag(path: Path, syncs: Sequence[LoadedSync]) -> DAG | None:
         start_date=pendulum.datetime(2025, 1, 1),
         catchup=False,
         max_active_runs=1,
+        max_consecutive_failed_dag_runs=0,  # Airflow must not pause the watch because it fails
         is_paused_upon_creation=False,
         default_args={"retries": 0},
         description=f"Checks whether the segments of {path.name} are fresh",
@@ -81,18 +84,20 @@ def freshness_dag(path: Path, syncs: Sequence[LoadedSync]) -> DAG | None:
 
 
 def _watched(loaded: LoadedSync) -> Iterator[WatchedSegment]:
-    sync = loaded.spec
-    if sync is None or not sync.enabled or sync.max_age is None or not HAS_STATE_STORES:
+    """Yield the segments of a sync; also of one with a mistake, whose segments become stale."""
+    if not HAS_STATE_STORES:
         return
-    for target, spec in (loaded.targets or {"": sync}).items():
+    for target, spec in loaded.watched.items():
         asset = segment_asset(spec.customer_io_conn_id, spec.segment_name, spec.segment_id)
-        if asset is not None:
+        if asset is not None and spec.enabled and spec.max_age is not None:
             yield WatchedSegment(
-                sync=f"{sync.name}, target {target}" if target else sync.name,
-                dag_id=f"{DAG_PREFIX}{sync.name}",
+                sync=f"{loaded.name}, target {target}" if target else loaded.name,
+                dag_id=f"{DAG_PREFIX}{loaded.name}",
+                task_id=f"{TASK_ID}__{target}" if target else TASK_ID,
                 asset=asset,
-                max_age=age(sync.max_age),
-                max_age_in_words=sync.max_age,
-                until=sync.ends,
-                alerts=tuple(each.alert for each in sync.alerts),
+                max_age=age(spec.max_age),
+                max_age_in_words=spec.max_age,
+                until=spec.ends,
+                alerts=tuple(each.alert for each in spec.alerts),
+                has_mistake=loaded.spec is None,
             )

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import get_parsing_context
 from pydantic import ValidationError
@@ -48,6 +49,8 @@ class LoadedSync:
     :param over_grant: whether the syncs of its Amplitude connection cost more exports than Amplitude grants.
     :param cadence_line: the line of its cadence, from 1, or of the sync if it has none.
     :param path: the path of the sync in the file's tree.
+    :param watched: the keys of each of its segments (an empty name without targets), as far as they can be
+        read, also if there are problems.
     """
 
     name: str
@@ -57,6 +60,7 @@ class LoadedSync:
     over_grant: bool = False
     cadence_line: int = 1
     path: Place = ()
+    watched: Mapping[str, Sync] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class _Draft:
     spec: Sync | None
     targets: Mapping[str, Sync] = field(default_factory=dict)
     target_names: Sequence[str] = ()
+    watched: Mapping[str, Sync] = field(default_factory=dict)
 
     def line(self, key: str) -> int:
         """Return the line of a key, or of the sync if it has no such key."""
@@ -155,6 +160,7 @@ def _loaded(document: Document, group: list[_Draft], conflict: tuple[str, str] |
         {} if unique else first.targets,
         cadence_line=cadence.line if cadence else first.line("name"),
         path=first.block.path,
+        watched=first.watched,
     )
 
 
@@ -216,6 +222,7 @@ def _with_targets(name: str, block: Block, targets: Sequence[Block], defaults: B
     common = replace(block, entries=_without(block.entries, SEGMENT_KEYS), targets=None)
     defaults = replace(defaults, entries=_without(defaults.entries, SEGMENT_KEYS))
     specs: dict[str, Sync] = {}
+    watched: dict[str, Sync] = {}
     entries: dict[str, Entry] = {}
     for target_name, target in zip(names, targets, strict=True):
         own = {key: entry for key, entry in target.entries.items() if key in TARGET_KEYS and key != "name"}
@@ -229,9 +236,11 @@ def _with_targets(name: str, block: Block, targets: Sequence[Block], defaults: B
             problems.append(problem)
         if part.spec is not None:
             specs[target_name] = part.spec
+        if target_name and part.watched:
+            watched[target_name] = part.watched[""]
     unique = tuple(dict.fromkeys(problems))
     first = None if unique else next(iter(specs.values()), None)
-    return _Draft(name, block, entries, unique, first, {} if unique else specs, names)
+    return _Draft(name, block, entries, unique, first, {} if unique else specs, names, watched)
 
 
 def _target_names(targets: Sequence[Block]) -> tuple[list[str], list[Problem]]:
@@ -287,13 +296,31 @@ def _merged(name: str, block: Block, defaults: Block) -> _Draft:
         *block.problems,
         *_unknown(block),
     ]
-    spec = None
+    spec = readable = None
+    values = {key: entry.value for key, entry in entries.items()}
     try:
-        spec = Sync(**{key: entry.value for key, entry in entries.items()})
+        spec = readable = Sync(**values)
     except ValidationError as error:
         unread = {problem.key for problem in (*defaults.problems, *block.problems)}
         problems.extend(_explained(error, entries, block, unread))
-    return _Draft(name, block, entries, tuple(problems), spec)
+        readable = _without_mistakes(name, values, error)
+    watched = {} if readable is None else {"": readable}
+    return _Draft(name, block, entries, tuple(problems), spec, watched=watched)
+
+
+def _without_mistakes(name: str, values: Mapping[str, Any], error: ValidationError) -> Sync | None:
+    """Return a sync without the keys that have a mistake; ``None`` if it cannot do without them."""
+    wrong = {
+        each["loc"][0] if each["loc"] else each.get("ctx", {}).get("key")
+        for each in error.errors(include_url=False)
+    }
+    rest = {key: value for key, value in values.items() if key not in wrong} | {"name": name}
+    if rest == values:  # what is wrong is missing
+        return None
+    try:
+        return Sync(**rest)
+    except ValidationError as another:  # keys are compared with each other once each is valid
+        return _without_mistakes(name, rest, another)
 
 
 def _taken(block: Block) -> set[str | None]:

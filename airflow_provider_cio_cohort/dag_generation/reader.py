@@ -9,6 +9,7 @@ constructed on its own, from the composed nodes.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is about
 _TAG = "tag:yaml.org,2002:"
 _MOST_COLLECTIONS = 1_000
 _DEEPEST = 100  # a file of syncs needs four levels
+#: The lines of the defaults: up to the next key of the file, or its end.
+_DEFAULTS = re.compile(rb"^defaults[ \t]*:.*?(?=^[^\s#]|\Z)", re.MULTILINE | re.DOTALL)
 _Pairs = dict[str, tuple[yaml.Node, yaml.Node]]
 
 
@@ -128,6 +131,24 @@ def read_document(path: Path) -> Document:
         max_exports, wrong = _limits(top[BUDGET][1])
         problems += wrong
     return Document(path.name, defaults, syncs, max_exports, tuple(problems))
+
+
+def read_defaults(path: Path) -> Block | None:
+    """
+    Read the defaults of a file that cannot be read as a whole, if the mistake is elsewhere in it.
+
+    :param path: the file.
+    :returns: the defaults; ``None`` if there are none that can be read on their own.
+    """
+    try:
+        found = _DEFAULTS.search(path.read_bytes())
+        if found is None or _is_deep(found[0]):
+            return None
+        root: yaml.Node | None = yaml.compose(found[0], Loader=_LOADER)
+    except (OSError, yaml.YAMLError, RecursionError, ValueError):
+        return None
+    (_, node), *_ = root.value if isinstance(root, yaml.MappingNode) else [(None, None)]
+    return _block(node, ("defaults",)) if isinstance(node, yaml.MappingNode) else None
 
 
 def _compose(path: Path) -> yaml.MappingNode:

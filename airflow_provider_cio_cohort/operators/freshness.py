@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import Asset, BaseOperator
 
-from airflow_provider_cio_cohort.alerts.memory import FRESHNESS, Memory
+from airflow_provider_cio_cohort.alerts.memory import FRESHNESS, Memory, key_of
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.durations import in_words
 from airflow_provider_cio_cohort.exceptions import StaleSegmentError
@@ -17,22 +17,25 @@ from airflow_provider_cio_cohort.exceptions import StaleSegmentError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: How many events of a segment are searched for one of a sync: restores and others may lie in between.
-_EVENTS = 50
+#: How many events of a segment are read at a time, and how often at most: those of other syncs, restores and
+#: users may be newer than the last one of the sync itself.
+_EVENTS, _READS = 50, 40
 
 
 @dataclass(frozen=True)
 class WatchedSegment:
     """
-    A segment that must be filled regularly.
+    A segment that must be filled regularly by a sync.
 
     :param sync: the sync's name, with its target.
-    :param dag_id: its DAG.
+    :param dag_id: its DAG; a run of another DAG does not make the segment fresh.
     :param asset: the segment.
     :param max_age: how old its last good run may be.
     :param max_age_in_words: as the YAML says it.
     :param alerts: who is told.
     :param until: when its last scheduled run is; no run is expected after that. ``None`` for no end.
+    :param task_id: the sync's task.
+    :param has_mistake: whether the sync cannot run because of a mistake in its file.
     """
 
     sync: str
@@ -42,6 +45,8 @@ class WatchedSegment:
     max_age_in_words: str
     alerts: Sequence[Alert] = ()
     until: datetime | None = None
+    task_id: str = "sync"
+    has_mistake: bool = False
 
 
 class SegmentFreshnessOperator(BaseOperator):
@@ -66,39 +71,50 @@ class SegmentFreshnessOperator(BaseOperator):
         """Check each segment, send alerts for those that have become stale, and fail if there are any."""
         now = datetime.now(UTC)
         wanted = [each for each in self.segments if each.until is None or now < each.until]
-        stale = [line for each in wanted if (line := self._look(context, each, now))]
+        lines, unchecked = [], 0
+        for each in wanted:
+            try:
+                lines.append(self._look(context, each, now))
+            except Exception:  # one segment must not keep the others from being checked
+                self.log.exception("The segment of %s could not be checked.", each.sync)
+                lines.append(f"{each.sync} could not be checked: see the log.")
+                unchecked += 1
+        stale = [line for line in lines if line]
         if stale:
-            lines = "\n".join(f"- {line}" for line in stale)
+            listed = "\n".join(f"- {line}" for line in stale)
+            also = f", {unchecked} could not be checked" if unchecked else ""
             raise StaleSegmentError(
-                f"{len(stale)} of {len(self.segments)} segments are stale.\n"
-                f"{lines}\n"
+                f"{len(stale) - unchecked} of {len(self.segments)} segments are stale{also}.\n"
+                f"{listed}\n"
                 "Open the DAG of each sync, fix what stops it, and trigger a run."
             )
         self.log.info("All %d segments are fresh.", len(self.segments))
         return {"segments": len(self.segments), "stale": 0}
 
     def _look(self, context: Context, watched: WatchedSegment, now: datetime) -> str | None:
-        memory = Memory(context, watched.asset, FRESHNESS)
+        memory = Memory(context, watched.asset, key_of(FRESHNESS, watched.dag_id, watched.task_id))
         kept = memory.load()
-        last = _last_good(context, watched.asset)
-        since = last or datetime.fromisoformat(kept.get("since") or now.isoformat())
+        known = _moment(kept.get("since"))
+        filled = _last_good(context, watched, since=known)
+        seen = filled is not None or kept.get("seen") is True
+        since = filled or known or now
         age = now - since
         self.log.info(
             "%s: last good run %s; max_age is %s.",
             watched.sync,
-            f"{in_words(age)} ago" if last else "never seen",
+            f"{in_words(age)} ago" if seen else "never seen",
             watched.max_age_in_words,
         )
         told = kept.get("told")
         if age <= watched.max_age:
-            _keep(memory, kept, since, told)  # the sync's own success reports the recovery
+            _keep(memory, kept, since, seen, told)  # the sync's own success reports the recovery
             return None
-        state = self._state(watched.dag_id)
-        never = "" if last else ", and has never had one"
+        state = _MISTAKE if watched.has_mistake else self._state(watched.dag_id)
+        never = "" if seen else ", and has never had one"
         line = f"has had no good run for {in_words(age)} (max_age: {watched.max_age_in_words}){never}"
         if told != since.isoformat() and self._tell(context, watched, line, state):
             told = since.isoformat()
-        _keep(memory, kept, since, told)
+        _keep(memory, kept, since, seen, told)
         return f"{watched.sync} {line}. {state}"
 
     def _tell(self, context: Context, watched: WatchedSegment, line: str, state: str) -> bool:
@@ -119,9 +135,14 @@ class SegmentFreshnessOperator(BaseOperator):
 
     def _state(self, dag_id: str) -> str:
         """Say why there may be no good run."""
+        from airflow.sdk.exceptions import AirflowRuntimeError
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-        if RuntimeTaskInstance.get_dag(dag_id).is_paused:
+        try:
+            paused = RuntimeTaskInstance.get_dag(dag_id).is_paused
+        except AirflowRuntimeError:
+            return "Airflow does not know its DAG: check the import errors of the DAG files."
+        if paused:
             return "Its DAG is paused: unpause it."
         under_way = RuntimeTaskInstance.get_dr_count(dag_id, states=["running", "queued"])
         if under_way:
@@ -131,14 +152,54 @@ class SegmentFreshnessOperator(BaseOperator):
         return "No run is running or queued: check the schedule, and whether the scheduler creates runs."
 
 
-def _keep(memory: Memory, kept: Mapping[str, Any], since: datetime, told: str | None) -> None:
-    new = {"since": since.isoformat(), "told": told}
+_MISTAKE = "It does not run because of a mistake in its file: the docs of its DAG show where and why."
+
+
+def _keep(memory: Memory, kept: Mapping[str, Any], since: datetime, seen: bool, told: str | None) -> None:
+    new = {"since": since.isoformat(), "seen": seen, "told": told}
     if new != kept:
         memory.save(new)
 
 
-def _last_good(context: Mapping[str, Any], asset: Asset) -> datetime | None:
-    """Return when a sync has last filled a segment from its cohort."""
-    events = context["inlet_events"][asset].ascending(False).limit(_EVENTS)
-    by_a_sync = (event for event in events if "cohort_id" in event.extra)
-    return next((event.timestamp for event in by_a_sync if event.extra.get("source") != "snapshot"), None)
+def _moment(kept: object) -> datetime | None:
+    """Return a stored time; ``None`` if there is none, or somebody has edited it."""
+    try:
+        moment = datetime.fromisoformat(str(kept))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _last_good(
+    context: Mapping[str, Any], watched: WatchedSegment, since: datetime | None
+) -> datetime | None:
+    """
+    Return when the sync itself has last filled the segment from its cohort.
+
+    :param context: the task's context.
+    :param watched: the segment.
+    :param since: when it was seen to be filled, or the first check; older events are not read.
+    """
+    events = context["inlet_events"][watched.asset].ascending(False).limit(_EVENTS)
+    if since is not None:
+        events = events.after(since.isoformat())
+    for _ in range(_READS):
+        found = list(events)
+        for event in found:
+            if _is_of(event, watched):
+                return cast("datetime", event.timestamp)
+        if len(found) < _EVENTS or found[0].timestamp == found[-1].timestamp:
+            return None
+        events = events.before(found[-1].timestamp.isoformat())
+    return None
+
+
+def _is_of(event: Any, watched: WatchedSegment) -> bool:
+    """Return whether an event is the report of the sync, for a cohort; events can also be made by users."""
+    extra = event.extra
+    return (
+        (event.source_dag_id, event.source_task_id) == (watched.dag_id, watched.task_id)
+        and isinstance(extra, Mapping)
+        and "cohort_id" in extra
+        and extra.get("source") != "snapshot"
+    )

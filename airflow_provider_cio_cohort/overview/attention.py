@@ -13,14 +13,17 @@ MATCH_RATE_DROP = 0.1
 SIZE_DROP = 0.3
 
 
-def attention(syncs: Iterable[Sync], quotas: Iterable[Quota]) -> tuple[Attention, ...]:
+def attention(
+    syncs: Iterable[Sync], quotas: Iterable[Quota], files: Iterable[Attention] = ()
+) -> tuple[Attention, ...]:
     """
     Return everything that needs attention, the most urgent first.
 
     :param syncs: all syncs.
     :param quotas: the quotas of all Amplitude projects.
+    :param files: what needs attention about files.
     """
-    found = [one for sync in syncs for one in of_sync(sync)]
+    found = [*files, *(one for sync in syncs for one in of_sync(sync))]
     found += [Attention(Kind.QUOTA, over(quota), quota=quota) for quota in quotas if quota.over]
     order = list(Kind)
     return tuple(sorted(found, key=lambda one: order.index(one.kind)))
@@ -32,6 +35,9 @@ def of_sync(sync: Sync) -> tuple[Attention, ...]:
 
     :param sync: the sync.
     """
+    if sync.state is State.MISSING:
+        text = "Airflow has lost its DAG, so it does not run: its file cannot be read."
+        return (Attention(Kind.MISSING, text, sync, since=sync.dag.missing_since),)
     if sync.state is State.CONFIG_ERROR:
         text = "Its configuration has a mistake, so it does not run. The DAG's docs show where and why."
         return (Attention(Kind.CONFIG_ERROR, text, sync),)

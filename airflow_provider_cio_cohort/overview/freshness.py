@@ -96,7 +96,7 @@ def overdue_since(dag: Dag, runs: Sequence[Run], last_good: Report | None, now: 
     :param last_good: the newest good sync.
     :param now: the current time.
     """
-    if dag.paused or dag.schedule is None:
+    if dag.paused or dag.schedule is None or dag.missing_since is not None:
         return None
     good = [run.ended or run.due for run in runs if run.state is State.SUCCESS]
     good += [last_good.at] if last_good else []

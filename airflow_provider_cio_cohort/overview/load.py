@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 from airflow_provider_cio_cohort.overview import past, queries
 from airflow_provider_cio_cohort.overview.attention import attention, of_sync
 from airflow_provider_cio_cohort.overview.freshness import as_runs, failures, overdue_since
+from airflow_provider_cio_cohort.overview.missing import present, unknown_files
 from airflow_provider_cio_cohort.overview.model import (
     ENDED,
+    Attention,
     Dag,
     History,
     Moment,
@@ -48,7 +50,7 @@ def load_overview(
     :param now: the time to describe; the current time by default.
     """
     now = now or datetime.now(UTC)
-    found = _find(session, readable)
+    found = _find(session, readable, now)
     syncs = _syncs(session, found, RECENT, now)
     months = _quota_reports(session, found, syncs)
     runs = {sync.dag.dag_id: sync.runs for sync in syncs}
@@ -57,7 +59,7 @@ def load_overview(
         for dag_id, exports in exports_a_run(found.exporting, found.reading).items()
     ]
     spent = quotas(scheduled, months, now)
-    return Overview(now, syncs, spent, attention(syncs, spent))
+    return Overview(now, syncs, spent, attention(syncs, spent, found.files))
 
 
 def load_history(
@@ -79,7 +81,9 @@ def load_history(
     :param now: the time to describe; the current time by default.
     """
     now = now or datetime.now(UTC)
-    found = _find(session, readable, dag_id)
+    found = _find(session, readable, now, dag_id)
+    if dag_id not in found.dags:  # removed; or missing, which shows only beside the other DAGs of its file
+        found = _only(_find(session, readable, now), dag_id)
     for sync in _syncs(session, found, PAST, now):
         if (sync.task_id, sync.asset_id) == (task_id, asset_id):
             return History(now, sync, of_sync(sync), _moments(sync.runs, sync.reports))
@@ -96,6 +100,7 @@ class _Found:
     :param writing: tasks that write to a segment.
     :param exporting: tasks that export a cohort for other tasks.
     :param reading: tasks that read a cohort.
+    :param files: what needs attention about files.
     """
 
     dags: Mapping[str, Dag]
@@ -103,9 +108,10 @@ class _Found:
     writing: Sequence[Reference]
     exporting: Sequence[Reference]
     reading: Sequence[Reference]
+    files: Sequence[Attention] = ()
 
 
-def _find(session: Session, readable: set[str] | None, dag_id: str | None = None) -> _Found:
+def _find(session: Session, readable: set[str] | None, now: datetime, dag_id: str | None = None) -> _Found:
     tags = queries.tagged(session, dag_id)
     references = (
         queries.outlets(session, SEGMENTS, dag_id),
@@ -113,8 +119,25 @@ def _find(session: Session, readable: set[str] | None, dag_id: str | None = None
         queries.inlets(session, COHORTS, dag_id),
     )
     wanted = {*tags, *(one.dag_id for some in references for one in some)}
-    dags = queries.dags(session, wanted if readable is None else wanted & readable)
-    return _Found(dags, tags, *([one for one in some if one.dag_id in dags] for some in references))
+    known = queries.dags(session, wanted if readable is None else wanted & readable)
+    shows_all = readable is None and dag_id is None
+    errors = {}  # a DAG file that cannot be imported makes its DAGs stale
+    if shows_all or any(one.stale for one in known.values()):
+        errors = queries.import_errors(session)
+    there = present(known, tags, errors, now)
+    dags, files = there.dags, list(there.attention)
+    if shows_all:
+        files += unknown_files(errors, files)
+    writing, exporting, reading = ([one for one in some if one.dag_id in dags] for some in references)
+    return _Found(dags, tags, writing, exporting, reading, files)
+
+
+def _only(found: _Found, dag_id: str) -> _Found:
+    writing, exporting, reading = (
+        [one for one in some if one.dag_id == dag_id]
+        for some in (found.writing, found.exporting, found.reading)
+    )
+    return replace(found, writing=writing, exporting=exporting, reading=reading)
 
 
 def _syncs(session: Session, found: _Found, limit: int, now: datetime) -> tuple[Sync, ...]:
@@ -140,7 +163,8 @@ def _syncs(session: Session, found: _Found, limit: int, now: datetime) -> tuple[
             reports=tuple(reports.get(one, ())),
         )
         sync = replace(sync, missing_pools=_of_sync(one, found, no_pool))
-        syncs.append(_judged(_waiting(sync, waiting), now))
+        sync = _judged(_waiting(sync, waiting), now)
+        syncs.append(sync if dag.missing_since is None else replace(sync, state=State.MISSING))
     return tuple(sorted([*syncs, *_idle(found)], key=lambda sync: (sync.name.casefold(), sync.task_id)))
 
 
@@ -215,15 +239,16 @@ def _judged(sync: Sync, now: datetime) -> Sync:
 
 
 def _idle(found: _Found) -> list[Sync]:
-    """Return the syncs of YAML files that cannot run: with a mistake, or disabled."""
+    """Return the syncs of YAML files that cannot run: missing, with a mistake, or disabled."""
     with_syncs = {one.dag_id for one in found.writing}
     syncs = []
     for dag_id, tags in found.tags.items():
         if dag_id not in found.dags or dag_id in with_syncs:
             continue
+        dag = found.dags[dag_id]
         state = State.CONFIG_ERROR if "config-error" in tags else State.DISABLED
-        if "cohort-sync" in tags and tags & {"config-error", "disabled"}:
-            dag = found.dags[dag_id]
+        state = state if dag.missing_since is None else State.MISSING
+        if "cohort-sync" in tags and (tags & {"config-error", "disabled"} or state is State.MISSING):
             syncs.append(Sync(dag, "sync", _name(dag, "sync"), state=state))
     return syncs
 

@@ -19,6 +19,7 @@ class State(StrEnum):
     SKIPPED = "skipped"
     NEVER = "never ran"
     CONFIG_ERROR = "configuration error"
+    MISSING = "missing"
     DISABLED = "switched off"
 
 
@@ -29,6 +30,9 @@ ENDED = frozenset({State.SUCCESS, State.FAILED, State.SKIPPED})
 class Kind(StrEnum):
     """Why a sync or a project's quota needs attention; in the order in which they are shown."""
 
+    BROKEN_FILE = "broken_file"
+    MISSING = "missing"
+    UNWATCHED = "unwatched"
     CONFIG_ERROR = "config_error"
     FAILED = "failed"
     OVERDUE = "overdue"
@@ -127,6 +131,7 @@ class Dag:
     :param schedule: the summary of its timetable: a cron expression, ``@once``, …; ``None`` without one.
     :param description: the same in words, in the DAG's own timezone.
     :param next_run: when the next run is due.
+    :param missing_since: when it was last in its file, if that cannot be read since; ``None`` otherwise.
     """
 
     dag_id: str
@@ -135,6 +140,12 @@ class Dag:
     schedule: str | None
     description: str | None
     next_run: datetime | None
+    missing_since: datetime | None = None
+
+    @property
+    def runs_next(self) -> datetime | None:
+        """When the next run starts; ``None`` if no run does, because the DAG is paused or missing."""
+        return None if self.paused or self.missing_since is not None else self.next_run
 
 
 @dataclass(frozen=True)
@@ -235,9 +246,11 @@ class Attention:
 
     :param kind: the kind.
     :param text: what is wrong, as a sentence.
-    :param sync: the sync; ``None`` if it is about a project's quota.
-    :param quota: the project's quota; ``None`` if it is about a sync.
+    :param sync: the sync, if it is about one.
+    :param quota: the project's quota, if it is about one.
     :param since: since when, if that is known.
+    :param file: the DAG file, or the YAML file, if it is about one.
+    :param dag_id: the DAG in Airflow that says more, if it is about a file and there is one.
     """
 
     kind: Kind
@@ -245,6 +258,15 @@ class Attention:
     sync: Sync | None = None
     quota: Quota | None = None
     since: datetime | None = None
+    file: str | None = None
+    dag_id: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """What it is about: the sync's name, the quota's connection, or the file."""
+        if self.sync is not None:
+            return self.sync.name
+        return self.quota.conn_id if self.quota is not None else self.file or ""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from airflow.models.asset import AssetModel, TaskInletAssetReference, TaskOutletAssetReference
 from airflow.models.dag import DagModel, DagTag
+from airflow.models.errors import ParseImportError
 from airflow.models.pool import Pool
 from airflow.models.taskinstance import TaskInstance
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.assets import AMPLITUDE_SCHEME, CUSTOMER_IO_SCHEME
@@ -19,7 +20,10 @@ from airflow_provider_cio_cohort.overview.model import Dag
 
 SEGMENTS = f"{CUSTOMER_IO_SCHEME}://"
 COHORTS = f"{AMPLITUDE_SCHEME}://"
-OUR_TAGS = ("cohort-sync", "config-error", "disabled")
+BROKEN_FILE, FRESHNESS = "cohort-file", "cohort-freshness"
+OUR_TAGS = ("cohort-sync", "config-error", "disabled", BROKEN_FILE, FRESHNESS)
+#: In the traceback of a DAG file that cannot be imported and has syncs.
+OUR_PACKAGE = "airflow_provider_cio_cohort"
 AWAITING_INPUT, SCHEDULED = "awaiting_input", "scheduled"
 _NO_SCHEDULE = (None, "", "None")
 Item = TypeVar("Item")
@@ -33,6 +37,35 @@ class Reference:
     uri: str
     dag_id: str
     task_id: str
+
+
+#: A DAG file: its bundle, and its path there.
+Place = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True)
+class Known:
+    """
+    What Airflow has stored of a DAG.
+
+    :param stale: whether it is no longer in its file, as far as Airflow can read that.
+    :param bundle: the bundle of its DAG file.
+    :param file: the path of its DAG file in the bundle.
+    :param parsed: when it was last found there.
+    :param description: what the list of DAGs shows.
+    """
+
+    dag: Dag
+    stale: bool
+    bundle: str | None
+    file: str | None
+    parsed: datetime | None
+    description: str | None
+
+    @property
+    def place(self) -> Place:
+        """The DAG file."""
+        return self.bundle, self.file
 
 
 @dataclass(frozen=True)
@@ -79,9 +112,9 @@ def _references(session: Session, table: Any, scheme: str, dag_id: str | None) -
     return [Reference(*row) for row in session.execute(question)]
 
 
-def dags(session: Session, dag_ids: Iterable[str]) -> dict[str, Dag]:
+def dags(session: Session, dag_ids: Iterable[str]) -> dict[str, Known]:
     """
-    Return those of the DAGs that are not stale.
+    Return what Airflow has stored of DAGs, also of those that are no longer in their file.
 
     :param session: of the metadata database.
     :param dag_ids: which.
@@ -94,14 +127,32 @@ def dags(session: Session, dag_ids: Iterable[str]) -> dict[str, Dag]:
         table.timetable_summary,
         table.timetable_description,
         table.next_dagrun_create_after,
+        table.is_stale,
+        table.bundle_name,
+        table.relative_fileloc,
+        table.last_parsed_time,
+        table.description,
     )
     found = {}
     for some in chunks(sorted(set(dag_ids)), 500):
-        question = select(*columns).where(table.dag_id.in_(some), table.is_stale.is_(False))
-        for dag_id, display_name, paused, summary, description, next_run in session.execute(question):
+        for row in session.execute(select(*columns).where(table.dag_id.in_(some))):
+            dag_id, display_name, paused, summary, in_words, next_run, *known = row
             schedule = None if summary in _NO_SCHEDULE else summary
-            found[dag_id] = Dag(dag_id, display_name or dag_id, paused, schedule, description, next_run)
+            dag = Dag(dag_id, display_name or dag_id, paused, schedule, in_words, next_run)
+            found[dag_id] = Known(dag, *known)
     return found
+
+
+def import_errors(session: Session) -> dict[Place, bool]:
+    """
+    Return the DAG files that cannot be imported, and whether the error names this package.
+
+    :param session: of the metadata database.
+    """
+    table = ParseImportError.__table__.c
+    ours = table.stacktrace.contains(OUR_PACKAGE, autoescape=True)
+    question = select(table.bundle_name, table.filename, case((ours, 1), else_=0))
+    return {(bundle, file): bool(names_us) for bundle, file, names_us in session.execute(question)}
 
 
 def tagged(session: Session, dag_id: str | None = None) -> dict[str, set[str]]:

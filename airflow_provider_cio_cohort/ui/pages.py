@@ -82,9 +82,9 @@ def _groups(attention: Iterable[Attention]) -> Iterator[Group]:
 
 # All links are relative, so that they work with any base path of Airflow; every page is one level below
 # Airflow's root.
-def dag_link(sync: Sync) -> str:
-    """Return the link to a sync's DAG in Airflow."""
-    return f"../dags/{quote(sync.dag.dag_id, safe='')}"
+def dag_link(of: Sync | str) -> str:
+    """Return the link to a DAG in Airflow, given by its sync or its id."""
+    return f"../dags/{quote(of if isinstance(of, str) else of.dag.dag_id, safe='')}"
 
 
 def run_link(sync: Sync, run_id: str) -> str:

@@ -9,6 +9,9 @@ from airflow_provider_cio_cohort.overview import Dag, Kind, Quota, State
 
 NOTHING = "\N{EN DASH}"
 TITLES = {
+    Kind.BROKEN_FILE: "Broken file",
+    Kind.MISSING: "Missing",
+    Kind.UNWATCHED: "Not watched",
     Kind.CONFIG_ERROR: "Configuration error",
     Kind.FAILED: "Failed",
     Kind.OVERDUE: "Overdue",
@@ -22,6 +25,9 @@ TITLES = {
     Kind.PAUSED: "Paused",
 }
 TONES = {
+    Kind.BROKEN_FILE: "bad",
+    Kind.MISSING: "bad",
+    Kind.UNWATCHED: "bad",
     Kind.CONFIG_ERROR: "bad",
     Kind.FAILED: "bad",
     Kind.OVERDUE: "bad",
@@ -39,6 +45,7 @@ TONES = {
     State.RETRYING: "warn",
     State.RUNNING: "busy",
     State.CONFIG_ERROR: "bad",
+    State.MISSING: "bad",
 }
 
 

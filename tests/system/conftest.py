@@ -104,7 +104,10 @@ def airflow(
             ),
             **SOON,
             # The files stay as they are, and to parse them over and over takes a third of a core.
+            # A test that changes one touches it.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+            "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "5",
+            "AIRFLOW__SCHEDULER__PARSING_CLEANUP_INTERVAL": "5",
             # Several tests here wait for it.
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
         },

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
@@ -159,3 +161,67 @@ def test_a_paused_sync_is_noticed_once_and_its_recovery_too(
     assert run(airflow, dag_id)[1] == "success"
     airflow.wait_until(lambda: told.posts_about("alerted_paused", "recovery"), "the recovery")
     airflow.api("PATCH", f"dags/{FRESHNESS}", {"is_paused": True})
+
+
+SYNCS = """\
+defaults:
+  cadence: manual
+  max_age: 1d
+  alerts:
+    - notifier: airflow.providers.http.notifications.HttpNotifier
+      arguments: {http_conn_id: http_alerts, endpoint: alerts}
+syncs:
+  - name: of_NAME
+    cohort_id: a1ertff
+    segment_name: Of NAME
+"""
+
+
+def test_a_file_that_cannot_be_read_is_told_and_shown_and_takes_no_other_along(
+    airflow: AirflowInstance, told: Receivers
+) -> None:
+    for name in ("growth", "sales"):
+        folder = airflow.home / "dags" / name
+        folder.mkdir()
+        (folder / "syncs.yaml").write_text(SYNCS.replace("NAME", name))
+        loader = (airflow.home / "dags" / "alerted_syncs.py").read_text()
+        (folder / "syncs.py").write_text(re.sub(r"\w+\.yaml", "syncs.yaml", loader))
+    watches = [f"cohort_freshness__{name}__syncs" for name in ("growth", "sales")]
+    airflow.wait_until(lambda: {"cohort_sync__of_growth", *watches} <= airflow.dag_ids(), "the DAGs", 120)
+    for watch in watches:  # the worker finds it by the same id
+        assert airflow.wait_for_run(watch, airflow.trigger(watch)) == "success"
+
+    yaml = airflow.home / "dags" / "growth" / "syncs.yaml"
+    sound = yaml.read_text()
+    yaml.write_text(sound.replace("    cohort_id", "\tcohort_id"))
+    yaml.with_suffix(".py").touch()
+    file = "cohort_file__growth__syncs"
+    airflow.wait_until(lambda: file in airflow.dag_ids(), "the DAG of the file", 120)
+    for _ in range(2):  # as the schedule does it
+        body = {"logical_date": datetime.now(UTC).isoformat()}
+        run_id = airflow.api("POST", f"dags/{file}/dagRuns", body)["dag_run_id"]
+        assert airflow.wait_for_run(file, run_id) == "failed"
+    assert "syncs.yaml, line 9: the file is not valid YAML" in airflow.log(file, run_id, "read")
+    [post] = told.posts_about("syncs.yaml", "failure")
+    assert "syncs.yaml cannot be read, so none of its syncs runs." in post["headline"]
+    assert post["link"].endswith(f"/dags/{file}")
+
+    airflow.wait_until(lambda: "cohort_sync__of_growth" not in airflow.dag_ids(), "the sync to be gone", 180)
+    with pytest.raises(RuntimeError) as no:
+        airflow.command("cohort-sync", "status")
+    for words in (
+        "syncs.yaml: The file cannot be read",
+        "of_growth: Airflow has lost its DAG",
+        f"{watches[0]} is missing with it",
+    ):
+        assert words in str(no.value)
+    assert watches[1] in airflow.dag_ids()
+
+    yaml.write_text(sound)
+    yaml.with_suffix(".py").touch()
+    airflow.wait_until(
+        lambda: "cohort_sync__of_growth" in airflow.dag_ids() and file not in airflow.dag_ids(),
+        "the sync to be back",
+        180,
+    )
+    assert "of_growth" in airflow.command("cohort-sync", "status", "of_growth")

@@ -50,8 +50,15 @@ def test_a_name_that_is_none_is_wrong_usage(generated: None, airflow: Run, bundl
     answer = airflow("plan", "power_user")
     assert answer.code == 2
     assert "neither the DAG cohort_sync__power_user nor power_user. Did you mean power_users?" in answer.err
-    assert "cannot be imported: broken.py" in answer.err
+    assert "cannot be read: broken.py" in answer.err
     assert airflow("plan", "power_users", "--sync", "other").code == 2
+
+
+def test_a_sync_of_a_file_that_cannot_be_read(generated: None, airflow: Run, bundle: Path) -> None:
+    (bundle / "syncs.yaml").write_text("syncs:\n\t- name: power_users\n", encoding="utf-8")
+    answer = airflow("plan", "power_users")
+    assert answer.code == 2
+    assert "These files cannot be read: syncs.yaml." in answer.err
 
 
 def test_a_dag_of_ones_own(dag_file: Any, airflow: Run, sandbox: Any, cohort: Any) -> None:

@@ -55,6 +55,31 @@ def test_a_failed_sync_is_a_no_and_says_so(airflow: Callable[..., Answer], store
     assert airflow("status", "cohort_sync__broken", "-o", "yaml").code == 1
 
 
+def test_a_file_that_cannot_be_read_is_a_no_with_all_that_it_takes_along(
+    airflow: Callable[..., Answer], stored: Airflow
+) -> None:
+    stored.good(stored.sync("well"), stored.ago(hours=12))
+    gone = {"is_stale": True, "last_parsed_time": stored.ago(hours=1), "relative_fileloc": "growth.py"}
+    stored.sync("lost", **gone)
+    stored.dag("cohort_freshness__growth", "cohort-freshness", **gone)
+    stored.broken_file(relative_fileloc="growth.py")
+    stored.import_error("new.py", "import airflow_provider_cio_cohort")
+    stored.session.commit()
+    answer = airflow("status")
+    assert answer.code == 1
+    for words in (
+        "growth.yaml: The file cannot be read, so none of its syncs runs.",
+        "lost: Airflow has lost its DAG, so it does not run: its file cannot be read.",
+        "growth.py: cohort_freshness__growth is missing with it, so nobody is told",
+        "new.py: The DAG file cannot be imported, so none of its DAGs runs.",
+    ):
+        assert words in answer.out
+    (row,) = airflow("status", "lost", "-o", "json").rows
+    assert (row["state"], row["next_run"]) == ("missing", None)
+    assert airflow("status", "lost").code == 1
+    assert airflow("status", "well").code == 0
+
+
 def test_an_unknown_name_is_no_sync(airflow: Callable[..., Answer], stored: Airflow) -> None:
     stored.session.commit()
     answer = airflow("status", "nobody")

@@ -168,12 +168,25 @@ def test_a_notifier_that_is_not_there_is_found(airflow: Run, write: Any) -> None
     assert "cannot be imported" in answer.row["problems"][0]
 
 
-def test_two_files_must_not_share_a_freshness_dag(airflow: Run, write: Any, tmp_path: Path) -> None:
+def test_two_files_of_one_name_have_freshness_dags_of_their_own(
+    airflow: Run, write: Any, tmp_path: Path
+) -> None:
     (tmp_path / "other").mkdir()
     first = write({"name": "one", "max_age": "1d"})
     second = write({"name": "two", "max_age": "1d", "segment_name": "B"}, name="other/syncs.yaml")
     answer = airflow("validate", first, second, "-o", "json")
+    assert [row["status"] for row in answer.rows] == ["ok", "ok"]
+
+
+def test_two_files_must_not_share_a_freshness_dag(airflow: Run, write: Any, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    first = write({"name": "one", "max_age": "1d"}, name="other__syncs.yaml")
+    second = write({"name": "two", "max_age": "1d", "segment_name": "B"}, name="other/syncs.yaml")
+    answer = airflow("validate", first, second, "-o", "json")
     assert [row["status"] for row in answer.rows] == ["ok", "wrong"]
-    assert "cohort_freshness__syncs" in answer.rows[1]["problems"][0]
+    problem = answer.rows[1]["problems"][0]
+    assert "cohort_freshness__other__syncs" in problem
+    assert str(first) in problem
+    assert str(second) in problem
     unwatched = write({"name": "two", "segment_name": "B"}, name="other/syncs.yaml")
     assert airflow("validate", first, unwatched).code == 0

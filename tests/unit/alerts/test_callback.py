@@ -9,13 +9,14 @@ import pytest
 
 from airflow_provider_cio_cohort.alerts import callback
 from airflow_provider_cio_cohort.alerts.callback import SyncAlerts
-from airflow_provider_cio_cohort.alerts.memory import ALERTS, FRESHNESS
+from airflow_provider_cio_cohort.alerts.memory import key_of
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.assets import segment_asset
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError
 
 ALERT = Alert("x.Y", ("failure", "guard", "recovery", "low_match"), match_rate_below=0.8)
 REPORT = {"dry_run": False, "source": "cohort", "added": 1, "segment_after": 2, "match_rate": 0.9}
+ALERTS, FRESHNESS = (key_of(kind, "cohort_sync__one", "sync__eu") for kind in ("alerts", "freshness"))
 ASSET = segment_asset("customer_io_default", "One", None)
 
 
@@ -42,15 +43,19 @@ def failures(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 class Task:
     """A task of the sync ``one``, whose asset remembers from run to run."""
 
-    def __init__(self, memory: dict[str, Any]) -> None:
+    def __init__(
+        self, memory: dict[str, Any], dag_id: str = "cohort_sync__one", task_id: str = "sync__eu"
+    ) -> None:
         self.memory = memory
+        self.dag_id = dag_id
+        self.task_id = task_id
         self.pushed: dict[str, Any] = {}
 
     def context(self, report: Any = None, error: Exception | None = None) -> dict[str, Any]:
         ti = SimpleNamespace(
-            dag_id="cohort_sync__one",
+            dag_id=self.dag_id,
             run_id="r",
-            task_id="sync__eu",
+            task_id=self.task_id,
             map_index=-1,
             xcom_pull=lambda task_ids, map_indexes: report,
             xcom_push=self.pushed.__setitem__,
@@ -69,6 +74,37 @@ def test_a_failure_is_remembered_and_the_next_success_is_a_recovery(told: list[A
     alerts.succeeded(task.context(REPORT))
     alerts.succeeded(task.context(REPORT))
     assert [message.event for message in told[1:]] == ["recovery"]
+
+
+@pytest.mark.parametrize(
+    "other", [("cohort_sync__other", "sync__eu"), ("cohort_sync__one", "sync__us"), ("sync", "eu")]
+)
+def test_the_failure_of_another_sync_of_the_segment_is_no_recovery(
+    told: list[Any], failures: Any, other: tuple[str, str]
+) -> None:
+    memory: dict[str, Any] = {}
+    mine, theirs, alerts = Task(memory), Task(memory, *other), SyncAlerts("one", [ALERT])
+    theirs_key = key_of("freshness", *other)
+    memory[theirs_key] = {"since": "x", "told": "x"}
+    alerts.failed(theirs.context(error=MappingError("No identifier matches.")))
+    told.clear()
+    for _ in range(3):
+        alerts.succeeded(mine.context(REPORT))
+    assert told == []
+    assert memory[theirs_key]["told"] == "x"
+    alerts.succeeded(theirs.context(REPORT))
+    assert [message.event for message in told] == ["recovery"]
+
+
+@pytest.mark.parametrize("before", ["plan__eu", "approve__eu"])
+def test_a_failure_before_the_sync_task_is_one_of_the_sync(
+    told: list[Any], failures: Any, before: str
+) -> None:
+    memory: dict[str, Any] = {}
+    alerts = SyncAlerts("one", [ALERT])
+    alerts.failed(Task(memory, task_id=before).context(error=MappingError("No identifier matches.")))
+    alerts.succeeded(Task(memory).context(REPORT))
+    assert told[-1].event == "recovery"
 
 
 def test_no_match_at_all_is_a_low_match(told: list[Any], failures: Any) -> None:

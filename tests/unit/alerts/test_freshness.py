@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.alerts import sending
-from airflow_provider_cio_cohort.alerts.memory import FRESHNESS
+from airflow_provider_cio_cohort.alerts.memory import key_of
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.assets import segment_asset
 from airflow_provider_cio_cohort.exceptions import StaleSegmentError
@@ -17,16 +18,35 @@ from airflow_provider_cio_cohort.operators.freshness import SegmentFreshnessOper
 
 ASSET = segment_asset("customer_io_default", "One", None)
 SYNC = {"cohort_id": "a", "source": "cohort"}
+FRESHNESS = key_of("freshness", "cohort_sync__one", "sync")
 
 
 class Events(list[Any]):
     """The events of a segment's asset, as Airflow hands them out."""
 
+    since, until, most = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), 10_000
+
     def ascending(self, ascending: bool) -> Events:
         return Events(sorted(self, key=lambda event: event.timestamp, reverse=not ascending))
 
+    def after(self, moment: str) -> Events:
+        self.since = datetime.fromisoformat(moment)
+        return self
+
+    def before(self, moment: str) -> Events:
+        self.until = datetime.fromisoformat(moment)
+        return self
+
     def limit(self, limit: int) -> Events:
-        return Events(self[:limit])
+        self.most = limit
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        found = [event for event in super().__iter__() if self.since <= event.timestamp <= self.until]
+        return iter(found[: self.most])
+
+
+OURS = ("cohort_sync__one", "sync")
 
 
 class Look:
@@ -42,9 +62,15 @@ class Look:
         )
         self.task = SegmentFreshnessOperator(task_id="look", segments=[one])
 
-    def filled(self, hours_ago: float, **extra: Any) -> None:
+    def filled(self, hours_ago: float, by: tuple[str | None, str | None] = OURS, /, **extra: Any) -> None:
+        self.event(hours_ago, by, extra)
+
+    def event(self, hours_ago: float, by: tuple[str | None, str | None], extra: Any) -> None:
         timestamp = datetime.now(UTC) - timedelta(hours=hours_ago)
-        self.events.append(SimpleNamespace(timestamp=timestamp, extra=extra))
+        dag_id, task_id = by
+        self.events.append(
+            SimpleNamespace(timestamp=timestamp, extra=extra, source_dag_id=dag_id, source_task_id=task_id)
+        )
 
     def __call__(self) -> str:
         """Return why it fails, empty if it does not."""
@@ -91,6 +117,67 @@ def test_what_was_no_sync_does_not_make_it_fresh(sent: list[Any], extra: dict[st
     look.filled(50, **SYNC)
     look.filled(1, **extra)
     assert look()
+
+
+@pytest.mark.parametrize(
+    "by", [("cohort_sync__other", "sync"), ("cohort_sync__one", "sync__eu"), (None, None)]
+)
+def test_what_others_fill_does_not_make_it_fresh(sent: list[Any], by: Any) -> None:
+    look = Look(sent)
+    look.filled(50, **SYNC)
+    for minutes in range(300):
+        look.filled(minutes / 60, by, **SYNC)
+    assert "one has had no good run for 2 days 2 hours" in look()
+    look.filled(0.01, **SYNC)
+    assert look() == ""
+
+
+@pytest.mark.parametrize("extra", [None, [], "text", 7, {"cohort_id": "a", "source": None}])
+def test_an_event_may_hold_anything(sent: list[Any], extra: Any) -> None:
+    look = Look(sent)
+    look.filled(50, **SYNC)
+    look.event(1, (None, None), extra)
+    assert look()
+    look.event(0.5, OURS, extra)
+    assert bool(look()) is not isinstance(extra, dict)
+
+
+def test_what_is_known_of_an_event_outlives_it(sent: list[Any]) -> None:
+    look = Look(sent)
+    look.filled(20, **SYNC)
+    assert look() == ""
+    look.events.clear()
+    assert look() == ""
+    since = datetime.now(UTC) - timedelta(hours=50)
+    look.memory[FRESHNESS]["since"] = since.isoformat()
+    assert "no good run for 2 days 2 hours (max_age: 26h). " in look()  # but it has had one
+
+
+@pytest.mark.parametrize("kept", ["yesterday", None, 7, "2026-01-01T00:00:00"])
+def test_a_memory_that_somebody_has_edited(sent: list[Any], kept: Any) -> None:
+    look = Look(sent)
+    look.memory[FRESHNESS] = {"since": kept, "told": None}
+    look.filled(50, **SYNC)
+    assert look()
+
+
+def test_a_sync_with_a_mistake_is_told_as_such(sent: list[Any]) -> None:
+    look = Look(sent, has_mistake=True)
+    look.filled(50, **SYNC)
+    assert "It does not run because of a mistake in its file" in look()
+
+
+def test_a_segment_that_cannot_be_checked_keeps_no_other_from_it(sent: list[Any]) -> None:
+    other = segment_asset("customer_io_default", "Other", None)
+    assert other is not None
+    look = Look(sent)
+    broken = WatchedSegment("broken", "cohort_sync__broken", other, timedelta(hours=1), "1h")
+    look.task = SegmentFreshnessOperator(task_id="look", segments=[broken, *look.task.segments])
+    look.filled(50, **SYNC)
+    reason = look()
+    assert reason.startswith("1 of 2 segments are stale, 1 could not be checked.\n")
+    assert "broken could not be checked" in reason
+    assert len(sent) == 1
 
 
 def test_one_that_was_never_filled_counts_from_the_first_look(sent: list[Any]) -> None:

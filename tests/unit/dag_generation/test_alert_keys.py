@@ -14,7 +14,7 @@ from airflow_provider_cio_cohort.dag_generation import build_dags
 from airflow_provider_cio_cohort.dag_generation.keys import age
 
 SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
-FRESHNESS = "cohort_freshness__team_syncs"
+FRESHNESS = "cohort_freshness__team_syncs_2c427a3d"  # a space has no place in an id
 
 
 def build(tmp_path: Path, alerts: str, more: str = "") -> dict[str, DAG]:
@@ -136,9 +136,33 @@ def test_each_target_is_watched_and_a_disabled_sync_is_not(tmp_path: Path) -> No
         encoding="utf-8",
     )
     look: Any = build_dags(path)["cohort_freshness__a"].get_task("look")
-    assert [(each.sync, each.dag_id) for each in look.segments] == [
-        ("both, target eu", "cohort_sync__both"),
-        ("both, target us", "cohort_sync__both"),
+    assert [(each.sync, each.dag_id, each.task_id) for each in look.segments] == [
+        ("both, target eu", "cohort_sync__both", "sync__eu"),
+        ("both, target us", "cohort_sync__both", "sync__us"),
+    ]
+
+
+def test_a_sync_with_a_mistake_is_still_watched(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        f"defaults: {{max_age: 2d, alerts: [{{notifier: {SMTP}}}]}}\nsyncs:\n"
+        "- {name: typo, cohort_id: a, segment_name: One, cadenc: daily}\n"
+        "- {name: value, cohort_id: a, segment_name: Two, cadence: dayly, skip_unchanged: true,"
+        " use_pools: true}\n"
+        "- {name: nowhere, cohort_id: a}\n"
+        "- {name: lax, cohort_id: a, segment_name: Three, max_age: never}\n"
+        "- name: both\n  cohort_id: b\n  targets:\n"
+        "  - {name: eu, segment_name: EU, mode: miror}\n  - {name: us, segment_name: US}\n",
+        encoding="utf-8",
+    )
+    dags = build_dags(path)
+    assert all("config-error" in dag.tags for dag_id, dag in dags.items() if "sync__" in dag_id)
+    look: Any = dags["cohort_freshness__a"].get_task("look")
+    assert [(each.sync, each.has_mistake, len(each.alerts)) for each in look.segments] == [
+        ("typo", True, 1),
+        ("value", True, 1),
+        ("both, target eu", True, 1),
+        ("both, target us", True, 1),
     ]
 
 

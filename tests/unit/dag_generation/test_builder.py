@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from airflow.sdk import BaseOperator
@@ -9,7 +10,7 @@ from airflow.sdk.definitions.context import _AIRFLOW_PARSING_CONTEXT_DAG_ID
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_provider_cio_cohort.dag_generation import CohortSyncConfigError, build_dags, tasks
+from airflow_provider_cio_cohort.dag_generation import build_dags, tasks
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
@@ -123,8 +124,9 @@ def test_no_syncs_is_no_dags(dags_of) -> None:
 
 
 def test_a_missing_file_names_itself(tmp_path: Path) -> None:
-    with pytest.raises(CohortSyncConfigError, match=r"nowhere\.yaml: .*cannot be read.*__file__"):
-        build_dags(tmp_path / "nowhere.yaml")
+    dag = build_dags(tmp_path / "nowhere.yaml")["cohort_file__nowhere"]
+    with pytest.raises(AirflowFailException, match=r"(?s)nowhere\.yaml: .*cannot be read.*__file__"):
+        dag.get_task("read").execute({"ti": Mock(get_previous_dagrun=lambda: None)})
 
 
 def test_what_only_the_operator_refuses_stops_no_other_sync(dags_of, monkeypatch: pytest.MonkeyPatch) -> None:

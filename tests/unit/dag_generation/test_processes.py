@@ -102,18 +102,19 @@ import json, sys
 from pathlib import Path
 import structlog
 from airflow.dag_processing.processor import DagFileParseRequest, _parse_file
-file = Path(sys.argv[1])
-request = DagFileParseRequest(file=str(file), bundle_path=file.parent, bundle_name="test")
+file, bundle = map(Path, sys.argv[1:])
+request = DagFileParseRequest(file=str(file), bundle_path=bundle, bundle_name="test")
 result = _parse_file(request, structlog.get_logger())
 dags = {dag.dag_id: [dag.data["dag"]["fileloc"], dag.data["dag"]["tags"]] for dag in result.serialized_dags}
-print(json.dumps({"dags": dags, "errors": result.import_errors, "warnings": result.warnings}))
+docs = {dag.dag_id: dag.data["dag"].get("doc_md") for dag in result.serialized_dags}
+print(json.dumps({"dags": dags, "docs": docs, "errors": result.import_errors, "warnings": result.warnings}))
 """
 
 
-def parse(file: Path) -> dict[str, Any]:
+def parse(file: Path, bundle: Path | None = None) -> dict[str, Any]:
     """What Airflow's DAG processor makes of a DAG file; values that change at each parse are an error."""
     strict = {"AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error"}
-    done = run(sys.executable, "-c", PARSE, str(file), **strict)
+    done = run(sys.executable, "-c", PARSE, str(file), str(bundle or file.parent), **strict)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -140,15 +141,60 @@ def test_a_users_own_yaml_beside_ours(tmp_path: Path) -> None:
     }
 
 
-def test_a_file_that_is_no_yaml_is_an_import_error_with_file_and_line(tmp_path: Path) -> None:
+def test_a_file_that_is_no_yaml_is_a_dag_that_says_so(tmp_path: Path) -> None:
     loader = tmp_path / "cohort_syncs.py"
     loader.write_bytes(EXAMPLE.with_suffix(".py").read_bytes())
     (tmp_path / "cohort_syncs.yaml").write_text("syncs:\n- name: [\n")
     result = parse(loader)
-    assert result["dags"] == {}
-    (error,) = result["errors"].values()
-    assert "CohortSyncConfigError" in error
-    assert "cohort_syncs.yaml, line 3: the file is not valid YAML" in error
+    assert result["errors"] == {}
+    assert result["dags"] == {"cohort_file__cohort_syncs": [str(loader), ["cohort-file", "config-error"]]}
+
+
+def test_files_in_other_folders_of_a_bundle_have_ids_of_their_own(tmp_path: Path) -> None:
+    folders = [tmp_path / "growth", tmp_path / "sales" / "eu"]
+    for position, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        (folder / "syncs.py").write_text(
+            EXAMPLE.with_suffix(".py").read_text().replace("cohort_syncs.yaml", "syncs.yaml")
+        )
+        (folder / "syncs.yaml").write_text(
+            f"syncs:\n- {{name: s{position}, cohort_id: a, segment_id: {position + 1}, max_age: 1d}}\n"
+        )
+    found = [set(parse(folder / "syncs.py", tmp_path)["dags"]) for folder in folders]
+    assert found == [
+        {"cohort_sync__s0", "cohort_freshness__growth__syncs"},
+        {"cohort_sync__s1", "cohort_freshness__sales__eu__syncs"},
+    ]
+
+
+def test_several_yaml_files_of_one_dag_file(tmp_path: Path) -> None:
+    sync = "{{name: {}, cohort_id: a, segment_id: {}}}"
+    for folder, syncs in {
+        "a": [("same", 1), ("a", 2)],
+        "b": [("same", 3), ("b", 4)],
+    }.items():
+        (tmp_path / folder).mkdir()
+        lines = "".join(f"- {sync.format(*each)}\n" for each in syncs)
+        (tmp_path / folder / "syncs.yaml").write_text(f"syncs:\n{lines}")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "syncs.yaml").write_text("syncs:\n\t- name: c\n")
+    loader = tmp_path / "all.py"
+    loader.write_text(
+        '"""Reads all of them; an Airflow DAG file."""\n'
+        "from pathlib import Path\n"
+        "from airflow_provider_cio_cohort.dag_generation import build_dags\n"
+        "for path in sorted(Path(__file__).parent.glob('*/syncs.yaml')):\n"
+        "    globals().update(build_dags(path))\n"
+    )
+    result = parse(loader)
+    assert result["errors"] == {}
+    assert {dag_id: tags for dag_id, (_, tags) in result["dags"].items()} == {
+        "cohort_sync__same": ["cohort-sync", "config-error"],
+        "cohort_sync__a": ["cohort-sync"],
+        "cohort_sync__b": ["cohort-sync"],
+        "cohort_file__c__syncs": ["cohort-file", "config-error"],
+    }
+    assert "a/syncs.yaml and b/syncs.yaml: both have a sync same" in result["docs"]["cohort_sync__same"]
 
 
 def test_safe_mode_finds_the_dag_file() -> None:

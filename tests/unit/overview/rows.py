@@ -10,12 +10,14 @@ from airflow.models.asset import AssetEvent, AssetModel, TaskInletAssetReference
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
+from airflow.models.errors import ParseImportError
 from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 BUNDLE = "overview-tests"
 TABLES = (
+    ParseImportError,
     AssetEvent,
     TaskInstance,
     DagRun,
@@ -160,6 +162,17 @@ class Airflow:
         for tag in tags:
             self.put(DagTag, dag_id=dag_id, name=tag)
         return dag_id
+
+    def broken_file(self, yaml: str = "growth.yaml", **fields: Any) -> str:
+        """Make the DAG of a YAML file that cannot be read; Airflow has just parsed it."""
+        fields = {"last_parsed_time": self.now, "description": f"{yaml} cannot be read: …", **fields}
+        return self.dag(f"cohort_file__{yaml}", "cohort-file", "config-error", **fields)
+
+    def import_error(self, file: str, stacktrace: str = "SyntaxError", bundle: str = BUNDLE) -> None:
+        """Make the error of a DAG file that cannot be imported."""
+        self.put(
+            ParseImportError, bundle_name=bundle, filename=file, stacktrace=stacktrace, timestamp=self.now
+        )
 
     def sync(
         self, name: str = "power_users", task_id: str = "sync", segment: str = "", **fields: Any

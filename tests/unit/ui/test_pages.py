@@ -186,6 +186,34 @@ def test_everything_that_needs_attention(client: TestClient, airflow: Airflow, s
     assert html.count("data-wanting") == 6
 
 
+def test_a_file_that_cannot_be_read(client: TestClient, airflow: Airflow, session: Session) -> None:
+    airflow.good(airflow.sync("well"), airflow.ago(hours=1))
+    gone = {"is_stale": True, "last_parsed_time": airflow.ago(hours=3), "relative_fileloc": "growth.py"}
+    lost = airflow.sync("lost", **gone)
+    airflow.dag("cohort_freshness__growth", "cohort-freshness", **gone)
+    airflow.broken_file("<growth>.yaml", relative_fileloc="growth.py")
+    session.commit()
+    html = client.get("/").text
+    said = text_of(html).replace("&#39;", "'")
+    assert "healthy" not in said
+    for words in (
+        "Broken file &lt;growth&gt;.yaml The file cannot be read, so none of its syncs runs.",
+        "Missing lost Airflow has lost its DAG, so it does not run: its file cannot be read. · for 3 h",
+        "Not watched growth.py cohort_freshness__growth is missing with it",
+    ):
+        assert words in said
+    assert "../dags/cohort_file__%3Cgrowth%3E.yaml" in html
+    assert "Missing" in text_of(client.get(history_of(lost)).text)
+
+
+def test_a_first_file_that_cannot_be_read(client: TestClient, airflow: Airflow, session: Session) -> None:
+    airflow.broken_file()
+    session.commit()
+    said = text_of(client.get("/").text)
+    assert "Broken file growth.yaml" in said
+    assert "No sync yet" not in said
+
+
 def test_one_sync(client: TestClient, airflow: Airflow, session: Session) -> None:
     made = airflow.sync()
     airflow.good(made, airflow.ago(days=3), size=9000, added=1234, removed=56)

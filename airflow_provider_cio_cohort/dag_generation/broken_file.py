@@ -1,0 +1,169 @@
+"""The DAG of a YAML file that cannot be read: it fails with the reason, and sends alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from airflow.sdk import DAG, BaseOperator
+from pydantic import ValidationError
+
+from airflow_provider_cio_cohort.alerts.rules import Alert
+from airflow_provider_cio_cohort.compatibility import AirflowFailException, CronTriggerTimetable
+from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
+from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
+from airflow_provider_cio_cohort.dag_generation.markdown import code, escape
+from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError
+from airflow_provider_cio_cohort.dag_generation.reader import read_defaults
+from airflow_provider_cio_cohort.dag_generation.validation_messages import explain
+from airflow_provider_cio_cohort.state import fingerprint
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+TAG = "cohort-file"
+TASK_ID = "read"
+_EVERY_TEN_MINUTES = "*/10 * * * *"
+#: The XCom key for which error the alerts were sent, and when it was last seen.
+_TOLD = "told"
+#: An error that was not seen for this long has been corrected in between.
+_SAME_ERROR = timedelta(minutes=45)
+_CONSEQUENCE = "None of its syncs runs, and max_age is not checked."
+
+
+class BrokenFileOperator(BaseOperator):
+    """
+    Send the alerts about a file that cannot be read, once for each error, and fail with the reason.
+
+    :param file: the file's name.
+    :param reason: why it cannot be read, and what to do; not templated.
+    :param alerts: who is told.
+    """
+
+    ui_color = "#fde2e0"
+
+    def __init__(self, *, file: str, reason: str, alerts: Sequence[Alert] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.file = file
+        self.reason = reason
+        self.alerts = tuple(alerts)
+
+    def execute(self, context: Context) -> None:
+        """
+        Send the alerts, and fail.
+
+        :param context: the task's context.
+        """
+        now, error = datetime.now(UTC), fingerprint(self.reason)
+        if _is(_told(context["ti"]), error, now) or self._tell(context):
+            context["ti"].xcom_push(_TOLD, {"error": error, "seen": now.isoformat()})
+        raise AirflowFailException(self.reason)
+
+    def _tell(self, context: Context) -> bool:
+        from airflow_provider_cio_cohort.alerts.message import Message, link_to, shorten
+        from airflow_provider_cio_cohort.alerts.sending import send
+
+        message = Message(
+            event="failure",
+            sync=self.file,
+            headline=shorten(f"Cohort syncs: {self.file} cannot be read, so none of its syncs runs."),
+            details=self.reason,
+            link=link_to(self.dag_id),
+            dag_id=self.dag_id,
+            events=frozenset({"failure", "stale"}),
+        )
+        return send(self.alerts, message, context)
+
+
+def _told(ti: Any) -> Any:
+    """Return what the scheduled run before has told; a run by hand has none before it, so it tells again."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    before = ti.get_previous_dagrun()
+    if before is None:
+        return None
+    return XCom.get_one(key=_TOLD, dag_id=ti.dag_id, run_id=before.run_id, task_id=ti.task_id)
+
+
+def _is(told: object, error: str, now: datetime) -> bool:
+    """Return whether the last run has seen the same error, and its alerts were sent."""
+    if not isinstance(told, Mapping) or told.get("error") != error:
+        return False
+    return now - datetime.fromisoformat(told["seen"]) < _SAME_ERROR
+
+
+def broken_file_dag_id(path: Path) -> str:
+    """
+    Return the id of the DAG that exists while a file cannot be read.
+
+    :param path: the YAML file.
+    """
+    return file_dag_id("cohort_file__", path)
+
+
+def broken_file_dag(path: Path, error: CohortSyncConfigError, alerts: Sequence[Alert]) -> DAG:
+    """
+    Build the DAG of a file that cannot be read.
+
+    :param path: the YAML file.
+    :param error: why it cannot be read.
+    :param alerts: who is told if the ``defaults`` of the file cannot be read either, or have no alerts.
+    """
+    why = str(error).replace(str(path), path.name)  # the folder may differ for each version of the bundle
+    headline = f"The file {path.name} cannot be read, so none of its syncs runs."
+    dag = DAG(
+        broken_file_dag_id(path),
+        schedule=CronTriggerTimetable(_EVERY_TEN_MINUTES, timezone="UTC"),
+        start_date=pendulum.datetime(2025, 1, 1),
+        catchup=False,
+        max_active_runs=1,
+        max_consecutive_failed_dag_runs=0,  # Airflow must not pause it because it fails
+        is_paused_upon_creation=False,
+        default_args={"retries": 0},
+        description=f"{path.name} cannot be read: none of its syncs runs",
+        doc_md=f"**{code(path.name)} cannot be read.** {_CONSEQUENCE}\n\n{escape(why)}\n\n"
+        "This DAG disappears, and those of the syncs return, once the file is corrected.\n",
+        tags=[TAG, "config-error"],
+    )
+    BrokenFileOperator(
+        task_id=TASK_ID,
+        file=path.name,
+        reason=f"{headline}\n{why}\n{_CONSEQUENCE} Correct the file.",
+        alerts=tuple(_alerts_of(path)) or alerts,
+        dag=dag,
+    )
+    return dag
+
+
+def given_alerts(given: Iterable[Mapping[str, Any]]) -> tuple[Alert, ...]:
+    """
+    Return the alerts that a DAG file gives to :func:`.build_dags`.
+
+    :param given: each with the keys of an alert in the YAML file.
+    :raises CohortSyncConfigError: if one of them is wrong.
+    """
+    found = []
+    for position, each in enumerate(given, start=1):
+        try:
+            found.append(AlertKeys.model_validate(each).alert)
+        except ValidationError as error:
+            details = error.errors(include_url=False)[0]
+            details["loc"] = ("alerts", position - 1, *details["loc"])
+            key, message = explain(details, None)
+            where = "".join(f": {part}" for part in key[2:])
+            raise CohortSyncConfigError(f"build_dags: alerts (item {position}){where}: {message}") from None
+    return tuple(found)
+
+
+def _alerts_of(path: Path) -> Iterable[Alert]:
+    """Yield the alerts of the file's defaults, as far as they can be read."""
+    defaults = read_defaults(path)
+    value = defaults.entries["alerts"].value if defaults and "alerts" in defaults.entries else None
+    for each in value if isinstance(value, list) else ():
+        try:
+            yield AlertKeys.model_validate(each).alert
+        except ValidationError:
+            continue
