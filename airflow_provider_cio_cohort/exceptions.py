@@ -200,7 +200,17 @@ class WorkspaceMismatchError(ConfigurationError):
 
 
 class AuthenticationError(PermanentError):
-    """A key is wrong or lacks a permission; the message names the key and its connection field."""
+    """
+    A key is wrong or lacks a permission; the message names the key and its connection field.
+
+    :param message: which key, and what to do.
+    :param keys_worked: whether the vendor has accepted the same key before, so that the request is repeated
+        once.
+    """
+
+    def __init__(self, message: str, *, keys_worked: bool = False) -> None:
+        super().__init__(message)
+        self.keys_worked = keys_worked
 
 
 class WrongRegionError(PermanentError):

@@ -96,6 +96,9 @@ class AmplitudeHook(VendorHook):
         """Amplitude's API, as the connection describes it."""
         return AmplitudeApi(self.connection, self.connection.extra_dejson)
 
+    def _apis(self) -> tuple[AmplitudeApi]:
+        return (self.api,)
+
     @cached_property
     def client(self) -> ApiClient[AmplitudeApi]:
         """The client of Amplitude's API."""

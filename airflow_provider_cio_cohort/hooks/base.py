@@ -12,7 +12,7 @@ from airflow.sdk.log import mask_secret
 from requests import PreparedRequest, Response, Session
 
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
-from airflow_provider_cio_cohort.hooks.api import ApiResponse
+from airflow_provider_cio_cohort.hooks.api import Api, ApiResponse
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient, HttpTransport, new_session
 from airflow_provider_cio_cohort.hooks.connection import (
@@ -99,6 +99,14 @@ class VendorHook(HttpHook):
         session = new_session(http_options(self.connection, {**self.connection.extra_dejson, **given}))
         session.headers.update(headers or {})
         return session
+
+    def _apis(self) -> tuple[Api, ...]:
+        raise NotImplementedError
+
+    def trust_keys(self) -> None:
+        """Treat the keys as accepted before, as after a wait in the same run: a refusal is retried once."""
+        for api in self._apis():
+            api.keys_worked = True
 
     def client_for(self, path: str) -> ApiClient[Any]:
         """

@@ -142,7 +142,8 @@ class ExportDownload:
             return
         api = self.client.api
         api_response = ApiResponse(response.status_code, response.headers, response.content)
-        if response.status_code == 404 or "not found" in api.vendor_message(api_response).lower():
+        not_found = response.status_code == 404 or "not found" in api.vendor_message(api_response).lower()
+        if not_found and response.status_code < 500:
             raise _no_file()
         error = api.error_for(api_response, WHAT, json_expected=False)
         raise error or VendorUnavailableError(

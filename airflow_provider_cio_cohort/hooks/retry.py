@@ -13,6 +13,7 @@ from tenacity import RetryCallState, stop_before_delay, wait_random_exponential
 
 from airflow_provider_cio_cohort.compatibility import conf
 from airflow_provider_cio_cohort.exceptions import (
+    AuthenticationError,
     CohortSyncError,
     IncompleteExportError,
     RateLimitedError,
@@ -110,10 +111,16 @@ class Retrying:
         return await tenacity.AsyncRetrying(sleep=cancel.sleep, **self._rules(cancel, idempotent))(function)
 
     def _rules(self, cancel: CancelToken, idempotent: bool) -> dict[str, Any]:
+        refusals = 0
+
         def is_retryable(error: BaseException) -> bool:
-            if cancel.is_cancelled() or not isinstance(error, RETRYABLE):
+            nonlocal refusals
+            if cancel.is_cancelled():
                 return False
-            return idempotent or not error.maybe_applied
+            if isinstance(error, AuthenticationError) and error.keys_worked:
+                refusals += 1
+                return refusals == 1
+            return isinstance(error, RETRYABLE) and (idempotent or not error.maybe_applied)
 
         policy = self.policy
         return {

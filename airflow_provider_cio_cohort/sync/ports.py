@@ -75,6 +75,9 @@ class Amplitude(Protocol):
     def stop(self) -> None:
         """Send nothing more."""
 
+    def trust_keys(self) -> None:
+        """Treat the keys as accepted before, as after a wait in the same run."""
+
     def cohort_url(self, cohort_id: str) -> str:
         """Return the cohort's page in Amplitude."""
 
@@ -135,6 +138,9 @@ class CustomerIO(SegmentStore, Protocol):
 
     def stop(self) -> None:
         """Send nothing more."""
+
+    def trust_keys(self) -> None:
+        """Treat the keys as accepted before, as after a wait in the same run."""
 
     def stream_member_pages(
         self, segment_id: int, cancel: CancelToken | None = None, total: int | None = None

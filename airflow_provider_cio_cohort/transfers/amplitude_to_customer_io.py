@@ -194,6 +194,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
                 )
                 return self._start(context, sync)
             read_event(sync.export, awaited, event)
+            sync.resume()
             return self._transfer(context, sync, awaited, cohort or {})
 
     def on_kill(self) -> None:

@@ -11,7 +11,12 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_cio_cohort.exceptions import ExportFailedError, PermanentError, RetryableError
+from airflow_provider_cio_cohort.exceptions import (
+    AuthenticationError,
+    ExportFailedError,
+    PermanentError,
+    RetryableError,
+)
 
 _POLLING = "airflow_provider_cio_cohort.hooks.export_status"
 
@@ -80,7 +85,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> tuple[str, str]:
-        problem = ""
+        problem, is_refused = "", False
         await asyncio.sleep(self.first_wait)
         # In a thread, because the first import takes longer than the loop may block.
         polling = await asyncio.to_thread(import_module, _POLLING)
@@ -89,11 +94,15 @@ class AmplitudeExportTrigger(BaseTrigger):
                 try:
                     if await client.export_finished(self.request_id, self.cohort_id):
                         return "success", ""
-                    problem = ""
+                    problem, is_refused = "", False
                 except ExportFailedError:
                     raise
-                except RetryableError as error:
-                    # Polling is free, and the export continues meanwhile: the next poll may succeed.
+                except (RetryableError, AuthenticationError) as error:
+                    # Polling is free, and the export continues meanwhile: the next poll may succeed, also
+                    # after a refusal of the keys, which have worked for the task.
+                    if is_refused and isinstance(error, AuthenticationError):
+                        raise
+                    is_refused = is_refused or isinstance(error, AuthenticationError)
                     problem = error.headline
                     self.log.warning("%s", problem)
                 if time.time() >= self.deadline:
