@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,13 +67,18 @@ class ExportDownload:
         """
         Download the file, retry as the policy says, and return its size in bytes.
 
-        :raises ExportFailedError: if Amplitude has no such file.
+        :raises ExportFailedError: if Amplitude has no such file, even after the grace of a new export.
         :raises IncompleteExportError: if no download is complete.
         """
-        try:
-            return self.client.retried(self._once, self.cancel)
-        except _FileNotFoundError as error:
-            raise ExportFailedError(str(error)) from None
+        policy = self.client.transport.policy
+        grace_ends = time.monotonic() + policy.export_grace
+        while True:
+            try:
+                return self.client.retried(self._once, self.cancel)
+            except _FileNotFoundError as error:
+                if time.monotonic() >= grace_ends or self.cancel.is_cancelled():
+                    raise ExportFailedError(str(error)) from None
+            self.cancel.wait(policy.retry_wait_initial)
 
     def _once(self) -> int:
         part = self.path.with_name(f"{self.path.name}.part")

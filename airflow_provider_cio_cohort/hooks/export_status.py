@@ -38,19 +38,23 @@ class StatusClient:
     def __init__(self, client: AsyncApiClient[AmplitudeApi]) -> None:
         self.client = client
 
-    async def export_finished(self, request_id: str, cohort_id: str | None = None) -> bool:
+    async def export_finished(
+        self, request_id: str, cohort_id: str | None = None, requested_at: float | None = None
+    ) -> bool:
         """
         Return whether an export is ready to be downloaded; one request, no retries.
 
         :param request_id: the export.
         :param cohort_id: the cohort that it must be of; ``None`` for any.
+        :param requested_at: when it was requested, in epoch seconds; ``None`` if unknown.
         :raises ExportFailedError: if Amplitude gave up on it, does not know it, or says that it is of another
             cohort.
         :raises VendorUnavailableError: if no usable response came.
         """
         api = self.client.api
         response = await self.client.send("GET", api.status_path(request_id), EXPORT_STATUS)
-        return api.read_status(response, cohort_id)
+        is_young = self.client.transport.policy.is_young(requested_at)
+        return api.read_status(response, cohort_id, is_young=is_young)
 
 
 class _Shared:

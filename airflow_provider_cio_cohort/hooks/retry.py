@@ -28,6 +28,8 @@ SECTION = "cio_cohort"
 RETRYABLE = (VendorUnavailableError, RateLimitedError, IncompleteExportError)
 #: Seconds; a shorter wait before a retry is not logged.
 MIN_LOGGED_WAIT = 3.0
+#: Seconds by which the clocks of two machines may differ.
+_CLOCK_SKEW = 300.0
 
 Result = TypeVar("Result")
 
@@ -58,6 +60,7 @@ class Policy:
         each retry.
     :param retry_wait_max: seconds, the longest such wait.
     :param progress_interval: seconds between two messages about long work; 0 for none.
+    :param export_grace: seconds for which an export that Amplitude does not know counts as not ready yet.
     """
 
     connect_timeout: float = 10
@@ -66,6 +69,7 @@ class Policy:
     retry_wait_initial: float = 1
     retry_wait_max: float = 60
     progress_interval: float = 30
+    export_grace: float = 120
 
     @classmethod
     def from_config(cls) -> Policy:
@@ -75,6 +79,14 @@ class Policy:
     def for_a_click(self) -> Policy:
         """Return the policy for interactive use: short time-outs, few retries."""
         return replace(self, connect_timeout=min(self.connect_timeout, 5), retry_timeout=5)
+
+    def is_young(self, requested_at: float | None) -> bool:
+        """
+        Return whether an export is so young that Amplitude may not know it yet.
+
+        :param requested_at: when it was requested, in epoch seconds; ``None`` if that is unknown.
+        """
+        return requested_at is not None and -_CLOCK_SKEW < time.time() - requested_at < self.export_grace
 
 
 class Retrying:

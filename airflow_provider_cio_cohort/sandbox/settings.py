@@ -55,6 +55,7 @@ class Settings:
     :param unknown_status: the status of the status call for an unknown request: 400 with ``details``, or 404
         with an HTML page.
     :param status_unknown_for: seconds until the status call knows a new export.
+    :param file_after: seconds until the file of a finished export can be downloaded.
     :param empty_export: the content of the file of an empty cohort: ``header``, ``nothing`` (0 bytes,
         before compression) or ``newline``.
     :param visible_after: seconds until a change of a membership is visible in a read.
@@ -120,6 +121,7 @@ class Settings:
     answers_cohort_id: bool = True
     unknown_status: int = 400
     status_unknown_for: float = 0
+    file_after: float = 0
     empty_export: str = "header"
     visible_after: float = 0
     count_after: float = -1

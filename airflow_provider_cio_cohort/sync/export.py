@@ -290,7 +290,9 @@ class CohortExport:
         :param export: the export.
         """
         with self.forgotten_if_lost():
-            return self.amplitude.export_finished(export.request_id, self.wanted.cohort_id)
+            return self.amplitude.export_finished(
+                export.request_id, self.wanted.cohort_id, export.requested_at
+            )
 
     def wait(self, export: Export, hold: float = 0.0) -> None:
         """

@@ -90,7 +90,9 @@ class Amplitude(Protocol):
     def request_export(self, cohort_id: str, *properties: str) -> str:
         """Request an export, which counts, and return its id."""
 
-    def export_finished(self, request_id: str, cohort_id: str | None = None) -> bool:
+    def export_finished(
+        self, request_id: str, cohort_id: str | None = None, requested_at: float | None = None
+    ) -> bool:
         """Say whether an export has been computed, and is of the cohort."""
 
     def download_export(self, request_id: str, path: Path) -> int:

@@ -54,6 +54,8 @@ def deferral(
         deadline=needed.clock() + needed.timeout,
         first_wait=first_wait(needed.poll_interval, hold),
         cohort_id=needed.wanted.cohort_id,
+        # The request may have taken minutes itself.
+        requested_at=needed.clock() if export.is_new else export.requested_at,
     )
     return trigger, timedelta(seconds=needed.timeout + GRACE)
 

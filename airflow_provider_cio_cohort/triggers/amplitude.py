@@ -36,6 +36,7 @@ class AmplitudeExportTrigger(BaseTrigger):
     :param deadline: when to give up, in epoch seconds; it stays where it is when the triggerer restarts.
     :param first_wait: seconds before the first poll; the deferring task has polled just before.
     :param cohort_id: the cohort that the export must be of; ``None`` for any.
+    :param requested_at: when the export was requested, in epoch seconds; ``None`` if unknown.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         deadline: float,
         first_wait: float = 0,
         cohort_id: str | None = None,
+        requested_at: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.amplitude_conn_id = amplitude_conn_id
@@ -54,6 +56,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         self.deadline = deadline
         self.first_wait = first_wait
         self.cohort_id = cohort_id
+        self.requested_at = requested_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments; no key is among them."""
@@ -66,6 +69,7 @@ class AmplitudeExportTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "first_wait": self.first_wait,
                 "cohort_id": self.cohort_id,
+                "requested_at": self.requested_at,
             },
         )
 
@@ -92,7 +96,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         async with polling.open_status_client(self.amplitude_conn_id) as client:
             while True:
                 try:
-                    if await client.export_finished(self.request_id, self.cohort_id):
+                    if await client.export_finished(self.request_id, self.cohort_id, self.requested_at):
                         return "success", ""
                     problem, is_refused = "", False
                 except ExportFailedError:

@@ -228,6 +228,7 @@ def test_a_deferral_carries_no_key(sandbox, cohort, store) -> None:
         "deadline",
         "first_wait",
         "cohort_id",
+        "requested_at",
     }
     assert (arguments["amplitude_conn_id"], arguments["poll_interval"]) == ("amplitude_default", 7)
     assert arguments["first_wait"] >= 7

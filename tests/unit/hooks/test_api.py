@@ -155,6 +155,13 @@ def test_an_export_that_failed_or_is_unknown(given: ApiResponse) -> None:
         AMPLITUDE.read_status(given)
 
 
+def test_a_young_export_may_be_unknown_but_not_failed() -> None:
+    for unknown in (answer(404, b"<html>not found</html>"), answer(400, {"details": "No job exists"})):
+        assert AMPLITUDE.read_status(unknown, is_young=True) is False
+    with pytest.raises(exceptions.ExportFailedError):
+        AMPLITUDE.read_status(answer(200, {"async_status": "JOB FAILED"}), is_young=True)
+
+
 @pytest.mark.parametrize("cohort_id", ["../../x?y", "..", "", "a b", "a/b", "a%2Fb"])
 def test_a_cohort_id_reaches_no_other_route(cohort_id: str) -> None:
     with pytest.raises(exceptions.ConfigurationError):
