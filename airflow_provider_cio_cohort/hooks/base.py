@@ -83,7 +83,7 @@ class VendorHook(HttpHook):
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> Session:
         """
-        Return a new session with the connection's proxies and TLS options, but no key.
+        Return a new session with the connection's proxies and TLS options, but no key and no redirects.
 
         :param headers: headers for every request of the session.
         :param extra_options: ``proxies``, ``verify``, ``cert`` and ``trust_env``, which replace the

@@ -12,6 +12,7 @@ CHOICES = {
     "name_rewrite": ("", "trim", "collapse"),
     "id_limit": ("bytes", "characters"),
     "empty_export": ("header", "nothing", "newline"),
+    "redirect_form": ("absolute", "scheme_relative", "relative", "unusual"),
 }
 #: The settings with the HTTP status of a refusal.
 STATUSES = ("quota_status", "unpaid_status", "unknown_status", "dynamic_status")
@@ -27,6 +28,10 @@ class Settings:
         constant latency, 0.5 for a usual vendor: mostly half to twice as long.
     :param export_seconds: how long Amplitude computes an export; 30 to 60 in reality.
     :param inline_rows: exports of up to this many rows are sent inline, larger ones by a redirect.
+    :param redirect_hops: the number of redirects to such a file, of changing statuses.
+    :param redirect_form: how these are written: ``absolute``, ``scheme_relative`` (without ``http:``),
+        ``relative`` (without the host; Amplitude's own host then has the file) or ``unusual`` (the scheme in
+        capitals, and a fragment).
     :param signed_url_seconds: how long a signed URL is valid.
     :param file_days: how long an export can be downloaded.
     :param compressed: whether exports are compressed with gzip.
@@ -98,6 +103,8 @@ class Settings:
     latency_spread: float = 0
     export_seconds: float = 2
     inline_rows: int = 1000
+    redirect_hops: int = 1
+    redirect_form: str = "absolute"
     signed_url_seconds: float = 60
     file_days: float = 7
     compressed: bool = True
