@@ -10,6 +10,7 @@ The errors of this package, as one tree: the branch says whether a retry can hel
     │   ├── ExportNotReadyError           not computed within ``export_timeout``; a retry continues to wait
     │   ├── ExportFailedError             Amplitude gave up on it or lost it; a retry requests a new one
     │   ├── IncompleteExportError         the file is cut or damaged; a retry downloads the same export again
+    │   ├── TriggererError                the triggerer cannot wait for the export; a retry continues it
     │   ├── SyncStoppedError              the task was killed while it ran
     │   ├── SegmentNotCreatedError        unknown whether the segment was created; a retry looks for it
     │   ├── MembershipMismatchError       the members read and the segment's count do not agree
@@ -131,6 +132,12 @@ class ExportFailedError(RetryableError):
 
 class IncompleteExportError(RetryableError):
     """The downloaded file is cut short or damaged; a retry downloads the same export again."""
+
+    segment_touched = False
+
+
+class TriggererError(RetryableError):
+    """The triggerer cannot wait for the export, such as without the connection; a retry continues it."""
 
     segment_touched = False
 

@@ -193,7 +193,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
                     "starting again."
                 )
                 return self._start(context, sync)
-            read_event(sync.export, awaited, event)
+            read_event(sync.export, awaited, event, self.carried.get("limit", ""))
             sync.resume()
             return self._transfer(context, sync, awaited, cohort or {})
 
@@ -232,9 +232,11 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.carried = {"began": time.time(), "cohort_url": cohort_url, "of": sync.binding}
 
     def _defer(self, sync: CohortSync, export: Export, found: Preflight) -> None:
-        from airflow_provider_cio_cohort.transfers.deferral import deferral
+        from airflow_provider_cio_cohort.transfers.deferral import deferral, longest_wait
 
-        trigger, timeout = deferral(sync.export, export)
+        longest, limit = longest_wait(sync.export, self.execution_timeout, self.carried["began"])
+        self.carried["limit"] = limit
+        trigger, timeout = deferral(sync.export, export, longest)
         self.defer(
             trigger=trigger,
             timeout=timeout,

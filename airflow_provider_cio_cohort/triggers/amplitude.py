@@ -16,9 +16,11 @@ from airflow_provider_cio_cohort.exceptions import (
     ExportFailedError,
     PermanentError,
     RetryableError,
+    TriggererError,
 )
 
 _POLLING = "airflow_provider_cio_cohort.hooks.export_status"
+_CONTINUES = "See the triggerer's log. A retry continues to wait for the same export."
 
 
 class AmplitudeExportTrigger(BaseTrigger):
@@ -26,8 +28,8 @@ class AmplitudeExportTrigger(BaseTrigger):
     Polls an export until Amplitude finishes it or gives up on it, or the deadline is over.
 
     Yields one event: ``{"status", "request_id", "message"}``, where the status is ``success``, ``timeout``,
-    ``failed`` (a retry must request a new export), ``error`` (no retry can help) or ``broken`` (the waiting
-    itself failed; a retry continues to wait).
+    ``failed`` (a retry must request a new export), ``error`` (no retry can help) or ``broken`` (the triggerer
+    cannot wait, such as without the connection; a retry continues to wait).
 
     :param amplitude_conn_id: the Airflow connection.
     :param request_id: the export.
@@ -80,11 +82,16 @@ class AmplitudeExportTrigger(BaseTrigger):
         except ExportFailedError as error:
             status, message = "failed", str(error)
         except PermanentError as error:
-            status, message = "error", str(error)
+            # The worker has just used its connection, so the triggerer may have another one of that id.
+            hint = "The triggerer reported this: it must have the same connection"
+            status, message = "error", f"{error} {hint} {self.amplitude_conn_id!r} as the workers."
+        except TriggererError as error:
+            status, message = "broken", str(error)
         except Exception as error:
             # The task must learn that the wait has ended; the error's text is left out, as it may hold a URL.
             self.log.exception("Waiting for the export ended unexpectedly.")
-            status, message = "broken", f"Waiting for the export ended with {type(error).__name__}."
+            problem = f"The triggerer could not wait for the export: {type(error).__name__}."
+            status, message = "broken", f"{problem}\n{_CONTINUES}"
         event = {"status": status, "request_id": self.request_id, "message": message}
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 

@@ -297,8 +297,6 @@ def test_the_trigger_tells_that_the_waiting_itself_broke(sandbox, store, monkeyp
     assert event["status"] == "broken"
     assert "secret-4711" not in event["message"]
     store.set("amplitude_export", kept("1"))
-    with pytest.raises(
-        exceptions.VendorUnavailableError, match="A retry continues to wait for the same export"
-    ):
+    with pytest.raises(exceptions.TriggererError, match="A retry continues to wait for the same export"):
         go_on(event, "1", store)
     assert store.kept
