@@ -65,7 +65,7 @@ class AmplitudeCohortExportOperator(BaseOperator):
         self.export_timeout = export_timeout
         self.export_reserve = export_reserve
         self.deferrable = deferrable
-        SharedExportParameters.check(self._values())
+        SharedExportParameters.check(self._values(), kwargs.get("default_args"))
         #: The parameters that templates set.
         self.templates = frozenset(name for name in self.template_fields if is_template(getattr(self, name)))
         #: What must survive a deferral: what the link leads to, and what the export is of.

@@ -122,7 +122,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.export_reserve = export_reserve
         self.deferrable = deferrable
         self.other_writers = other_writers
-        TaskParameters.check(self._values())
+        TaskParameters.check(self._values(), kwargs.get("default_args"))
         #: The parameters that templates set.
         self.templates = frozenset(name for name in self.template_fields if is_template(getattr(self, name)))
         #: What must survive a deferral: when the task began (epoch seconds), what its links lead to, and what
