@@ -10,6 +10,7 @@ The errors of this package, as one tree: the branch says whether a retry can hel
     │   ├── ExportNotReadyError           not computed within ``export_timeout``; a retry continues to wait
     │   ├── ExportFailedError             Amplitude gave up on it or lost it; a retry requests a new one
     │   ├── IncompleteExportError         the file is cut or damaged; a retry downloads the same export again
+    │   ├── TriggererError                the triggerer cannot wait for the export; a retry continues it
     │   ├── SyncStoppedError              the task was killed while it ran
     │   ├── SegmentNotCreatedError        unknown whether the segment was created; a retry looks for it
     │   ├── MembershipMismatchError       the members read and the segment's count do not agree
@@ -136,6 +137,12 @@ class IncompleteExportError(RetryableError):
     segment_touched = False
 
 
+class TriggererError(RetryableError):
+    """The triggerer cannot wait for the export, such as without the connection; a retry continues it."""
+
+    segment_touched = False
+
+
 class SyncStoppedError(RetryableError):
     """The task was killed or marked in the UI while it ran: nothing more was sent."""
 
@@ -201,7 +208,17 @@ class WorkspaceMismatchError(ConfigurationError):
 
 
 class AuthenticationError(PermanentError):
-    """A key is wrong or lacks a permission; the message names the key and its connection field."""
+    """
+    A key is wrong or lacks a permission; the message names the key and its connection field.
+
+    :param message: which key, and what to do.
+    :param keys_worked: whether the vendor has accepted the same key before, so that the request is repeated
+        once.
+    """
+
+    def __init__(self, message: str, *, keys_worked: bool = False) -> None:
+        super().__init__(message)
+        self.keys_worked = keys_worked
 
 
 class WrongRegionError(PermanentError):

@@ -161,6 +161,11 @@ def _options() -> dict[str, Any]:
             "Seconds between two messages in the log about long work; 0 for none.",
             30,
         ),
+        "export_grace": (
+            "Seconds for which an export that Amplitude does not know (since the request), or whose file it "
+            "does not have (since the first download), counts as not ready yet; after that, it is lost.",
+            120,
+        ),
         "verify_timeout": ("Seconds that writes may take to become visible when a segment is read back.", 60),
         "verify_stable_seconds": (
             "Seconds for which a segment's count must not change before its members are read.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,11 +91,16 @@ class AmplitudeHook(VendorHook):
     def __init__(self, amplitude_conn_id: str = default_conn_name, method: str = "GET") -> None:
         super().__init__(method, amplitude_conn_id)
         self.amplitude_conn_id = amplitude_conn_id
+        #: When Amplitude has accepted the exports of this hook, in epoch seconds by request id.
+        self._accepted: dict[str, float] = {}
 
     @cached_property
     def api(self) -> AmplitudeApi:
         """Amplitude's API, as the connection describes it."""
         return AmplitudeApi(self.connection, self.connection.extra_dejson)
+
+    def _apis(self) -> tuple[AmplitudeApi]:
+        return (self.api,)
 
     @cached_property
     def client(self) -> ApiClient[AmplitudeApi]:
@@ -145,7 +151,7 @@ class AmplitudeHook(VendorHook):
         params = {"props": 1, "propKeys": sorted(names)} if names else None
         what = f"requesting an export of cohort {cohort_id}"
         try:
-            return self.client.request(
+            request_id = self.client.request(
                 "GET",
                 api.export_path(cohort_id),
                 what=what,
@@ -164,21 +170,30 @@ class AmplitudeHook(VendorHook):
                 f"{error} Amplitude may have counted it as one of the month's exports; a retry uses "
                 "another one."
             ) from None
+        self._accepted[request_id] = time.time()
+        return request_id
 
-    def export_finished(self, request_id: str, cohort_id: str | None = None) -> bool:
+    def export_finished(
+        self, request_id: str, cohort_id: str | None = None, requested_at: float | None = None
+    ) -> bool:
         """
         Return whether an export is ready to be downloaded; costs nothing.
 
+        Amplitude may not know an export that was requested moments ago: for ``export_grace`` seconds of
+        ``[cio_cohort]``, it counts as not ready.
+
         :param request_id: what :meth:`request_export` returned.
         :param cohort_id: the cohort that it must be of; ``None`` for any.
+        :param requested_at: when it was requested, in epoch seconds; ``None`` if unknown, or if this hook has
+            requested it.
         :raises ExportFailedError: if Amplitude gave up on it, does not know it, or says that it is of another
             cohort.
         """
-        client = self.client
+        client, accepted_at = self.client, self._accepted.get(request_id, requested_at)
 
         def ask() -> bool:
             response = client.send("GET", client.api.status_path(request_id), EXPORT_STATUS)
-            return client.api.read_status(response, cohort_id)
+            return client.api.read_status(response, cohort_id, is_young=self.policy.is_young(accepted_at))
 
         return client.retried(ask)
 

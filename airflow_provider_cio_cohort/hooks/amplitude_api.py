@@ -116,7 +116,9 @@ class AmplitudeApi(Api):
         """Return the path of an export's file."""
         return f"/api/5/cohorts/request/{_path_part(request_id)}/file"
 
-    def read_status(self, response: ApiResponse, cohort_id: str | None = None) -> bool:
+    def read_status(
+        self, response: ApiResponse, cohort_id: str | None = None, *, is_young: bool = False
+    ) -> bool:
         """
         Return whether an export is finished.
 
@@ -125,11 +127,15 @@ class AmplitudeApi(Api):
 
         :param response: the response of the status call.
         :param cohort_id: the cohort that the export must be of, if the response names it; ``None`` for any.
-        :raises ExportFailedError: if Amplitude gave up on the export, does not know it, or says that it is of
-            another cohort.
+        :param is_young: whether Amplitude may not know it yet.
+        :raises ExportFailedError: if Amplitude gave up on the export, does not know it although it is not
+            young, or says that it is of another cohort.
         :raises CohortSyncError: if the request failed.
         """
-        if response.status == 404 or "no job exists" in self.vendor_message(response).lower():
+        unknown = response.status == 404 or "no job exists" in self.vendor_message(response).lower()
+        if unknown and response.status < 500:
+            if is_young:
+                return False
             raise ExportFailedError(
                 "Amplitude no longer knows the export that was requested.\n"
                 f"A retry requests a new one (connection {self.conn_id!r})."

@@ -29,6 +29,7 @@ from requests.exceptions import (
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from airflow_provider_cio_cohort.exceptions import (
+    AuthenticationError,
     CohortSyncError,
     ConfigurationError,
     RateLimitedError,
@@ -37,7 +38,7 @@ from airflow_provider_cio_cohort.exceptions import (
 )
 from airflow_provider_cio_cohort.hooks.redaction import scrub
 
-_TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+_TRANSIENT = frozenset({408, 425})
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ class Api:
         self.conn_id = conn_id
         self.authorization = authorization
         self.secrets = secrets
+        #: Whether the vendor has accepted the keys before: it may then refuse them by mistake.
+        self.keys_worked = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"
@@ -172,6 +175,7 @@ class Api:
         if 200 <= status < 300:
             if json_expected and response.payload is None:
                 return self._unreadable(response, what)
+            self.keys_worked = True
             return None
         detail = "" if personal else self.vendor_message(response)
         if status == 429:
@@ -182,18 +186,25 @@ class Api:
                 f"(connection {self.conn_id!r}).",
                 retry_after=wait,
             )
-        if status in _TRANSIENT or (response.is_page and status in self.page_statuses):
+        if status >= 500 or status in _TRANSIENT or (response.is_page and status in self.page_statuses):
             return VendorUnavailableError(
                 f"{self.name} or a proxy before it failed while {what}: HTTP {status}.\n"
                 f"{quoted(detail)}A retry may succeed (connection {self.conn_id!r}).",
                 maybe_applied=status != 503,
             )
-        return self.error_for_status(response, detail, what) or RequestRejectedError(
+        error = self.error_for_status(response, detail, what) or RequestRejectedError(
             f"{self.name} refused {what}: HTTP {status}.\n"
             f"{quoted(detail)}A retry would be refused as well: check the parameters of the request and "
             f"the keys of connection {self.conn_id!r}.",
             status,
         )
+        if self.keys_worked and isinstance(error, AuthenticationError):
+            return AuthenticationError(
+                f"{error} The same key was accepted earlier in this run: if it is still valid, clear the "
+                "task.",
+                keys_worked=True,
+            )
+        return error
 
     def incomplete(self, response: ApiResponse, what: str, missing: str) -> VendorUnavailableError:
         """

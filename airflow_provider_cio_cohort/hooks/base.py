@@ -12,7 +12,7 @@ from airflow.sdk.log import mask_secret
 from requests import PreparedRequest, Response, Session
 
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
-from airflow_provider_cio_cohort.hooks.api import ApiResponse
+from airflow_provider_cio_cohort.hooks.api import Api, ApiResponse
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient, HttpTransport, new_session
 from airflow_provider_cio_cohort.hooks.connection import (
@@ -83,7 +83,7 @@ class VendorHook(HttpHook):
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> Session:
         """
-        Return a new session with the connection's proxies and TLS options, but no key.
+        Return a new session with the connection's proxies and TLS options, but no key and no redirects.
 
         :param headers: headers for every request of the session.
         :param extra_options: ``proxies``, ``verify``, ``cert`` and ``trust_env``, which replace the
@@ -99,6 +99,14 @@ class VendorHook(HttpHook):
         session = new_session(http_options(self.connection, {**self.connection.extra_dejson, **given}))
         session.headers.update(headers or {})
         return session
+
+    def _apis(self) -> tuple[Api, ...]:
+        raise NotImplementedError
+
+    def trust_keys(self) -> None:
+        """Treat the keys as accepted before, as after a wait in the same run: a refusal is retried once."""
+        for api in self._apis():
+            api.keys_worked = True
 
     def client_for(self, path: str) -> ApiClient[Any]:
         """

@@ -50,13 +50,20 @@ class KeyAuth(AuthBase):
         return request
 
 
+class _Session(Session):
+    """A session that follows no redirect."""
+
+    def get_redirect_target(self, resp: Response) -> None:
+        """Return nothing: ``requests`` would read even what it does not follow, and may fail with it."""
+
+
 def new_session(options: HttpOptions) -> Session:
     """
-    Return a session with proxies and certificates, but no key.
+    Return a session with proxies and certificates, but no key, that follows no redirect.
 
     :param options: the connection's HTTP options.
     """
-    session, adapter = Session(), TCPKeepAliveAdapter(idle=120, count=20, interval=30)
+    session, adapter = _Session(), TCPKeepAliveAdapter(idle=120, count=20, interval=30)
     session.proxies = dict(options.proxies)
     session.verify = options.verify
     session.cert = options.cert  # type: ignore[assignment]  # a tuple of one is as good as its path

@@ -86,6 +86,9 @@ class CustomerIOHook(VendorHook):
         """The App API, as the connection describes it."""
         return AppApi(self.connection, self.connection.extra_dejson)
 
+    def _apis(self) -> tuple[TrackApi, AppApi]:
+        return self.track, self.app
+
     @cached_property
     def track_client(self) -> ApiClient[TrackApi]:
         """The client of the Track API, at this task's share of the connection's requests a second."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import gzip
 import io
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from requests import RequestException, Response
-from urllib3.exceptions import HTTPError
+from requests.exceptions import InvalidURL
+from urllib3.exceptions import HTTPError, LocationParseError
 
 from airflow_provider_cio_cohort.exceptions import (
+    CohortSyncError,
     ExportFailedError,
     IncompleteExportError,
     RateLimitedError,
@@ -32,6 +35,9 @@ BLOCK = 256 * 1024
 WHAT = "downloading an export"
 _GZIP_MAGIC = b"\x1f\x8b"
 _REDIRECTS = (301, 302, 303, 307, 308)
+#: The most redirects that one download follows.
+MOST_REDIRECTS = 5
+_STORAGE = "The storage of Amplitude's exports"
 
 
 class _FileNotFoundError(VendorUnavailableError):
@@ -66,13 +72,18 @@ class ExportDownload:
         """
         Download the file, retry as the policy says, and return its size in bytes.
 
-        :raises ExportFailedError: if Amplitude has no such file.
+        :raises ExportFailedError: if Amplitude has no such file, even after the grace of a new export.
         :raises IncompleteExportError: if no download is complete.
         """
-        try:
-            return self.client.retried(self._once, self.cancel)
-        except _FileNotFoundError as error:
-            raise ExportFailedError(str(error)) from None
+        policy = self.client.transport.policy
+        grace_ends = time.monotonic() + policy.export_grace
+        while True:
+            try:
+                return self.client.retried(self._once, self.cancel)
+            except _FileNotFoundError as error:
+                if time.monotonic() >= grace_ends or self.cancel.is_cancelled():
+                    raise ExportFailedError(str(error)) from None
+            self.cancel.wait(policy.retry_wait_initial)
 
     def _once(self) -> int:
         part = self.path.with_name(f"{self.path.name}.part")
@@ -113,23 +124,29 @@ class ExportDownload:
                 self._check_link(response)
                 yield response
                 return
-            location = response.headers.get("Location", "")
-        if not urlsplit(location).netloc:
-            raise VendorUnavailableError(
-                "Amplitude sent no usable address of the export's file.\nA retry may succeed."
-            )
-        # The signature in the URL is the permission; the storage refuses a request that brings our keys too.
-        where = "The storage of Amplitude's exports"
-        with self._get(location, KeyAuth(), where, str(urlsplit(location).hostname)) as response:
-            self._check_storage(response)
-            yield response
+            url = self._next(url, response)
+        for _ in range(MOST_REDIRECTS):
+            # The signature in the URL is the permission; the storage refuses a request that brings our keys.
+            with self._get(url, KeyAuth(), _STORAGE, str(urlsplit(url).hostname)) as response:
+                if response.status_code not in _REDIRECTS:
+                    self._check_storage(response)
+                    yield response
+                    return
+                url = self._next(url, response)
+        raise VendorUnavailableError(
+            f"The file of Amplitude's export was not found after {MOST_REDIRECTS} redirects.\n"
+            "A retry asks for a fresh link to the same export; check whether a proxy redirects in a circle."
+        )
 
     @contextmanager
     def _get(self, url: str, auth: KeyAuth, where: str, address: str) -> Iterator[Response]:
-        fault = None
+        fault: CohortSyncError | None = None
         with queries_hidden():
             try:
                 response = self.client.transport.send("GET", url, auth, WHAT, cancel=self.cancel)
+            except (InvalidURL, LocationParseError, UnicodeError) as error:
+                is_ours = where != _STORAGE
+                fault = error_from_requests(error, where, WHAT, address) if is_ours else _no_address()
             except RequestException as error:
                 fault = error_from_requests(error, where, WHAT, address)
             if fault:
@@ -137,12 +154,37 @@ class ExportDownload:
             with response:
                 yield response
 
+    def _next(self, url: str, response: Response) -> str:
+        """
+        Return where a redirect leads.
+
+        :raises VendorUnavailableError: if that is no address, or one without TLS although ours has it.
+        """
+        try:
+            # Header fields are read as Latin-1, but hardly any server writes that.
+            location = response.headers.get("Location", "").encode("latin-1").decode().strip()
+            target = urljoin(url, location)
+            parts = urlsplit(target)
+            is_usable = bool(location and parts.hostname) and parts.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable or parts.scheme not in ("http", "https"):
+            raise _no_address()
+        if parts.scheme == "http" and not self.client.api.base_url.lower().startswith("http:"):
+            raise VendorUnavailableError(
+                "The file of Amplitude's export was redirected to an address without TLS.\n"
+                "It is not followed, as others could read the file. A retry asks for a fresh link to the "
+                "same export; check whether a proxy changes it."
+            )
+        return target
+
     def _check_link(self, response: Response) -> None:
         if response.status_code == 200:
             return
         api = self.client.api
         api_response = ApiResponse(response.status_code, response.headers, response.content)
-        if response.status_code == 404 or "not found" in api.vendor_message(api_response).lower():
+        not_found = response.status_code == 404 or "not found" in api.vendor_message(api_response).lower()
+        if not_found and response.status_code < 500:
             raise _no_file()
         error = api.error_for(api_response, WHAT, json_expected=False)
         raise error or VendorUnavailableError(
@@ -153,16 +195,23 @@ class ExportDownload:
         if response.status_code == 429:
             wait = ApiResponse(429, response.headers).retry_after
             raise RateLimitedError(
-                f"The storage of Amplitude's exports refused {WHAT} with 429.\n"
+                f"{_STORAGE} refused {WHAT} with 429.\n"
                 f"{quoted_wait(wait)}A later retry asks for a fresh link to the same export.",
                 retry_after=wait,
             )
         if response.status_code != 200:
             # An expired signature is answered like this: the retry asks Amplitude for a fresh one.
             raise VendorUnavailableError(
-                f"The storage of Amplitude's exports answered HTTP {response.status_code}.\n"
+                f"{_STORAGE} answered HTTP {response.status_code}.\n"
                 "A retry asks for a fresh link to the same export."
             )
+
+
+def _no_address() -> VendorUnavailableError:
+    return VendorUnavailableError(
+        "Amplitude or its storage redirected to no usable address of the export's file.\n"
+        "A retry asks for a fresh link to the same export."
+    )
 
 
 def _no_file() -> _FileNotFoundError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from airflow_provider_cio_cohort.compatibility import (
@@ -12,7 +13,7 @@ from airflow_provider_cio_cohort.compatibility import (
     get_async_connection,
     get_async_extra_dejson,
 )
-from airflow_provider_cio_cohort.exceptions import PermanentError
+from airflow_provider_cio_cohort.exceptions import PermanentError, TriggererError
 from airflow_provider_cio_cohort.hooks.aio import AsyncApiClient, open_async_client
 from airflow_provider_cio_cohort.hooks.amplitude_api import (
     CONN_TYPE,
@@ -38,19 +39,23 @@ class StatusClient:
     def __init__(self, client: AsyncApiClient[AmplitudeApi]) -> None:
         self.client = client
 
-    async def export_finished(self, request_id: str, cohort_id: str | None = None) -> bool:
+    async def export_finished(
+        self, request_id: str, cohort_id: str | None = None, requested_at: float | None = None
+    ) -> bool:
         """
         Return whether an export is ready to be downloaded; one request, no retries.
 
         :param request_id: the export.
         :param cohort_id: the cohort that it must be of; ``None`` for any.
+        :param requested_at: when it was requested, in epoch seconds; ``None`` if unknown.
         :raises ExportFailedError: if Amplitude gave up on it, does not know it, or says that it is of another
             cohort.
         :raises VendorUnavailableError: if no usable response came.
         """
         api = self.client.api
         response = await self.client.send("GET", api.status_path(request_id), EXPORT_STATUS)
-        return api.read_status(response, cohort_id)
+        is_young = self.client.transport.policy.is_young(requested_at)
+        return api.read_status(response, cohort_id, is_young=is_young)
 
 
 class _Shared:
@@ -85,6 +90,7 @@ async def open_status_client(conn_id: str) -> AsyncIterator[StatusClient]:
     sockets. The connection is read without blocking the loop, and its keys are masked.
 
     :param conn_id: the Airflow connection.
+    :raises TriggererError: if the connection cannot be read.
     :raises ConfigurationError: if the connection is of another type, lacks a key, or holds what no client can
         use.
     """
@@ -110,7 +116,7 @@ def _forget(clients: dict[str, _Shared], conn_id: str, shared: _Shared) -> None:
 
 @asynccontextmanager
 async def _open(conn_id: str) -> AsyncIterator[StatusClient]:
-    connection = await get_async_connection(conn_id)
+    connection = await _connection(conn_id)
     check_connection(connection, CONN_TYPE, EXTRA_KEYS)
     extra = await get_async_extra_dejson(connection)
     for secret in secrets_of(connection, extra):
@@ -120,3 +126,15 @@ async def _open(conn_id: str) -> AsyncIterator[StatusClient]:
     total = transport.timeouts[1]
     async with open_async_client(api, transport, connections=POLLS_AT_ONCE, total_timeout=total) as client:
         yield StatusClient(client)
+
+
+async def _connection(conn_id: str) -> Any:
+    try:
+        return await get_async_connection(conn_id)
+    except Exception as error:  # whatever the secrets backend raises; its text may hold a key
+        problem = type(error).__name__
+    raise TriggererError(
+        f"The triggerer cannot read connection {conn_id!r} ({problem}), so it cannot wait for the export.\n"
+        "The worker could: give the triggerer the same environment variables and secrets backend. A retry "
+        "continues to wait for the same export."
+    )

@@ -13,6 +13,7 @@ from tenacity import RetryCallState, stop_before_delay, wait_random_exponential
 
 from airflow_provider_cio_cohort.compatibility import conf
 from airflow_provider_cio_cohort.exceptions import (
+    AuthenticationError,
     CohortSyncError,
     IncompleteExportError,
     RateLimitedError,
@@ -27,6 +28,8 @@ SECTION = "cio_cohort"
 RETRYABLE = (VendorUnavailableError, RateLimitedError, IncompleteExportError)
 #: Seconds; a shorter wait before a retry is not logged.
 MIN_LOGGED_WAIT = 3.0
+#: Seconds by which the clocks of two machines may differ.
+_CLOCK_SKEW = 300.0
 
 Result = TypeVar("Result")
 
@@ -57,6 +60,7 @@ class Policy:
         each retry.
     :param retry_wait_max: seconds, the longest such wait.
     :param progress_interval: seconds between two messages about long work; 0 for none.
+    :param export_grace: seconds for which an export that Amplitude does not know counts as not ready yet.
     """
 
     connect_timeout: float = 10
@@ -65,6 +69,7 @@ class Policy:
     retry_wait_initial: float = 1
     retry_wait_max: float = 60
     progress_interval: float = 30
+    export_grace: float = 120
 
     @classmethod
     def from_config(cls) -> Policy:
@@ -74,6 +79,14 @@ class Policy:
     def for_a_click(self) -> Policy:
         """Return the policy for interactive use: short time-outs, few retries."""
         return replace(self, connect_timeout=min(self.connect_timeout, 5), retry_timeout=5)
+
+    def is_young(self, requested_at: float | None) -> bool:
+        """
+        Return whether an export is so young that Amplitude may not know it yet.
+
+        :param requested_at: when it was requested, in epoch seconds; ``None`` if that is unknown.
+        """
+        return requested_at is not None and -_CLOCK_SKEW < time.time() - requested_at < self.export_grace
 
 
 class Retrying:
@@ -110,10 +123,16 @@ class Retrying:
         return await tenacity.AsyncRetrying(sleep=cancel.sleep, **self._rules(cancel, idempotent))(function)
 
     def _rules(self, cancel: CancelToken, idempotent: bool) -> dict[str, Any]:
+        refusals = 0
+
         def is_retryable(error: BaseException) -> bool:
-            if cancel.is_cancelled() or not isinstance(error, RETRYABLE):
+            nonlocal refusals
+            if cancel.is_cancelled():
                 return False
-            return idempotent or not error.maybe_applied
+            if isinstance(error, AuthenticationError) and error.keys_worked:
+                refusals += 1
+                return refusals == 1
+            return isinstance(error, RETRYABLE) and (idempotent or not error.maybe_applied)
 
         policy = self.policy
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ class AmplitudeCohortExportOperator(BaseOperator):
         self.export_timeout = export_timeout
         self.export_reserve = export_reserve
         self.deferrable = deferrable
-        SharedExportParameters.check(self._values())
+        SharedExportParameters.check(self._values(), kwargs.get("default_args"))
         #: The parameters that templates set.
         self.templates = frozenset(name for name in self.template_fields if is_template(getattr(self, name)))
         #: What must survive a deferral: what the link leads to, and what the export is of.
@@ -123,7 +124,7 @@ class AmplitudeCohortExportOperator(BaseOperator):
                     "starting again."
                 )
                 return self._start(context, needed, parameters)
-            read_event(needed, awaited, event)
+            read_event(needed, awaited, event, self.carried.get("limit", ""))
             return self._finish(context, needed, awaited, cohort or {})
 
     def on_kill(self) -> None:
@@ -144,8 +145,9 @@ class AmplitudeCohortExportOperator(BaseOperator):
         self, context: Context, needed: CohortExport, parameters: SharedExportParameters
     ) -> dict[str, Any] | None:
         from airflow_provider_cio_cohort.sync.run import check_cohort
-        from airflow_provider_cio_cohort.transfers.deferral import deferral, export_hold
+        from airflow_provider_cio_cohort.transfers.deferral import deferral, export_hold, longest_wait
 
+        began = time.time()
         cohort_url = needed.amplitude.cohort_url(parameters.cohort_id)
         self.carried = {"cohort_url": cohort_url, "of": needed.wanted.binding}
         if parameters.source == "snapshot":
@@ -159,7 +161,8 @@ class AmplitudeCohortExportOperator(BaseOperator):
         facts = {"size": cohort.size} if cohort else {}
         if hold or not needed.is_ready(export):
             if self.deferrable:
-                trigger, timeout = deferral(needed, export, hold)
+                longest, self.carried["limit"] = longest_wait(needed, self.execution_timeout, began)
+                trigger, timeout = deferral(needed, export, longest, hold)
                 self.defer(
                     trigger=trigger,
                     timeout=timeout,

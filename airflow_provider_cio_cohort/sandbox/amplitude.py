@@ -254,7 +254,8 @@ class Project:
         job = self.jobs.get(job_id)
         if job is None or not job.finished:
             return None
-        alive = time.monotonic() - job.ready_at < self.settings.file_days * 86_400
+        age = time.monotonic() - job.ready_at
+        alive = self.settings.file_after <= age < self.settings.file_days * 86_400
         return job if alive else None
 
     def sign(self, job: Job) -> str:

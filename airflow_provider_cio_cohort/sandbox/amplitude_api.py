@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler as Served
@@ -25,6 +26,10 @@ from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 Handler = Callable[[web.Request, Project], Awaitable[web.StreamResponse]]
 Wanted = list[str] | None
+#: The statuses of the redirects to a file, first to last.
+REDIRECTS = (302, 307, 301, 308, 303)
+#: The parameter of a signed URL that counts the redirects before it.
+HOP = "X-Hop"
 #: The cohort in responses with the fault ``other_cohort``.
 OTHER_COHORT = "0th3rc0h"
 
@@ -54,6 +59,7 @@ class AmplitudeApi:
         app.router.add_get("/api/5/cohorts/request/{cohort_id}", self._known(self.request))
         app.router.add_get("/api/5/cohorts/request-status/{request_id}", self._known(self.status))
         app.router.add_get("/api/5/cohorts/request/{request_id}/file", self._known(self.file))
+        StorageApi(self.projects, self.settings).add_routes(app)  # for relative redirects
 
     @web.middleware
     async def limit(self, request: web.Request, handler: Served) -> web.StreamResponse:
@@ -159,8 +165,8 @@ class AmplitudeApi:
         query = (
             f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires={expires}&X-Amz-Signature={project.sign(job)}"
         )
-        location = f"{self.urls['storage']}/exports/{job.id}.csv?{query}"
-        return web.Response(status=302, headers={"Location": location})
+        url = f"{self.urls['storage']}/exports/{job.id}.csv?{query}"
+        return _redirect(f"{url}&{HOP}=1", self.settings)
 
 
 class StorageApi:
@@ -190,7 +196,24 @@ class StorageApi:
             return storage_error(403, "SignatureDoesNotMatch", "The signature does not match")
         if time.monotonic() > expires:
             return storage_error(403, "AccessDenied", "Request has expired")
+        hop = int(request.query.get(HOP, "1"))
+        if hop < self.settings.redirect_hops:
+            url = str(request.url.update_query({HOP: str(hop + 1)}))
+            return _redirect(url, self.settings, hop)
         return await file_response(job, self.settings)
+
+
+def _redirect(url: str, settings: Settings, hop: int = 0) -> web.Response:
+    """Return a redirect, written as configured; for a relative one, the host of the request has the file."""
+    parts = urlsplit(url)
+    rest = f"{parts.path}?{parts.query}"
+    location = {
+        "absolute": url,
+        "scheme_relative": f"//{parts.netloc}{rest}",
+        "relative": rest,
+        "unusual": f"{parts.scheme.upper()}://{parts.netloc}{rest}#file",
+    }[settings.redirect_form]
+    return web.Response(status=REDIRECTS[hop % len(REDIRECTS)], headers={"Location": location})
 
 
 async def file_response(job: Job, settings: Settings) -> web.Response:

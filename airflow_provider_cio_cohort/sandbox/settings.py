@@ -12,6 +12,7 @@ CHOICES = {
     "name_rewrite": ("", "trim", "collapse"),
     "id_limit": ("bytes", "characters"),
     "empty_export": ("header", "nothing", "newline"),
+    "redirect_form": ("absolute", "scheme_relative", "relative", "unusual"),
 }
 #: The settings with the HTTP status of a refusal.
 STATUSES = ("quota_status", "unpaid_status", "unknown_status", "dynamic_status", "track_refuses_status")
@@ -29,6 +30,10 @@ class Settings:
         constant latency, 0.5 for a usual vendor: mostly half to twice as long.
     :param export_seconds: how long Amplitude computes an export; 30 to 60 in reality.
     :param inline_rows: exports of up to this many rows are sent inline, larger ones by a redirect.
+    :param redirect_hops: the number of redirects to such a file, of changing statuses.
+    :param redirect_form: how these are written: ``absolute``, ``scheme_relative`` (without ``http:``),
+        ``relative`` (without the host; Amplitude's own host then has the file) or ``unusual`` (the scheme in
+        capitals, and a fragment).
     :param signed_url_seconds: how long a signed URL is valid.
     :param file_days: how long an export can be downloaded.
     :param compressed: whether exports are compressed with gzip.
@@ -57,6 +62,7 @@ class Settings:
     :param unknown_status: the status of the status call for an unknown request: 400 with ``details``, or 404
         with an HTML page.
     :param status_unknown_for: seconds until the status call knows a new export.
+    :param file_after: seconds until the file of a finished export can be downloaded.
     :param empty_export: the content of the file of an empty cohort: ``header``, ``nothing`` (0 bytes,
         before compression) or ``newline``.
     :param visible_after: seconds until a change of a membership is visible in a read.
@@ -104,6 +110,8 @@ class Settings:
     latency_spread: float = 0
     export_seconds: float = 2
     inline_rows: int = 1000
+    redirect_hops: int = 1
+    redirect_form: str = "absolute"
     signed_url_seconds: float = 60
     file_days: float = 7
     compressed: bool = True
@@ -127,6 +135,7 @@ class Settings:
     answers_cohort_id: bool = True
     unknown_status: int = 400
     status_unknown_for: float = 0
+    file_after: float = 0
     empty_export: str = "header"
     visible_after: float = 0
     count_after: float = -1

@@ -290,7 +290,9 @@ class CohortExport:
         :param export: the export.
         """
         with self.forgotten_if_lost():
-            return self.amplitude.export_finished(export.request_id, self.wanted.cohort_id)
+            return self.amplitude.export_finished(
+                export.request_id, self.wanted.cohort_id, export.requested_at
+            )
 
     def wait(self, export: Export, hold: float = 0.0) -> None:
         """
@@ -309,16 +311,17 @@ class CohortExport:
             cancel.wait(min(self.poll_interval, max(0.0, deadline - self.clock())))
         cancel.wait(max(0.0, held_until - self.clock()))
 
-    def not_ready(self, problem: str = "") -> ExportNotReadyError:
+    def not_ready(self, problem: str = "", limit: str = "") -> ExportNotReadyError:
         """
         Return the error for an export that takes longer than the timeout.
 
         :param problem: the last problem, if there was one.
+        :param limit: the timeout, if it is another one than ``export_timeout``, for the message.
         """
         last = f"The last problem was: {problem} " if problem else ""
+        limit = limit or f"export_timeout ({self.timeout:g} s)"
         return ExportNotReadyError(
-            f"Amplitude has not finished the export of cohort {self.wanted.cohort_id} within "
-            f"export_timeout ({self.timeout:g} s).\n"
+            f"Amplitude has not finished the export of cohort {self.wanted.cohort_id} within {limit}.\n"
             f"{last}A retry continues to wait for the same export."
         )
 

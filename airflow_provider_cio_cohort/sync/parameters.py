@@ -293,30 +293,41 @@ class ExportParameters(BaseModel):
         return "\n    ".join(lines)
 
     @classmethod
-    def check(cls, values: Mapping[str, Any]) -> None:
+    def check(cls, values: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> None:
         """
         Refuse values that are wrong when the DAG is parsed, whatever the templates render to.
 
         :param values: the task's parameters, by name.
+        :param default_args: those of the DAG, which may mean other operators' parameters of the same name.
         :raises ConfigurationError: if a value is wrong; names the first.
         """
         constants = {name: value for name, value in values.items() if _is_constant(cls, name, value)}
         rendered = values.keys() - constants.keys()
-        cls.from_task({**constants, **{name: _STAND_INS[name] for name in rendered & _STAND_INS.keys()}}, ())
+        stand_ins = {name: _STAND_INS[name] for name in rendered & _STAND_INS.keys()}
+        given = default_args or {}
+        shared = [name for name, value in values.items() if name in given and given[name] is value]
+        cls.from_task({**constants, **stand_ins}, (), shared)
 
     @classmethod
-    def from_task(cls, values: Mapping[str, Any], templates: Collection[str]) -> Self:
+    def from_task(
+        cls, values: Mapping[str, Any], templates: Collection[str], shared: Collection[str] = ()
+    ) -> Self:
         """
         Return the parameters of a run.
 
         :param values: the task's parameters, by name, rendered.
         :param templates: the names of those that were templates.
+        :param shared: the names of those that default_args set.
         :raises ConfigurationError: if a value is wrong; names the first.
         """
         try:
             return cls.model_validate(dict(values), context=_FromTask(templates))
         except ValidationError as error:
-            message, advice = _in_words(error.errors()[0])
+            wrong = error.errors()[0]
+            message, advice = _in_words(wrong)
+            name = wrong["loc"][0] if wrong["loc"] else None
+            if name in shared:
+                advice += f"default_args set it for all tasks: give this task a {name} of its own. "
         raise ConfigurationError(f"{message}\n{advice}{CORRECT}")
 
 

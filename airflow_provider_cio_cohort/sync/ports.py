@@ -75,6 +75,9 @@ class Amplitude(Protocol):
     def stop(self) -> None:
         """Send nothing more."""
 
+    def trust_keys(self) -> None:
+        """Treat the keys as accepted before, as after a wait in the same run."""
+
     def cohort_url(self, cohort_id: str) -> str:
         """Return the cohort's page in Amplitude."""
 
@@ -87,7 +90,9 @@ class Amplitude(Protocol):
     def request_export(self, cohort_id: str, *properties: str) -> str:
         """Request an export, which counts, and return its id."""
 
-    def export_finished(self, request_id: str, cohort_id: str | None = None) -> bool:
+    def export_finished(
+        self, request_id: str, cohort_id: str | None = None, requested_at: float | None = None
+    ) -> bool:
         """Say whether an export has been computed, and is of the cohort."""
 
     def download_export(self, request_id: str, path: Path) -> int:
@@ -135,6 +140,9 @@ class CustomerIO(SegmentStore, Protocol):
 
     def stop(self) -> None:
         """Send nothing more."""
+
+    def trust_keys(self) -> None:
+        """Treat the keys as accepted before, as after a wait in the same run."""
 
     def stream_member_pages(
         self, segment_id: int, cancel: CancelToken | None = None, total: int | None = None

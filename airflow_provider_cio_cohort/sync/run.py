@@ -185,6 +185,11 @@ class CohortSync:
         computed_at = found.cohort.last_computed if found.cohort else None
         return self.export.request(computed_at, self.memory.synced_from)
 
+    def resume(self) -> None:
+        """Continue after a wait, before which the run has used the keys of both vendors."""
+        self.ports.amplitude.trust_keys()
+        self.ports.customer_io.trust_keys()
+
     # ---- the transfer
 
     def transfer(self, export: Export, cohort: CohortFacts) -> SyncReport:

@@ -124,7 +124,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.export_reserve = export_reserve
         self.deferrable = deferrable
         self.other_writers = other_writers
-        TaskParameters.check(self._values())
+        TaskParameters.check(self._values(), kwargs.get("default_args"))
         #: The parameters that templates set.
         self.templates = frozenset(name for name in self.template_fields if is_template(getattr(self, name)))
         #: What must survive a deferral: when the task began (epoch seconds), what its links lead to, and what
@@ -195,7 +195,8 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
                     "starting again."
                 )
                 return self._start(context, sync)
-            read_event(sync.export, awaited, event)
+            read_event(sync.export, awaited, event, self.carried.get("limit", ""))
+            sync.resume()
             return self._transfer(context, sync, awaited, cohort or {})
 
     def on_kill(self) -> None:
@@ -233,9 +234,11 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.carried = {"began": time.time(), "cohort_url": cohort_url, "of": sync.binding}
 
     def _defer(self, sync: CohortSync, export: Export, found: Preflight) -> None:
-        from airflow_provider_cio_cohort.transfers.deferral import deferral
+        from airflow_provider_cio_cohort.transfers.deferral import deferral, longest_wait
 
-        trigger, timeout = deferral(sync.export, export)
+        longest, limit = longest_wait(sync.export, self.execution_timeout, self.carried["began"])
+        self.carried["limit"] = limit
+        trigger, timeout = deferral(sync.export, export, longest)
         self.defer(
             trigger=trigger,
             timeout=timeout,

@@ -10,7 +10,7 @@ from airflow_provider_cio_cohort.exceptions import (
     ExportFailedError,
     ExportNotReadyError,
     PermanentError,
-    VendorUnavailableError,
+    TriggererError,
 )
 from airflow_provider_cio_cohort.sync.export import CohortExport, Export
 
@@ -35,14 +35,35 @@ def export_hold() -> float:
     return settings({"export_hold": EXPORT_HOLD})["export_hold"]
 
 
+def longest_wait(
+    needed: CohortExport, execution_timeout: timedelta | None, began: float
+) -> tuple[float, str]:
+    """
+    Return the seconds for which a task may stay deferred, and the limit that says so.
+
+    Airflow 3.3 does not count them for ``execution_timeout``, although its documentation says so.
+
+    :param needed: what the task needs.
+    :param execution_timeout: the task's; ``None`` for none.
+    :param began: when the try began, in epoch seconds.
+    """
+    if execution_timeout is not None:
+        allowed = execution_timeout.total_seconds()
+        left = max(0.0, began + allowed - needed.clock())
+        if left < needed.timeout:
+            return left, f"execution_timeout ({allowed:g} s)"
+    return needed.timeout, f"export_timeout ({needed.timeout:g} s)"
+
+
 def deferral(
-    needed: CohortExport, export: Export, hold: float = 0.0
+    needed: CohortExport, export: Export, longest: float, hold: float = 0.0
 ) -> tuple[AmplitudeExportTrigger, timedelta]:
     """
     Return the trigger that waits for an export, and when Airflow is to end it if it never reports.
 
     :param needed: what the task needs.
     :param export: the export.
+    :param longest: the most seconds to wait, see :func:`longest_wait`.
     :param hold: the least seconds to wait, however soon the export is finished.
     """
     from airflow_provider_cio_cohort.triggers.amplitude import AmplitudeExportTrigger
@@ -51,11 +72,13 @@ def deferral(
         amplitude_conn_id=needed.wanted.amplitude_conn_id,
         request_id=export.request_id,
         poll_interval=needed.poll_interval,
-        deadline=needed.clock() + needed.timeout,
+        deadline=needed.clock() + longest,
         first_wait=first_wait(needed.poll_interval, hold),
         cohort_id=needed.wanted.cohort_id,
+        # The request may have taken minutes itself.
+        requested_at=needed.clock() if export.is_new else export.requested_at,
     )
-    return trigger, timedelta(seconds=needed.timeout + GRACE)
+    return trigger, timedelta(seconds=longest + GRACE)
 
 
 def first_wait(poll_interval: float, hold: float = 0.0) -> float:
@@ -72,16 +95,17 @@ def first_wait(poll_interval: float, hold: float = 0.0) -> float:
     return max(hold, max(poll_interval, SHORTEST_DEFERRAL) + spread)
 
 
-def read_event(needed: CohortExport, export: Export, event: Any) -> None:
+def read_event(needed: CohortExport, export: Export, event: Any, limit: str = "") -> None:
     """
     Return if the trigger reports that the export is finished; otherwise raise what it reports.
 
     :param needed: what the task needs.
     :param export: the export that the trigger waited for.
     :param event: what the trigger reported; anything but a clear success counts as a failure.
+    :param limit: what ended the wait if it was too long, see :func:`longest_wait`.
     :raises ExportNotReadyError: if the deadline passed, or the event makes no sense.
     :raises ExportFailedError: if Amplitude gave up on the export, so that a retry must request another.
-    :raises VendorUnavailableError: if the waiting itself failed.
+    :raises TriggererError: if the triggerer could not wait.
     :raises PermanentError: if no retry can help.
     """
     told = event if isinstance(event, dict) else {}
@@ -94,9 +118,9 @@ def read_event(needed: CohortExport, export: Export, event: Any) -> None:
     if status == "error":
         raise PermanentError(message)
     if status == "broken":
-        raise VendorUnavailableError(f"{message}\nA retry continues to wait for the same export.")
+        raise TriggererError(message)
     if status == "timeout":
-        raise needed.not_ready(message)
+        raise needed.not_ready(message, limit)
     raise ExportNotReadyError(
         f"The trigger ended without reporting the state of the export (status {status!r}).\n"
         "A retry continues to wait for it."

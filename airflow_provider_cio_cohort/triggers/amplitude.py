@@ -11,9 +11,16 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_cio_cohort.exceptions import ExportFailedError, PermanentError, RetryableError
+from airflow_provider_cio_cohort.exceptions import (
+    AuthenticationError,
+    ExportFailedError,
+    PermanentError,
+    RetryableError,
+    TriggererError,
+)
 
 _POLLING = "airflow_provider_cio_cohort.hooks.export_status"
+_CONTINUES = "See the triggerer's log. A retry continues to wait for the same export."
 
 
 class AmplitudeExportTrigger(BaseTrigger):
@@ -21,8 +28,8 @@ class AmplitudeExportTrigger(BaseTrigger):
     Polls an export until Amplitude finishes it or gives up on it, or the deadline is over.
 
     Yields one event: ``{"status", "request_id", "message"}``, where the status is ``success``, ``timeout``,
-    ``failed`` (a retry must request a new export), ``error`` (no retry can help) or ``broken`` (the waiting
-    itself failed; a retry continues to wait).
+    ``failed`` (a retry must request a new export), ``error`` (no retry can help) or ``broken`` (the triggerer
+    cannot wait, such as without the connection; a retry continues to wait).
 
     :param amplitude_conn_id: the Airflow connection.
     :param request_id: the export.
@@ -31,6 +38,7 @@ class AmplitudeExportTrigger(BaseTrigger):
     :param deadline: when to give up, in epoch seconds; it stays where it is when the triggerer restarts.
     :param first_wait: seconds before the first poll; the deferring task has polled just before.
     :param cohort_id: the cohort that the export must be of; ``None`` for any.
+    :param requested_at: when the export was requested, in epoch seconds; ``None`` if unknown.
     """
 
     def __init__(
@@ -41,6 +49,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         deadline: float,
         first_wait: float = 0,
         cohort_id: str | None = None,
+        requested_at: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.amplitude_conn_id = amplitude_conn_id
@@ -49,6 +58,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         self.deadline = deadline
         self.first_wait = first_wait
         self.cohort_id = cohort_id
+        self.requested_at = requested_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments; no key is among them."""
@@ -61,6 +71,7 @@ class AmplitudeExportTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "first_wait": self.first_wait,
                 "cohort_id": self.cohort_id,
+                "requested_at": self.requested_at,
             },
         )
 
@@ -71,29 +82,38 @@ class AmplitudeExportTrigger(BaseTrigger):
         except ExportFailedError as error:
             status, message = "failed", str(error)
         except PermanentError as error:
-            status, message = "error", str(error)
+            # The worker has just used its connection, so the triggerer may have another one of that id.
+            hint = "The triggerer reported this: it must have the same connection"
+            status, message = "error", f"{error} {hint} {self.amplitude_conn_id!r} as the workers."
+        except TriggererError as error:
+            status, message = "broken", str(error)
         except Exception as error:
             # The task must learn that the wait has ended; the error's text is left out, as it may hold a URL.
             self.log.exception("Waiting for the export ended unexpectedly.")
-            status, message = "broken", f"Waiting for the export ended with {type(error).__name__}."
+            problem = f"The triggerer could not wait for the export: {type(error).__name__}."
+            status, message = "broken", f"{problem}\n{_CONTINUES}"
         event = {"status": status, "request_id": self.request_id, "message": message}
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> tuple[str, str]:
-        problem = ""
+        problem, is_refused = "", False
         await asyncio.sleep(self.first_wait)
         # In a thread, because the first import takes longer than the loop may block.
         polling = await asyncio.to_thread(import_module, _POLLING)
         async with polling.open_status_client(self.amplitude_conn_id) as client:
             while True:
                 try:
-                    if await client.export_finished(self.request_id, self.cohort_id):
+                    if await client.export_finished(self.request_id, self.cohort_id, self.requested_at):
                         return "success", ""
-                    problem = ""
+                    problem, is_refused = "", False
                 except ExportFailedError:
                     raise
-                except RetryableError as error:
-                    # Polling is free, and the export continues meanwhile: the next poll may succeed.
+                except (RetryableError, AuthenticationError) as error:
+                    # Polling is free, and the export continues meanwhile: the next poll may succeed, also
+                    # after a refusal of the keys, which have worked for the task.
+                    if is_refused and isinstance(error, AuthenticationError):
+                        raise
+                    is_refused = is_refused or isinstance(error, AuthenticationError)
                     problem = error.headline
                     self.log.warning("%s", problem)
                 if time.time() >= self.deadline:

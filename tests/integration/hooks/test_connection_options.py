@@ -6,19 +6,15 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.hooks.export_status import open_status_client
+from tests.certificates import make_certificate
 
 
 @pytest.fixture
@@ -133,29 +129,7 @@ def test_the_writes_take_no_key_from_a_netrc(sandbox, tmp_path, monkeypatch) -> 
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory) -> Iterator[tuple[str, str]]:
     """A server of a certificate that nobody knows: its address, and the file of the certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+    certificate, key = make_certificate(tmp_path_factory.mktemp("tls"))
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -169,11 +143,11 @@ def certified(tmp_path_factory) -> Iterator[tuple[str, str]]:
             pass
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    context.load_cert_chain(certificate, key)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"https://localhost:{server.server_port}", str(folder / "cert.pem")
+    yield f"https://localhost:{server.server_port}", str(certificate)
     server.shutdown()
     server.server_close()
 

@@ -228,6 +228,7 @@ def test_a_deferral_carries_no_key(sandbox, cohort, store) -> None:
         "deadline",
         "first_wait",
         "cohort_id",
+        "requested_at",
     }
     assert (arguments["amplitude_conn_id"], arguments["poll_interval"]) == ("amplitude_default", 7)
     assert arguments["first_wait"] >= 7
@@ -296,8 +297,6 @@ def test_the_trigger_tells_that_the_waiting_itself_broke(sandbox, store, monkeyp
     assert event["status"] == "broken"
     assert "secret-4711" not in event["message"]
     store.set("amplitude_export", kept("1"))
-    with pytest.raises(
-        exceptions.VendorUnavailableError, match="A retry continues to wait for the same export"
-    ):
+    with pytest.raises(exceptions.TriggererError, match="A retry continues to wait for the same export"):
         go_on(event, "1", store)
     assert store.kept

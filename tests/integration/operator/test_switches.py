@@ -42,6 +42,8 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "null_when_empty": (True, False),
     "numbers_per_workspace": (True, False),
     "property_prefix": ("", "gp:"),
+    "redirect_form": ("absolute", "scheme_relative", "relative", "unusual"),
+    "redirect_hops": (1, 5),
     "removal_needs_id": (True, False),
     "retry_after": (True, False),
     "track_takes_email": (True, False),
@@ -75,6 +77,8 @@ def world(request, sandbox, monkeypatch: pytest.MonkeyPatch) -> Any:
     ):
         monkeypatch.setenv(f"AIRFLOW__CIO_COHORT__{option}", seconds)
     sandbox.configure(**{"limits": False, name: value})
+    if name.startswith("redirect"):
+        sandbox.configure(inline_rows=0)
     sandbox.add_workspace(site_id="o", tracking_key="o", app_key="o").add_segment(name="Power users")
     for user in USERS:
         sandbox.workspace.add_person(id=user, email=None if user == "17" else f"{user[:9]}@x.test")

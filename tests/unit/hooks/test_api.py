@@ -66,6 +66,7 @@ def envelope(details: str, status: int = 403) -> dict[str, object]:
             "Set the connection's region to us",
         ),
         (APP, answer(429, None), "RateLimitedError", "429"),
+        *((api, answer(599), "VendorUnavailableError", "HTTP 599") for api in (AMPLITUDE, TRACK, APP)),
         (APP, answer(502, b"<html>Bad gateway</html>"), "VendorUnavailableError", "HTTP 502"),
         (APP, answer(403, b"<html>blocked by the proxy</html>"), "VendorUnavailableError", "HTTP 403"),
         (TRACK, answer(404, b"<html>no such page</html>"), "VendorUnavailableError", "HTTP 404"),
@@ -78,6 +79,24 @@ def test_what_an_answer_means(api, given: ApiResponse, error: str, words: str) -
     found = api.error_for(given, "listing the things")
     assert type(found) is getattr(exceptions, error)
     assert words in str(found)
+
+
+@pytest.mark.parametrize("status", [500, 501, 503, 504, 509, 530, 598, 599])
+def test_only_a_503_is_certain_to_have_no_effect(status: int) -> None:
+    error = TRACK.error_for(answer(status), "asking")
+    assert isinstance(error, exceptions.VendorUnavailableError)
+    assert error.maybe_applied is (status != 503)
+
+
+@pytest.mark.parametrize("refused", [401, 403])
+def test_a_key_that_has_worked_is_not_called_wrong_alone(refused: int) -> None:
+    api = AppApi(CONNECTION, EXTRA)
+    for given, worked in ((answer(200, b"<html>"), False), (answer(200, {}), True), (answer(500), True)):
+        api.error_for(given, "asking")
+        error = api.error_for(answer(refused), "asking")
+        assert isinstance(error, exceptions.AuthenticationError)
+        assert error.keys_worked is worked
+        assert ("accepted earlier in this run" in str(error)) is worked
 
 
 @pytest.mark.parametrize("given", [answer(200, {}), answer(202, {"request_id": "1"})])
@@ -134,6 +153,13 @@ def test_status_of_an_export(given: ApiResponse, finished: bool) -> None:
 def test_an_export_that_failed_or_is_unknown(given: ApiResponse) -> None:
     with pytest.raises(exceptions.ExportFailedError, match="A retry requests a new one"):
         AMPLITUDE.read_status(given)
+
+
+def test_a_young_export_may_be_unknown_but_not_failed() -> None:
+    for unknown in (answer(404, b"<html>not found</html>"), answer(400, {"details": "No job exists"})):
+        assert AMPLITUDE.read_status(unknown, is_young=True) is False
+    with pytest.raises(exceptions.ExportFailedError):
+        AMPLITUDE.read_status(answer(200, {"async_status": "JOB FAILED"}), is_young=True)
 
 
 @pytest.mark.parametrize("cohort_id", ["../../x?y", "..", "", "a b", "a/b", "a%2Fb"])
