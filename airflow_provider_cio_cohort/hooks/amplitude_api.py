@@ -11,6 +11,7 @@ import re
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from airflow_provider_cio_cohort.cohort_ids import describe_wrong_id, is_cohort_id
 from airflow_provider_cio_cohort.exceptions import (
     AmplitudePlanError,
     AuthenticationError,
@@ -41,7 +42,6 @@ _AMPLITUDE_BARE = {"us": "https://analytics.amplitude.com", "eu": "https://analy
 EXPORT_STATUS = "reading the status of an export"
 HOSTS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
 
-_COHORT_ID = re.compile(r"[A-Za-z0-9_-]+")
 _WORDS_OF_A_PLAN = re.compile(
     r"\b(plan|upgrade|paid|subscription|enterprise|growth|not (?:enabled|available))\b", re.I
 )
@@ -187,11 +187,9 @@ def cohort_path_part(cohort_id: str) -> str:
     :param cohort_id: 7 or 8 lowercase letters and digits, as Amplitude makes them.
     :raises ConfigurationError: if it is not a cohort id.
     """
-    if not _COHORT_ID.fullmatch(cohort_id):
-        raise ConfigurationError(
-            f"{cohort_id!r} is not a cohort id, which is letters and digits, such as 'a1b2c3d'.\n"
-            "Correct cohort_id: it is the last part of the cohort's address in Amplitude."
-        )
+    if not is_cohort_id(cohort_id):
+        problem, advice = describe_wrong_id(cohort_id)
+        raise ConfigurationError(f"{problem}\n{advice} Correct cohort_id.")
     return cohort_id
 
 
