@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from airflow_provider_cio_cohort.cohort_ids import describe_wrong_id, is_cohort_id
 from airflow_provider_cio_cohort.exceptions import (
@@ -62,10 +62,8 @@ class AmplitudeApi(Api):
         self.api_key = key_of(connection, connection.login, "API key (field login)")
         self.secret_key = key_of(connection, connection.password, "secret key (field password)")
         self.has_own_host = bool((connection.host or "").strip())
-        base_url = base_url_of(connection, connection.host, HOSTS[self.region])
-        parts = urlsplit(base_url)
-        if self.has_own_host and connection.port and parts.port is None:
-            base_url = urlunsplit(parts._replace(netloc=f"{parts.netloc}:{connection.port}"))
+        default = HOSTS[self.region]
+        base_url = base_url_of(connection, "the field host", connection.host, default, connection.port)
         authorization = basic_header(self.api_key, self.secret_key)
         secrets = (self.api_key, self.secret_key)
         super().__init__("Amplitude", base_url, connection.conn_id, authorization, secrets)

@@ -19,7 +19,7 @@ from airflow_provider_cio_cohort.exceptions import (
 from airflow_provider_cio_cohort.hooks.base import VendorHook
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient
-from airflow_provider_cio_cohort.hooks.connection import aiohttp_options, basic_header
+from airflow_provider_cio_cohort.hooks.connection import basic_header
 from airflow_provider_cio_cohort.hooks.customer_io_api import (
     CONN_TYPE,
     DEFAULT_CONN_ID,
@@ -384,9 +384,9 @@ class CustomerIOHook(VendorHook):
 
     def _read_settings(self) -> None:
         """Read all fields of the connection, so that a mistake in it is found before people are written."""
-        for setting in ("track", "app", "track_client", "app_client", "session"):
-            getattr(self, setting)
-        aiohttp_options(self.session, self.track.base_url, self.http_conn_id)
+        for client in ("track_client", "app_client"):  # at the pace that the connection allows
+            getattr(self, client)
+        self.read_settings(self.track, self.app)
 
     def _accepts(self, user: str, password: str) -> bool:
         what = "trying the keys in each other's place"
