@@ -49,7 +49,9 @@ _FALSE = ("false", "0", "no", "off", "none", "")
 #: Characters that nobody sees: zero width, soft hyphen, and marks of the writing direction. Those that join
 #: letters and emoji belong to the text.
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-_TYPOGRAPHIC = re.compile("[\u201c-\u201f].*[\u201c-\u201f]|[\u2018-\u201b].*[\u2018-\u201b]", re.DOTALL)
+_TYPOGRAPHIC = re.compile(
+    "[\u201c-\u201f][^\u201c-\u201f]*[\u201c-\u201f]|[\u2018-\u201b][^\u2018-\u201b]*[\u2018-\u201b]"
+)
 _PLACEHOLDER = re.compile(r"\$\{.*\}", re.DOTALL)
 #: The characters of a connection id, as Airflow's connections have it.
 _CONN_ID = r"[\w#!()\-.:/\\]+"

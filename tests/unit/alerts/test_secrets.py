@@ -99,9 +99,9 @@ def test_a_notifier_that_fails_for_another_reason_is_explained(
     ("text", "shown"),
     [
         (
-            "HTTPSConnectionPool(host='hooks.slack.com', port=443): Max retries exceeded with url: /services/T/S?x=y"
+            "HTTPSConnectionPool(host='h.test', port=443): Max retries exceeded with url: /services/T/S?x=y"
             " (Caused by NameResolutionError('Failed to resolve'))",
-            "HTTPSConnectionPool(host='hooks.slack.com', port=443): Max retries exceeded with url: /***"
+            "HTTPSConnectionPool(host='h.test', port=443): Max retries exceeded with url: /***"
             " (Caused by NameResolutionError('Failed to resolve'))",
         ),
         (
