@@ -110,14 +110,14 @@ def test_the_export_task_has_the_same_bounds(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("value", [timedelta(0), timedelta(days=-1), timedelta(days=366), 24, None])
 def test_an_approval_is_waited_for_within_the_bounds_of_the_yaml(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match="response_timeout is .* up to 365 days"):
+    with pytest.raises(ConfigurationError, match=r"response_timeout is .* up to 365 days"):
         ApproveChangeOperator(task_id="a", plan_task_id="plan", segment="S", response_timeout=value)
 
 
 def test_default_args_have_the_same_bounds() -> None:
     with (
         DAG("d", schedule=None, default_args={"snapshot_keep_last": 2.5}),
-        pytest.raises(ConfigurationError, match="snapshot_keep_last is 2.5"),
+        pytest.raises(ConfigurationError, match=r"snapshot_keep_last is 2\.5"),
     ):
         AmplitudeCohortToCustomerIOOperator(task_id="sync", **NEEDED)
 
