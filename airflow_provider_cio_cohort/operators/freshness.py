@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: How many events of a segment are searched for one of a sync: restores and others may lie in between.
 _EVENTS = 50
+#: An event that is dated further into the future than this would keep its segment fresh until then.
+_CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class SegmentFreshnessOperator(BaseOperator):
     def _look(self, context: Context, watched: WatchedSegment, now: datetime) -> str | None:
         memory = Memory(context, watched.asset, FRESHNESS)
         kept = memory.load()
-        last = _last_good(context, watched.asset)
-        since = last or datetime.fromisoformat(kept.get("since") or now.isoformat())
+        last = _last_good(context, watched.asset, now)
+        since = last or min(datetime.fromisoformat(kept.get("since") or now.isoformat()), now)
         age = now - since
         self.log.info(
             "%s: last good run %s; max_age is %s.",
@@ -137,8 +139,9 @@ def _keep(memory: Memory, kept: Mapping[str, Any], since: datetime, told: str | 
         memory.save(new)
 
 
-def _last_good(context: Mapping[str, Any], asset: Asset) -> datetime | None:
+def _last_good(context: Mapping[str, Any], asset: Asset, now: datetime) -> datetime | None:
     """Return when a sync has last filled a segment from its cohort."""
     events = context["inlet_events"][asset].ascending(False).limit(_EVENTS)
-    by_a_sync = (event for event in events if "cohort_id" in event.extra)
+    past = (event for event in events if event.timestamp <= now + _CLOCK_SKEW)
+    by_a_sync = (event for event in past if "cohort_id" in event.extra)
     return next((event.timestamp for event in by_a_sync if event.extra.get("source") != "snapshot"), None)
