@@ -72,11 +72,14 @@ class VendorHook(HttpHook):
     @cached_property
     def connection(self) -> Any:
         """The Airflow connection, of the right type; its keys are masked in every log from here on."""
+        connection, missing = None, None
         try:
             connection = self.get_connection(self.http_conn_id)
-        except AirflowNotFoundException:
+        except AirflowNotFoundException as error:
+            missing = error
+        if missing is not None:  # out here, so that the log shows one error and not two
             check_backends(self.http_conn_id)
-            raise
+            raise missing
         connection = check_connection(connection, self.conn_type, self.extra_keys)
         for secret in secrets_of(connection, connection.extra_dejson):
             mask_secret(secret)
@@ -297,6 +300,8 @@ def _in_words(error: Exception) -> str:
     """Return what is wrong with a connection, without any of its values."""
     if isinstance(error, JSONDecodeError):
         return f"is not valid JSON: {error}"
+    if "`port`" in str(error):
+        return "has a port that is not a number"
     if isinstance(error, TypeError) and (
         found := re.search(r"unexpected keyword argument '(\w+)'", str(error))
     ):

@@ -182,7 +182,7 @@ def base_url_of(
     :param port: the port where ``address`` names none; ``None`` for the scheme's own.
     :raises ConfigurationError: if it is not an address, or contains credentials or a query.
     """
-    address = (address or "").strip().rstrip("/")
+    address = (address or "").strip()
     if not address:
         return default
     if "://" not in address:
@@ -203,7 +203,7 @@ def base_url_of(
             f"The address in {field} of connection {connection.conn_id!r} {flaw}.\n"
             "Write a host, or a URL such as https://proxy.example.com:8443."
         )
-    return address
+    return address.rstrip("/")
 
 
 def _flaw_of(address: str) -> str:

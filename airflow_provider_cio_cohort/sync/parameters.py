@@ -52,7 +52,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u20
 _TYPOGRAPHIC = re.compile(
     "[\u201c-\u201f][^\u201c-\u201f]*[\u201c-\u201f]|[\u2018-\u201b][^\u2018-\u201b]*[\u2018-\u201b]"
 )
-_PLACEHOLDER = re.compile(r"\$\{.*\}", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
 #: The characters of a connection id, as Airflow's connections have it.
 _CONN_ID = r"[\w#!()\-.:/\\]+"
 
@@ -273,6 +273,8 @@ def _storage_url(url: str) -> str:
             "it must be an address with a scheme, such as s3://aws_default@bucket/cohorts or "
             "file:///srv/cohorts."
         )
+    if _PLACEHOLDER.search(url):
+        raise ValueError("it contains a placeholder such as ${BUCKET}, which is not replaced.")
     if ":" in user:  # not shown: it may be a key
         raise ValueError("the part before the @ must be the id of an Airflow connection, not a password.")
     return url

@@ -68,6 +68,11 @@ def wrong(line: str) -> str:
         ("user_id_property: “user_id”", "user_id_property", "its typographic quotes are part of the value."),
         ("cadence: “0 6 * * 1”", "cadence", "its typographic quotes are part of the value."),
         ("user_id_property: ${PROPERTY}", "user_id_property", "it is a placeholder, which is not replaced"),
+        (
+            "snapshot_path: s3://${BUCKET}/cohorts",
+            "snapshot_path",
+            "it contains a placeholder such as ${BUCKET}",
+        ),
         ("amplitude_conn_id: my project", "amplitude_conn_id", "'my project' is not a connection id."),
         ("customer_io_conn_id: ${CIO}", "customer_io_conn_id", "it is a placeholder, which is not replaced"),
         ("owner: !!python/object/apply:os.system [id]", "owner", "is not supported. Leave it out."),
