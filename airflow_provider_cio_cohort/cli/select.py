@@ -66,9 +66,9 @@ def files_in(places: Iterable[str]) -> list[str]:
     for place in places:
         found = _in_folder(Path(place)) if Path(place).is_dir() else []
         if found:
-            say(f"{place}: {', '.join(str(file.relative_to(place)) for file in found)}")
-        for file in map(str, found or [place]):
-            files.setdefault(Path(file).resolve(), file)
+            say(f"{place}: {', '.join(str(path.relative_to(place)) for path in found)}")
+        for path in found or [Path(place)]:
+            files.setdefault(path.resolve(), str(path) if found else place)
     return list(files.values())
 
 

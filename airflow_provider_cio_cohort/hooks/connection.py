@@ -134,7 +134,8 @@ def _extra_of(connection: Any) -> dict[str, Any]:
         extra = None
     if isinstance(extra, dict):
         return extra
-    found = {str: ", but text: it was encoded twice", list: ", but a list"}.get(type(extra), "")
+    twice = isinstance(extra, str)
+    found = ", but text: it was encoded twice" if twice else ", but a list" if isinstance(extra, list) else ""
     raise ConfigurationError(
         f"The extra of connection {connection.conn_id!r} is not a JSON object{found}.\n"
         'Correct it: it is written as {"region": "us"}.'

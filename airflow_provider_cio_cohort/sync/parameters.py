@@ -286,7 +286,7 @@ Id = Annotated[Text, StringConstraints(max_length=250)]
 CohortId = Annotated[
     Id,
     AfterValidator(_cohort_id),
-    WithJsonSchema({"type": "string", "pattern": rf"^\s*{PATTERN}\s*$"}),
+    WithJsonSchema({"type": "string", "pattern": rf"^\s*{PATTERN}\s*$", "maxLength": 250}),
 ]
 ConnId = Annotated[Id, AfterValidator(_conn_id)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
