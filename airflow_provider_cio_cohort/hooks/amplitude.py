@@ -210,7 +210,7 @@ class AmplitudeHook(VendorHook):
         :raises AuthenticationError: if a key is wrong.
         :raises AmplitudePlanError: if the plan has no cohort API.
         """
-        self.read_settings(self.api)
+        self._read_settings(self.api)
         try:
             return self.list_cohorts()
         except AuthenticationError:

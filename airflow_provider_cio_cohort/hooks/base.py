@@ -85,15 +85,8 @@ class VendorHook(HttpHook):
             mask_secret(secret)
         return connection
 
-    def read_settings(self, *apis: Api) -> None:
-        """
-        Read what the connection says about HTTP, so that a mistake in it is found before anything is sent.
-
-        Both clients, that of the worker and that of the triggerer, must be able to use it.
-
-        :param apis: the APIs that the connection is for.
-        :raises ConfigurationError: if a client cannot use it.
-        """
+    def _read_settings(self, *apis: Api) -> None:
+        """Read what the connection says about HTTP; worker and triggerer must be able to use it."""
         for api in apis:
             aiohttp_options(self.session, api.base_url, self.http_conn_id)
 

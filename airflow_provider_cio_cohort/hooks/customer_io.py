@@ -350,7 +350,7 @@ class CustomerIOHook(VendorHook):
         :raises AuthenticationError: if a key is wrong.
         :raises WrongRegionError: if the workspace lives in the other region.
         """
-        self._read_settings()
+        self._read_settings(self.track_client.api, self.app_client.api)  # their paces are read, too
         region = self.account.region
         if region in ("us", "eu") and region != self.track.region:
             raise WrongRegionError(
@@ -381,12 +381,6 @@ class CustomerIOHook(VendorHook):
         )
 
     # ---- inside
-
-    def _read_settings(self) -> None:
-        """Read all fields of the connection, so that a mistake in it is found before people are written."""
-        for client in ("track_client", "app_client"):  # at the pace that the connection allows
-            getattr(self, client)
-        self.read_settings(self.track, self.app)
 
     def _accepts(self, user: str, password: str) -> bool:
         what = "trying the keys in each other's place"
