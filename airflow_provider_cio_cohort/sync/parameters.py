@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from os import PathLike
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -599,8 +600,9 @@ def is_template(value: Any) -> bool:
         return any(map(is_template, value.values()))
     if isinstance(value, (list, tuple, set, frozenset)):
         return any(map(is_template, value))
-    # Airflow also renders objects with templates of their own, and calls functions.
-    return hasattr(value, "iter_references") or hasattr(value, "template_fields") or callable(value)
+    # Airflow resolves objects (all but paths), renders those with templates of their own, and calls functions.
+    is_resolved = hasattr(value, "resolve") and not isinstance(value, PathLike)
+    return is_resolved or hasattr(value, "template_fields") or callable(value)
 
 
 def _constants(model: type[ExportParameters], values: Mapping[str, Any]) -> dict[str, Any]:
