@@ -600,7 +600,7 @@ def is_template(value: Any) -> bool:
         return any(map(is_template, value.values()))
     if isinstance(value, (list, tuple, set, frozenset)):
         return any(map(is_template, value))
-    # Airflow resolves objects (all but paths), renders those with templates of their own, and calls functions.
+    # Airflow resolves objects (but no paths), renders those with templates of their own, and calls functions.
     is_resolved = hasattr(value, "resolve") and not isinstance(value, PathLike)
     return is_resolved or hasattr(value, "template_fields") or callable(value)
 
