@@ -12,6 +12,7 @@ from typing import Any
 from airflow.sdk import BaseNotifier
 
 from airflow_provider_cio_cohort.alerts.message import FIELDS, Message
+from airflow_provider_cio_cohort.alerts.redaction import mask, mask_async, scrub
 from airflow_provider_cio_cohort.alerts.rules import Alert
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,9 @@ def make_notifier(alert: Alert) -> BaseNotifier:
     try:
         return kind(**arguments)
     except Exception as error:
-        raise NotifierError(f"The notifier {alert.notifier} does not accept its arguments: {error}") from None
+        raise NotifierError(
+            f"The notifier {alert.notifier} does not accept its arguments: {scrub(str(error))}"
+        ) from None
 
 
 def _usual(kind: type[BaseNotifier], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,13 +97,15 @@ def send(alerts: Iterable[Alert], message: Message, context: Mapping[str, Any]) 
     fine = True
     for alert in alerts:
         if alert.concerns(message.events):
+            hidden: list[str] = []
             try:
                 notifier = make_notifier(alert)
                 _render(notifier, message, context)
+                hidden = mask(notifier, alert.arguments)
                 notifier.notify(_whole(context, message))
             except Exception as error:
                 fine = False
-                _complain(alert, message, error)
+                _complain(alert, message, error, hidden)
             else:
                 log.info("%s sent the alert: %s", alert.notifier, message.event)
     return fine
@@ -116,15 +121,17 @@ async def send_async(alerts: Iterable[Alert], message: Message, context: Mapping
     """
     for alert in alerts:
         if alert.concerns(message.events):
+            hidden: list[str] = []
             try:
                 notifier = make_notifier(alert)
                 _render(notifier, message, context)
+                hidden = await mask_async(notifier, alert.arguments)
                 if type(notifier).async_notify is not BaseNotifier.async_notify:
                     await notifier.async_notify(_whole(context, message))
                 else:
                     await asyncio.to_thread(notifier.notify, _whole(context, message))
             except Exception as error:
-                _complain(alert, message, error)
+                _complain(alert, message, error, hidden)
             else:
                 log.info("%s sent the alert: %s", alert.notifier, message.event)
 
@@ -138,8 +145,11 @@ def _render(notifier: BaseNotifier, message: Message, context: Mapping[str, Any]
     notifier.render_template_fields(_whole(context, message))
 
 
-def _complain(alert: Alert, message: Message, error: Exception) -> None:
-    reason = str(error) if isinstance(error, NotifierError) else f"{type(error).__name__}: {error}"
+def _complain(alert: Alert, message: Message, error: Exception, hidden: Iterable[str]) -> None:
+    if isinstance(error, NotifierError):
+        reason = str(error)
+    else:
+        reason = f"{type(error).__name__}: {scrub(str(error), hidden)}"
     log.error(
         "The alert '%s' could not be sent by %s (%s). Check the notifier's arguments and its connection.",
         message.headline,

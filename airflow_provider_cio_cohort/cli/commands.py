@@ -38,7 +38,7 @@ _OUTPUT = _arg(
     choices=("table", "json", "yaml"),
     default="table",
 )
-_FILES = _arg("files", help="YAML files", nargs="+", metavar="FILE")
+_FILES = _arg("files", help="YAML files, or folders of them", nargs="+", metavar="FILE")
 _WHAT = _arg(
     "what",
     help="A YAML file, or the name of a sync or a DAG id, which is looked up in the DAG bundles",

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from airflow_provider_cio_cohort.cli.database import database
 from airflow_provider_cio_cohort.cli.output import dump, show
 from airflow_provider_cio_cohort.cli.runtime import FINE, NO, command, say
-from airflow_provider_cio_cohort.cli.select import check_is_there
+from airflow_provider_cio_cohort.cli.select import check_is_there, files_in
 from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
 from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync, load
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
@@ -48,7 +48,7 @@ def pools(args: Namespace) -> int:
 
     :param args: the arguments.
     """
-    loaded = [one for file in dict.fromkeys(args.files) for one in _load(file)]
+    loaded = [one for file in files_in(args.files) for one in _load(file)]
     wanted = [_wanted(*each) for each in sorted(_needed(loaded))]
     if not wanted:
         say("None of these syncs has use_pools: true, so they need no pool.")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
 
-from airflow_provider_cio_cohort.cli.runtime import WRONG_USAGE, CommandError
+from airflow_provider_cio_cohort.cli.runtime import WRONG_USAGE, CommandError, say
 from airflow_provider_cio_cohort.compatibility import dag_bag
 from airflow_provider_cio_cohort.dag_generation.broken_file import BrokenFileOperator
 from airflow_provider_cio_cohort.dag_generation.builder import RefusingOperator, dags_of
@@ -56,13 +56,42 @@ def is_file(what: str) -> bool:
     return what.endswith((".yaml", ".yml")) or Path(what).is_file()
 
 
+def files_in(places: Iterable[str]) -> list[str]:
+    """
+    Return the files of a command's arguments, each once; says which were found in folders.
+
+    :param places: files; and folders, which stand for the YAML files in them and in the folders below, hidden
+        ones excepted.
+    """
+    files: dict[Path, str] = {}
+    for place in places:
+        found = _in_folder(Path(place)) if Path(place).is_dir() else []
+        if found:
+            say(f"{place}: {', '.join(str(path.relative_to(place)) for path in found)}")
+        for path in found or [Path(place)]:
+            files.setdefault(path.resolve(), str(path) if found else place)
+    return list(files.values())
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.rglob("*.y*ml")
+        if path.suffix in (".yaml", ".yml")
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
 def check_is_there(file: str) -> None:
     """
-    Refuse a file that does not exist.
+    Refuse a file that does not exist, and a folder.
 
     :param file: its path.
-    :raises CohortSyncConfigError: if it does not exist.
+    :raises CohortSyncConfigError: if it does not exist, or is a folder.
     """
+    if Path(file).is_dir():
+        raise CohortSyncConfigError(f"{file}: the folder has no file that ends with .yaml or .yml.")
     if not Path(file).is_file():
         raise CohortSyncConfigError(f"{file}: there is no such file.")
 

@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider_cio_cohort.alerts.sending import NotifierError, make_notifier
 from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.runtime import FINE, NO, command, say
-from airflow_provider_cio_cohort.cli.select import check_is_there
+from airflow_provider_cio_cohort.cli.select import check_is_there, files_in
 from airflow_provider_cio_cohort.dag_generation.builder import RefusingOperator, dags_of
 from airflow_provider_cio_cohort.dag_generation.conflicts import Label, find_conflicts_of_files, shown
 from airflow_provider_cio_cohort.dag_generation.file_ids import folder_of_all
@@ -102,7 +102,7 @@ def validate(args: Namespace) -> int:
     :param args: the arguments.
     """
     names, sound = _Names(), _Sound()
-    files = dict.fromkeys(args.files)
+    files = files_in(args.files)
     root = folder_of_all(map(Path, files))
     checked = sound.checked([names.checked(one) for file in files for one in _check(file, root, sound)])
     rows = [one.row for one in checked]

@@ -30,6 +30,8 @@ TARGETS = "targets"
 #: The key of a file's limit of exports.
 BUDGET = "max_exports_per_month"
 _TOP_LEVEL = ("defaults", "syncs", BUDGET)
+#: The prefix of keys at the top of a file that may hold anything, such as anchors for merge keys.
+OWN_KEYS = "x-"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is about ten times faster
 _TAG = "tag:yaml.org,2002:"
 _MOST_COLLECTIONS = 1_000
@@ -112,10 +114,10 @@ def read_document(path: Path) -> Document:
             _line_of(key_node),
             (key,),
             f"the file has the unknown key {show(key)}.{did_you_mean(key, _TOP_LEVEL)} "
-            f"The keys of a file are {', '.join(_TOP_LEVEL)}.",
+            f"The keys of a file are {', '.join(_TOP_LEVEL)}, and those that begin with {OWN_KEYS}.",
         )
         for key, (key_node, _) in top.items()
-        if key not in _TOP_LEVEL
+        if key not in _TOP_LEVEL and not key.startswith(OWN_KEYS)
     ]
     syncs = _syncs(top, path)
     defaults = Block(1, ("defaults",), {})
@@ -194,11 +196,23 @@ def _not_yaml(path: Path, content: bytes, error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     line = mark.line if mark else 0
     lines = content.decode("utf-8", "replace").splitlines()
-    hint = ""
-    if line < len(lines) and "cadence" in lines[line] and "*" in lines[line]:
-        hint = ' A cron expression needs quotes: cadence: "0 6 * * 1".'
+    hint = _hint(lines[line], mark.column if mark else 0) if line < len(lines) else ""
     reason = " ".join(part for part in (error.context, error.problem) if part)
     return f"{path}, line {line + 1}: the file is not valid YAML: {reason}.{hint}"
+
+
+def _hint(line: str, column: int) -> str:
+    """Return what to do about the usual mistakes in a line; empty if it has none of them."""
+    character = line[column : column + 1]
+    if character == "\t":
+        return " Indent with spaces, not with tabs."
+    if "cadence" in line and "*" in line:
+        return ' A cron expression needs quotes: cadence: "0 6 * * 1".'
+    if found := re.search(r"cadence\s*:\s*@(\w+)", line):
+        return f" A cadence is written without @, or as a cron expression in quotes: cadence: {found[1]}."
+    if character in ("@", "`", "%"):
+        return f" Text that begins with {character} must be put in quotes."
+    return ""
 
 
 def _top_level(root: yaml.MappingNode, path: Path) -> _Pairs:

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_cio_cohort.dag_generation.reader import OWN_KEYS
 from airflow_provider_cio_cohort.dag_generation.spec import TARGET_KEYS, Sync
 
 _BOTH_SEGMENTS = {
@@ -40,6 +41,7 @@ def json_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "required": ["syncs"],
+        "patternProperties": {f"^{OWN_KEYS}": {}},
         "properties": {
             "defaults": {
                 "description": "Any key of a sync except its name; a sync's own value takes precedence.",

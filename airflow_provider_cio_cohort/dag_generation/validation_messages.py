@@ -67,7 +67,7 @@ def explain(error: ErrorDetails, text: str | None) -> tuple[Place, str]:
 
 def _sentence(kind: str, limits: dict[str, Any], key: str, value: Any, text: str | None) -> str:
     if kind == "value_error":
-        return str(limits["error"])
+        return str(limits["error"]).replace("\n", " ")
     if value is None:
         return "it is empty. Give it a value."
     shown = _shown(value, text)

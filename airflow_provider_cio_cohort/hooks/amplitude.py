@@ -220,10 +220,12 @@ class AmplitudeHook(VendorHook):
         """
         Check the keys, the region and the plan by a cheap call, and return the cohorts.
 
+        :raises ConfigurationError: if a field of the connection is missing or wrong.
         :raises WrongRegionError: if the project lives in the other region.
         :raises AuthenticationError: if a key is wrong.
         :raises AmplitudePlanError: if the plan has no cohort API.
         """
+        self._read_settings(self.api)
         try:
             return self.list_cohorts()
         except AuthenticationError:

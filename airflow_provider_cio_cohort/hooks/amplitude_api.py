@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
+from airflow_provider_cio_cohort.cohort_ids import describe_wrong_id, is_cohort_id
 from airflow_provider_cio_cohort.exceptions import (
     AmplitudePlanError,
     AuthenticationError,
@@ -41,7 +42,6 @@ _AMPLITUDE_BARE = {"us": "https://analytics.amplitude.com", "eu": "https://analy
 EXPORT_STATUS = "reading the status of an export"
 HOSTS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
 
-_COHORT_ID = re.compile(r"[A-Za-z0-9_-]+")
 _WORDS_OF_A_PLAN = re.compile(
     r"\b(plan|upgrade|paid|subscription|enterprise|growth|not (?:enabled|available))\b", re.I
 )
@@ -62,10 +62,8 @@ class AmplitudeApi(Api):
         self.api_key = key_of(connection, connection.login, "API key (field login)")
         self.secret_key = key_of(connection, connection.password, "secret key (field password)")
         self.has_own_host = bool((connection.host or "").strip())
-        base_url = base_url_of(connection, connection.host, HOSTS[self.region])
-        parts = urlsplit(base_url)
-        if self.has_own_host and connection.port and parts.port is None:
-            base_url = urlunsplit(parts._replace(netloc=f"{parts.netloc}:{connection.port}"))
+        default = HOSTS[self.region]
+        base_url = base_url_of(connection, "the field host", connection.host, default, connection.port)
         authorization = basic_header(self.api_key, self.secret_key)
         secrets = (self.api_key, self.secret_key)
         super().__init__("Amplitude", base_url, connection.conn_id, authorization, secrets)
@@ -193,11 +191,9 @@ def cohort_path_part(cohort_id: str) -> str:
     :param cohort_id: 7 or 8 lowercase letters and digits, as Amplitude makes them.
     :raises ConfigurationError: if it is not a cohort id.
     """
-    if not _COHORT_ID.fullmatch(cohort_id):
-        raise ConfigurationError(
-            f"{cohort_id!r} is not a cohort id, which is letters and digits, such as 'a1b2c3d'.\n"
-            "Correct cohort_id: it is the last part of the cohort's address in Amplitude."
-        )
+    if not is_cohort_id(cohort_id):
+        problem, advice = describe_wrong_id(cohort_id)
+        raise ConfigurationError(f"{problem}\n{advice} Correct cohort_id.")
     return cohort_id
 
 

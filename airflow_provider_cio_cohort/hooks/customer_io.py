@@ -19,7 +19,7 @@ from airflow_provider_cio_cohort.exceptions import (
 from airflow_provider_cio_cohort.hooks.base import VendorHook
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient
-from airflow_provider_cio_cohort.hooks.connection import aiohttp_options, basic_header
+from airflow_provider_cio_cohort.hooks.connection import basic_header
 from airflow_provider_cio_cohort.hooks.customer_io_api import (
     CONN_TYPE,
     DEFAULT_CONN_ID,
@@ -361,7 +361,7 @@ class CustomerIOHook(VendorHook):
         :raises AuthenticationError: if a key is wrong.
         :raises WrongRegionError: if the workspace lives in the other region.
         """
-        self._read_settings()
+        self._read_settings(self.track_client.api, self.app_client.api)  # their paces are read, too
         region = self.account.region
         if region in ("us", "eu") and region != self.track.region:
             raise WrongRegionError(
@@ -392,12 +392,6 @@ class CustomerIOHook(VendorHook):
         )
 
     # ---- inside
-
-    def _read_settings(self) -> None:
-        """Read all fields of the connection, so that a mistake in it is found before people are written."""
-        for setting in ("track", "app", "track_client", "app_client", "session"):
-            getattr(self, setting)
-        aiohttp_options(self.session, self.track.base_url, self.http_conn_id)
 
     def _accepts(self, user: str, password: str) -> bool:
         what = "trying the keys in each other's place"

@@ -27,6 +27,7 @@ from airflow_provider_cio_cohort.hooks.connection import (
     base_url_of,
     basic_header,
     key_of,
+    number_in,
     other_region,
     region_of,
 )
@@ -113,7 +114,7 @@ class TrackApi(_CustomerIOApi):
             self.hint = "The Tracking API key equals the App API key, which must be a different key. "
         elif app_key == self.site_id:
             self.hint = "The Site ID equals the App API key, which must be a different key. "
-        base_url = base_url_of(connection, extra.get("track_base_url"), TRACK_HOSTS[region])
+        base_url = base_url_of(connection, "track_base_url", extra.get("track_base_url"), TRACK_HOSTS[region])
         authorization = basic_header(self.site_id, self.api_key)
         secrets = (self.site_id, self.api_key)
         super().__init__("Customer.io's Track API", base_url, connection, region, authorization, secrets)
@@ -145,7 +146,7 @@ class AppApi(_CustomerIOApi):
             self.hint = "It equals the Tracking API key, which must be a different key. "
         elif self.api_key == (connection.login or "").strip():
             self.hint = "It is the same as the Site ID, which the App API does not accept. "
-        base_url = base_url_of(connection, extra.get("app_base_url"), APP_HOSTS[region])
+        base_url = base_url_of(connection, "app_base_url", extra.get("app_base_url"), APP_HOSTS[region])
         authorization = f"Bearer {self.api_key}"
         super().__init__(
             "Customer.io's App API", base_url, connection, region, authorization, (self.api_key,)
@@ -200,7 +201,7 @@ def pace_of(connection: Any, extra: dict[str, Any], whole: float | None = None) 
     :param connection: the Airflow connection.
     :param extra: its extra: ``max_concurrent_tasks``, and for the Track API ``requests_per_second``.
     :param whole: requests a second that the tasks share; ``None`` for those of the Track API.
-    :raises ConfigurationError: if a value of the extra is not a number above 0.
+    :raises ConfigurationError: if a value of the extra is not a number of requests or tasks.
     """
     whole = _requests_per_second(connection, extra) if whole is None else whole
     return whole / max_concurrent_tasks(connection, extra)
@@ -210,14 +211,11 @@ def _requests_per_second(connection: Any, extra: dict[str, Any]) -> float:
     value = extra.get("requests_per_second")
     if value in (None, ""):
         return DEFAULT_REQUESTS_PER_SECOND
-    try:
-        pace = float(value)
-    except (TypeError, ValueError):
-        pace = 0.0
-    if not 0 < pace <= 100_000:
+    pace = number_in(value, 0.01, 100_000)
+    if pace is None:
         raise ConfigurationError(
-            f"requests_per_second of connection {connection.conn_id!r} must be a number above 0.\n"
-            "Correct it in the connection, or leave the field empty."
+            f"requests_per_second of connection {connection.conn_id!r} must be a number, 0.01 or more.\n"
+            "Correct it in the connection, without a unit, or leave the field empty."
         )
     return pace
 

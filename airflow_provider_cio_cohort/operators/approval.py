@@ -12,10 +12,14 @@ from airflow.sdk import literal
 from airflow_provider_cio_cohort.compatibility import NEVER_EXPIRE
 from airflow_provider_cio_cohort.exceptions import ConfigurationError, GuardTrippedError
 from airflow_provider_cio_cohort.state import ASKED
+from airflow_provider_cio_cohort.sync.parameters import CORRECT
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import PLAN_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+_LONGEST_WAIT = timedelta(days=365)
 
 
 class ApproveChangeOperator(ApprovalOperator):
@@ -29,6 +33,7 @@ class ApproveChangeOperator(ApprovalOperator):
     :param plan_task_id: the dry run that returned the plan.
     :param segment: what the question calls the segment.
     :param response_timeout: how long to wait for an answer; then the task fails and nothing is written.
+    :raises ConfigurationError: if ``response_timeout`` is not above 0 and at most 365 days.
     :raises GuardTrippedError: if the change is rejected, there is no answer in time, or the run was cleared
         and now plans another change than the one that Airflow keeps showing.
     """
@@ -41,6 +46,11 @@ class ApproveChangeOperator(ApprovalOperator):
         response_timeout: timedelta = timedelta(hours=24),
         **kwargs: Any,
     ) -> None:
+        wait: Any = response_timeout
+        if not (isinstance(wait, timedelta) and timedelta(0) < wait <= _LONGEST_WAIT):
+            raise ConfigurationError(
+                f"response_timeout is {wait!r}; it must be a timedelta above 0 and up to 365 days.\n{CORRECT}"
+            )
         super().__init__(
             subject=literal(f"Write this change to the segment {segment}?"),
             body="",

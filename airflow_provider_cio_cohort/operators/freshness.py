@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: How many events of a segment are read at a time, and how often at most: those of other syncs, restores and
 #: users may be newer than the last one of the sync itself.
 _EVENTS, _READS = 50, 40
+#: An event that is dated further into the future than this would keep its segment fresh until then.
+_CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ class SegmentFreshnessOperator(BaseOperator):
     def _look(self, context: Context, watched: WatchedSegment, now: datetime) -> str | None:
         memory = Memory(context, watched.asset, key_of(FRESHNESS, watched.dag_id, watched.task_id))
         kept = memory.load()
-        known = _moment(kept.get("since"))
-        filled = _last_good(context, watched, since=known)
+        known = _moment(kept.get("since"), now)
+        filled = _last_good(context, watched, now, since=known)
         seen = filled is not None or kept.get("seen") is True
         since = filled or known or now
         age = now - since
@@ -161,23 +163,24 @@ def _keep(memory: Memory, kept: Mapping[str, Any], since: datetime, seen: bool, 
         memory.save(new)
 
 
-def _moment(kept: object) -> datetime | None:
-    """Return a stored time; ``None`` if there is none, or somebody has edited it."""
+def _moment(kept: object, now: datetime) -> datetime | None:
+    """Return a stored time, at the latest ``now``; ``None`` if there is none, or somebody has edited it."""
     try:
         moment = datetime.fromisoformat(str(kept))
     except ValueError:
         return None
-    return moment if moment.tzinfo else None
+    return min(moment, now) if moment.tzinfo else None
 
 
 def _last_good(
-    context: Mapping[str, Any], watched: WatchedSegment, since: datetime | None
+    context: Mapping[str, Any], watched: WatchedSegment, now: datetime, since: datetime | None
 ) -> datetime | None:
     """
     Return when the sync itself has last filled the segment from its cohort.
 
     :param context: the task's context.
     :param watched: the segment.
+    :param now: when it is checked.
     :param since: when it was seen to be filled, or the first check; older events are not read.
     """
     events = context["inlet_events"][watched.asset].ascending(False).limit(_EVENTS)
@@ -186,7 +189,7 @@ def _last_good(
     for _ in range(_READS):
         found = list(events)
         for event in found:
-            if _is_of(event, watched):
+            if event.timestamp <= now + _CLOCK_SKEW and _is_of(event, watched):
                 return cast("datetime", event.timestamp)
         if len(found) < _EVENTS or found[0].timestamp == found[-1].timestamp:
             return None

@@ -202,7 +202,8 @@ class Retention:
         return deleted
 
     def _expired(self, entries: list[Entry], now: datetime) -> list[Entry]:
-        whole = [entry for entry in entries if entry.is_whole]
+        # One that is dated in the future would be among the newest until then.
+        whole = [entry for entry in entries if entry.is_whole and entry.moment <= now]
         age = timedelta(days=self.keep_days)
         return [entry for entry in whole[: -self.keep_last or None] if now - entry.taken_at > age]
 
@@ -265,7 +266,8 @@ def moment_of(origin: Origin, entries: Sequence[Entry], own_run: str, now: datet
     if origin.run_type != "manual" and now - moment > LATE:
         return now
     others = (entry for entry in entries if entry.is_whole and not entry.name.endswith(own_run))
-    return now if any(entry.moment > moment for entry in others) else moment
+    # One that is dated in the future says nothing about the order of the runs.
+    return now if any(moment < entry.moment <= now for entry in others) else moment
 
 
 def parse_moment(text: str, zone: tzinfo | None) -> datetime:

@@ -174,7 +174,7 @@ class ExportMemory:
         if export is None or export.of != wanted:
             return None
         age = time.time() - export.requested_at
-        if age >= LIFE.total_seconds() or age < -_CLOCK_SKEW.total_seconds():
+        if not -_CLOCK_SKEW.total_seconds() <= age < LIFE.total_seconds():  # nor where it is not a number
             return None
         ago = f"{in_words(age)} ago"
         if synced_from is not None and export.requested_at < synced_from:
@@ -236,6 +236,16 @@ def check_given(export: Export, wanted: ExportOf, synced_from: float | None) -> 
         )
 
 
+def _check_date(export: Export) -> None:
+    if export.requested_at - time.time() <= _CLOCK_SKEW.total_seconds():
+        return
+    raise ExportMismatchError(
+        "The export that this task was given is dated in the future, so its age is unknown.\n"
+        "It could return the segment to an older state. Set the clocks of the workers, then clear the task "
+        "that requests the export, with its downstream tasks."
+    )
+
+
 @dataclass(frozen=True)
 class CohortExport:
     """
@@ -268,8 +278,10 @@ class CohortExport:
         :param synced_from: when the export was requested from which the segment was synced last, in epoch
             seconds; ``None`` if that is unknown, or there is no segment.
         :raises QuotaReachedError: if only the reserved exports of the month are left.
+        :raises ExportMismatchError: if the export that was given cannot be used.
         """
         if self.given is not None:
+            _check_date(self.given)
             check_given(self.given, self.wanted, synced_from)
             return self.given
         export = self.memory.continued(self.wanted, computed_at, synced_from)

@@ -170,7 +170,10 @@ class SegmentMemory:
         if not self._store.exists:
             return
         before = self.synced_from or 0.0
-        self._note_writes(synced_from=max(synced_from or 0.0, before) or None)
+        dated, now = synced_from or 0.0, time.time()
+        if dated > now + _CLOCK_SKEW:  # it would tell nothing until then, and older exports would pass
+            dated = now
+        self._note_writes(synced_from=max(dated, before) or None)
         if self.keys_are_proven:
             named = {"segment_id": self._segment_id, "name": self._segment_name}
             self._store.set(self._proven_key, named)

@@ -10,11 +10,13 @@ a template renders is text; :meth:`ExportParameters.from_task` converts it first
 from __future__ import annotations
 
 import json
+import re
 import reprlib
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from os import PathLike
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -33,8 +35,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from airflow_provider_cio_cohort.cohort_ids import PATTERN, describe_wrong_id, is_cohort_id
 from airflow_provider_cio_cohort.engine.guards import Approval, Limits
-from airflow_provider_cio_cohort.engine.identifiers import IdType
+from airflow_provider_cio_cohort.engine.identifiers import ID_TYPES, IdType
 from airflow_provider_cio_cohort.engine.sync import Mode, OnNotRemovable
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.sync.export import Export
@@ -44,6 +47,15 @@ CORRECT = "Correct it where the sync is defined, or in the form if the run was s
 
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off", "none", "")
+#: Characters that nobody sees: zero width, soft hyphen, and marks of the writing direction. Those that join
+#: letters and emoji belong to the text.
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_TYPOGRAPHIC = re.compile(
+    "[\u201c-\u201f][^\u201c-\u201f]*[\u201c-\u201f]|[\u2018-\u201b][^\u2018-\u201b]*[\u2018-\u201b]"
+)
+_PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
+#: The characters of a connection id, as Airflow's connections have it.
+_CONN_ID = r"[\w#!()\-.:/\\]+"
 
 
 # ---- what a parameter is besides its type
@@ -210,7 +222,45 @@ def _printable(text: str) -> str:
 def _one_line(text: str) -> str:
     if "\n" in text or "\t" in text:
         raise ValueError("it contains a line break or a tab. Write it on one line.")
+    if found := _INVISIBLE.search(text):
+        raise ValueError(f"it contains the invisible character {found[0]!a}. Type the value again.")
     return text
+
+
+def _as_meant(text: str, info: ValidationInfo) -> str:
+    """Refuse what somebody expects a YAML file to replace or to take away."""
+    if isinstance(info.context, _FromTask):
+        return text
+    if _PLACEHOLDER.fullmatch(text):
+        raise ValueError("it is a placeholder, which is not replaced in the file. Write the value itself.")
+    if _TYPOGRAPHIC.fullmatch(text):
+        raise ValueError("its typographic quotes are part of the value. Use straight quotes or none.")
+    return text
+
+
+def _cohort_id(text: str) -> str:
+    if is_cohort_id(text):
+        return text
+    raise ValueError("\n".join(describe_wrong_id(text)))
+
+
+def _conn_id(text: str) -> str:
+    if re.fullmatch(_CONN_ID, text):
+        return text
+    raise ValueError(
+        f"{reprlib.repr(text)} is not a connection id.\nIt has letters, digits and _ - . : / # ! ( ) only."
+    )
+
+
+def _destination(destination: Mapping[str, str]) -> Mapping[str, str]:
+    if unknown := destination.keys() - {"customer_io_conn_id", "id_type"}:
+        raise ValueError(f"{min(unknown)!r} is not one of customer_io_conn_id and id_type.")
+    if "customer_io_conn_id" not in destination:
+        raise ValueError("customer_io_conn_id is missing.")
+    _conn_id(destination["customer_io_conn_id"])
+    if destination.get("id_type", "id") not in ID_TYPES:
+        raise ValueError(f"id_type must be one of {', '.join(ID_TYPES)}.")
+    return destination
 
 
 def _storage_url(url: str) -> str:
@@ -224,14 +274,22 @@ def _storage_url(url: str) -> str:
             "it must be an address with a scheme, such as s3://aws_default@bucket/cohorts or "
             "file:///srv/cohorts."
         )
+    if _PLACEHOLDER.search(url):
+        raise ValueError("it contains a placeholder such as ${BUCKET}, which is not replaced.")
     if ":" in user:  # not shown: it may be a key
         raise ValueError("the part before the @ must be the id of an Airflow connection, not a password.")
     return url
 
 
 Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_printable)]
-Text = Annotated[Paragraph, AfterValidator(_one_line)]
+Text = Annotated[Paragraph, AfterValidator(_one_line), AfterValidator(_as_meant)]
 Id = Annotated[Text, StringConstraints(max_length=250)]
+CohortId = Annotated[
+    Id,
+    AfterValidator(_cohort_id),
+    WithJsonSchema({"type": "string", "pattern": rf"^\s*{PATTERN}\s*$", "maxLength": 250}),
+]
+ConnId = Annotated[Id, AfterValidator(_conn_id)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 SnapshotPath = Annotated[
@@ -241,6 +299,7 @@ SnapshotPath = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\s*[A-Za-z][A-Za-z0-9+.-]*://"}),
 ]
 Flag = Annotated[bool, _converted(_as_flag)]
+Destination = Annotated[Mapping[str, str], AfterValidator(_destination)]
 
 
 # ---- the parameters
@@ -251,12 +310,12 @@ class ExportParameters(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    cohort_id: Annotated[Id, _converted(_as_text), TEMPLATED] = Field(
+    cohort_id: Annotated[CohortId, _converted(_as_text), TEMPLATED] = Field(
         description="The Amplitude cohort: the last part of its address, such as a1b2c3d. Write it in "
         "quotes if it has digits only.",
         examples=["a1b2c3d"],
     )
-    amplitude_conn_id: Annotated[Id, _converted(_as_text), TEMPLATED] = Field(
+    amplitude_conn_id: Annotated[ConnId, _converted(_as_text), TEMPLATED] = Field(
         default="amplitude_default", description="The Airflow connection to one Amplitude project."
     )
     poll_interval: Seconds = Field(default=10, description="Seconds between two checks of the export.")
@@ -301,7 +360,7 @@ class ExportParameters(BaseModel):
         :param default_args: those of the DAG, which may mean other operators' parameters of the same name.
         :raises ConfigurationError: if a value is wrong; names the first.
         """
-        constants = {name: value for name, value in values.items() if _is_constant(cls, name, value)}
+        constants = _constants(cls, values)
         rendered = values.keys() - constants.keys()
         stand_ins = {name: _STAND_INS[name] for name in rendered & _STAND_INS.keys()}
         given = default_args or {}
@@ -418,7 +477,7 @@ class SyncParameters(ExportParameters):
         "Customer.io's API does not remove. warn: it succeeds, and reports their number as not_removable. "
         "fail: it fails, after everything else is done.",
     )
-    customer_io_conn_id: Annotated[Id, _converted(_as_text), TEMPLATED] = Field(
+    customer_io_conn_id: Annotated[ConnId, _converted(_as_text), TEMPLATED] = Field(
         default="customer_io_default", description="The Airflow connection to one Customer.io workspace."
     )
     skip_unchanged: bool = Field(
@@ -521,7 +580,7 @@ class SharedExportParameters(ExportParameters):
         min_length=1,
         description="The properties that the tasks map: each task's user_id_property.",
     )
-    destinations: Annotated[Sequence[Mapping[str, str]], TEMPLATED] = Field(
+    destinations: Annotated[Sequence[Destination], TEMPLATED] = Field(
         default=(),
         description="Where the tasks send the cohort: dicts with customer_io_conn_id and id_type. Keys, "
         "regions and whether the workspace has this identifier are checked before an export is used.",
@@ -554,14 +613,19 @@ def is_template(value: Any) -> bool:
     """
     if isinstance(value, str):
         return "{{" in value or "{%" in value or "{#" in value
-    return hasattr(value, "iter_references")
+    if isinstance(value, Mapping):
+        return any(map(is_template, value.values()))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(map(is_template, value))
+    # Airflow resolves objects (but no paths), renders those with templates of their own, and calls functions.
+    is_resolved = hasattr(value, "resolve") and not isinstance(value, PathLike)
+    return is_resolved or hasattr(value, "template_fields") or callable(value)
 
 
-def _is_constant(model: type[ExportParameters], name: str, value: Any) -> bool:
-    """Whether a value is as it will be in a run: neither a template nor an object that Airflow resolves."""
-    if name not in model.templated():
-        return True
-    return value is None or (isinstance(value, (str, int, float)) and not is_template(value))
+def _constants(model: type[ExportParameters], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are as they will be in a run: neither templates nor objects to be resolved."""
+    templated = model.templated()
+    return {name: each for name, each in values.items() if name not in templated or not is_template(each)}
 
 
 def _in_words(error: ErrorDetails) -> tuple[str, str]:
@@ -575,7 +639,8 @@ def _in_words(error: ErrorDetails) -> tuple[str, str]:
     if kind == "missing":
         return f"{name} is missing.", ""
     if kind == "value_error":
-        return f"{name} is not valid: {context['error']}", ""
+        problem, _, advice = str(context["error"]).partition("\n")
+        return f"{name} is not valid: {problem}", f"{advice} " if advice else ""
     shown = reprlib.repr(error["input"])
     if kind == "literal_error":
         return f"{name} is {shown}; it must be {context['expected']}.", ""

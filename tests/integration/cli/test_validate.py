@@ -77,6 +77,49 @@ def test_a_file_that_is_none_is_1(airflow: Run, tmp_path: Path, content: str | N
     assert words in answer.row["problems"][0]
 
 
+def test_a_folder_stands_for_the_files_in_it(airflow: Run, write: Any, tmp_path: Path) -> None:
+    for place in ("team", ".hidden", "empty"):
+        (tmp_path / place).mkdir()
+    write({"name": "one"}, name="a.yaml")
+    write({"name": "two", "segment_name": "B"}, name="team/b.yml")
+    write({"name": "hidden", "segment_name": "C"}, name=".hidden/c.yaml")
+    (tmp_path / "README.md").write_text("syncs:")
+    answer = airflow("validate", str(tmp_path), str(tmp_path / "a.yaml"), "-o", "json")
+    assert answer.code == 0
+    assert [(row["file"], row["sync"]) for row in answer.rows] == [
+        (f"{tmp_path}/a.yaml", "one"),
+        (f"{tmp_path}/team/b.yml", "two"),
+    ]
+    assert f"{tmp_path}: a.yaml, team/b.yml" in answer.err
+    (tmp_path / "team" / "b.yml").write_text("sync: []")
+    answer = airflow("validate", str(tmp_path), "-o", "json")
+    assert answer.code == 1
+    assert [row["status"] for row in answer.rows] == ["ok", "wrong"]
+
+
+def test_a_folder_without_files_is_1(airflow: Run, tmp_path: Path) -> None:
+    answer = airflow("validate", str(tmp_path), "-o", "json")
+    assert answer.code == 1
+    assert answer.row["problems"] == [f"{tmp_path}: the folder has no file that ends with .yaml or .yml."]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("${COHORT_ID}", "it is a placeholder"),
+        ("https://app.amplitude.com/analytics/acme/cohort/a1b2c3d", "Did you mean a1b2c3d?"),
+        ("“a1b2c3d”", "typographic quotes"),
+        ("a1b2\u200bc3d", "invisible character"),
+    ],
+)
+def test_a_cohort_id_that_a_run_would_refuse_is_1(airflow: Run, write: Any, value: str, words: str) -> None:
+    answer = airflow("validate", write({"cohort_id": value}), "-o", "json")
+    assert answer.code == 1
+    [problem] = answer.row["problems"]
+    assert "key cohort_id: " in problem
+    assert words in problem
+
+
 def test_two_files_must_not_share_a_name(airflow: Run, write: Any) -> None:
     one, other = write(name="a.yaml"), write({"segment_name": "B"}, name="b.yaml")
     answer = airflow("validate", one, other, one, "-o", "json")

@@ -111,6 +111,27 @@ def test_a_proxy_may_be_named_without_http_but_not_be_of_another_kind(connect, p
         hook.add_members(17, ["u1"])
 
 
+@pytest.mark.parametrize(
+    ("proxy", "flaw"),
+    [
+        ("socks5://me:secret@127.0.0.1:9", "has an unknown scheme: socks5"),
+        ("http://me:secret@127.0.0.1:port", "has a port that is not a number"),
+        ("http://", "has no host"),
+    ],
+)
+def test_an_odd_proxy_of_the_environment_is_not_blamed_on_the_connection(
+    connect, monkeypatch, proxy: str, flaw: str
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    hook = customer_io_behind(connect, app_base_url="http://app.test")
+    for ask in (hook.list_segments, hook.check, lambda: hook.add_members(17, ["u1"])):
+        with pytest.raises(exceptions.ConfigurationError) as caught:
+            ask()
+        assert flaw in caught.value.headline
+        assert caught.value.headline.startswith("The environment's proxy for ")
+        assert "secret" not in str(caught.value)
+
+
 def impatient(hook: CustomerIOHook) -> CustomerIOHook:
     hook.policy = type(hook.policy)(retry_timeout=0)
     return hook

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import ANY
+from urllib.parse import urlencode
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
@@ -114,6 +118,94 @@ def test_every_known_key_is_taken_and_so_is_an_empty_one(sandbox, connect) -> No
     assert hook.test_connection()[0]
 
 
+@pytest.mark.parametrize("conn_type", ["customer-io", "customer_io"])
+@pytest.mark.parametrize("rest", ["/", "@/", "@host:1/", "@host/schema"])
+def test_a_uri_may_begin_with_either_form_of_the_type(
+    sandbox, monkeypatch, conn_type: str, rest: str
+) -> None:
+    given = sandbox.connections()["customer_io_default"]
+    keys = f"{given['login']}:{given['password']}"
+    extra = urlencode(given["extra"])
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", f"{conn_type}://{keys}@{rest.removeprefix('@')}?{extra}")
+    hook = CustomerIOHook("other")
+    assert hook.test_connection() == (True, ANY)
+    assert (hook.connection.login, hook.connection.password) == (given["login"], given["password"])
+
+
+def test_a_uri_of_the_other_vendor_is_still_refused(sandbox, monkeypatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", "customer_io://site-4711:key-4711@/?app_api_key=app-4711")
+    with pytest.raises(exceptions.ConfigurationError, match="look swapped") as caught:
+        AmplitudeHook("other").check()
+    assert "4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"login": 4711}, "The field login of connection 'other' is a number, not text"),
+        ({"password": 47.11}, "The field password of connection 'other' is a number, not text"),
+        ({"password": True}, "The field password of connection 'other' is true or false, not text"),
+        ({"extra": {"region": 4711}}, "region in the extra of connection 'other' is a number, not text"),
+        ({"extra": {"organization": ["a"]}}, "organization in the extra of connection 'other' is a list"),
+        ({"port": "4711b"}, "has a port that is not a number"),
+        ({"user": "4711"}, "has a field that connections do not have: user"),
+    ],
+)
+def test_a_field_that_is_no_text_is_named(sandbox, monkeypatch, fields: dict[str, Any], words: str) -> None:
+    connection = {**sandbox.connections()["amplitude_default"], **fields}
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(connection))
+    with pytest.raises(exceptions.ConfigurationError) as caught:
+        AmplitudeHook("other").check()
+    assert words in str(caught.value)
+    assert "4711" not in str(caught.value)
+    assert caught.value.__context__ is None
+    ok, message = AmplitudeHook("other").test_connection()
+    assert not ok
+    assert words in message
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("value", [4711, True, ["k-4711"], {"k": "4711"}])
+def test_an_app_key_that_is_no_text_is_named(sandbox, connect, value: Any) -> None:
+    conn_id = connect("customer_io_default", extra={"app_api_key": value})
+    with pytest.raises(exceptions.ConfigurationError) as caught:
+        CustomerIOHook(conn_id).check()
+    assert caught.value.headline.startswith("app_api_key in the extra of connection 'other' is ")
+    assert "4711" not in str(caught.value)
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"conn_type": "amplitude", "login": "key-4711"',
+        "amplitude://key-4711:sec/ret-4711@host",
+        "amplitude://key-4711@http://a://b",
+    ],
+)
+def test_what_airflow_cannot_read_is_not_called_undefined(sandbox, monkeypatch, text: str) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", text)
+    with pytest.raises(
+        exceptions.ConfigurationError, match="is defined, but Airflow cannot read it"
+    ) as caught:
+        AmplitudeHook("other").check()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "EnvironmentVariablesBackend" in shown
+    assert "4711" not in shown
+    with pytest.raises(AirflowNotFoundException, match="isn't defined"):
+        AmplitudeHook("nowhere").check()
+
+
+def test_an_extra_that_was_encoded_twice_is_called_so(sandbox, monkeypatch) -> None:
+    extra = json.dumps(json.dumps({"region": "eu"}))
+    connection = {**sandbox.connections()["amplitude_default"], "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(connection))
+    with pytest.raises(
+        exceptions.ConfigurationError, match="not a JSON object, but text: it was encoded twice"
+    ):
+        AmplitudeHook("other").check()
+
+
 @pytest.mark.parametrize("extra", ["no json 4711", '["region", 4711]', '"eu"', "[]"])
 def test_an_extra_that_is_no_object_is_an_error(sandbox, monkeypatch, caplog, extra: str) -> None:
     connection = {**sandbox.connections()["amplitude_default"], "extra": extra}
@@ -132,6 +224,15 @@ def test_an_extra_that_is_no_object_is_an_error(sandbox, monkeypatch, caplog, ex
     ("extra", "words"),
     [
         ({"requests_per_second": "fast"}, "requests_per_second of connection 'other'"),
+        ({"requests_per_second": "10 per second"}, "requests_per_second of connection 'other'"),
+        ({"requests_per_second": True}, "requests_per_second of connection 'other'"),
+        ({"requests_per_second": 1e-300}, "requests_per_second of connection 'other'"),
+        ({"requests_per_second": 10**400}, "requests_per_second of connection 'other'"),
+        ({"app_base_url": "ftp://h.test"}, "app_base_url of connection 'other' has an unknown scheme: ftp"),
+        ({"track_base_url": "https://h.test:port"}, "track_base_url of connection 'other' has a port that"),
+        ({"track_base_url": "https://h test"}, "track_base_url of connection 'other' contains a space"),
+        ({"app_base_url": "https://"}, "app_base_url of connection 'other' has no host"),
+        ({"trust_env": "perhaps"}, "trust_env in the extra of connection 'other'"),
         ({"max_concurrent_tasks": "many"}, "max_concurrent_tasks of connection 'other'"),
         ({"region": "asia"}, "'asia'"),
         ({"app_api_key": ""}, "no App API key"),
@@ -152,6 +253,47 @@ def test_all_settings_are_read_before_anything_is_sent(sandbox, connect, extra, 
         CustomerIOHook(conn_id).check_track()
     assert words in str(caught.value)
     ok, message = CustomerIOHook(conn_id).test_connection()
+    assert not ok
+    assert words in message
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"host": "ftp://h.test"}, "the field host of connection 'other' has an unknown scheme: ftp"),
+        ({"host": "h.test:port"}, "the field host of connection 'other' has a port that"),
+        ({"host": "http://h.test", "port": 99999}, "the field host of connection 'other' has a port that"),
+        ({"host": "h test"}, "the field host of connection 'other' contains a space"),
+        (
+            {"host": "h.test", "schema": "htps"},
+            "the field host of connection 'other' has an unknown scheme: htps",
+        ),
+        ({"host": "https://me:pw@h.test"}, "contains credentials"),
+        ({"extra": {"region": "asia"}}, "'asia'"),
+        ({"extra": {"timeout": "soon"}}, "timeout in the extra of connection 'other'"),
+        ({"extra": {"verify": "/no/such/file"}}, "verify in the extra of connection 'other'"),
+        ({"extra": {"trust_env": "perhaps"}}, "trust_env in the extra of connection 'other'"),
+        # requests could use it, the triggerer could not
+        (
+            {"extra": {"proxies": "socks5://127.0.0.1:9"}},
+            "of connection 'other' has an unknown scheme: socks5",
+        ),
+        (
+            {"host": "https://127.0.0.1:9", "extra": {"verify": __file__}},
+            "certificates for connection 'other'",
+        ),
+    ],
+)
+def test_all_settings_of_amplitude_are_read_before_anything_is_sent(
+    sandbox, connect, fields: dict[str, Any], words: str
+) -> None:
+    conn_id = connect("amplitude_default", **fields)
+    with pytest.raises(exceptions.ConfigurationError) as caught:
+        AmplitudeHook(conn_id).find_cohort("a1b2c3d")
+    assert words in str(caught.value)
+    assert "pw@" not in str(caught.value)
+    ok, message = AmplitudeHook(conn_id).test_connection()
     assert not ok
     assert words in message
     assert sandbox.requests == []

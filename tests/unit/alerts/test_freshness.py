@@ -180,6 +180,22 @@ def test_a_segment_that_cannot_be_checked_keeps_no_other_from_it(sent: list[Any]
     assert len(sent) == 1
 
 
+def test_an_event_that_is_dated_in_the_future_does_not_keep_it_fresh(sent: list[Any]) -> None:
+    look = Look(sent)
+    look.filled(50, **SYNC)
+    look.filled(-48, **SYNC)
+    assert "2 days 2 hours" in look()
+    look.filled(0, **SYNC)
+    assert look() == ""
+
+
+def test_a_first_look_that_is_dated_in_the_future_counts_from_now(sent: list[Any]) -> None:
+    look = Look(sent)
+    look.memory[FRESHNESS] = {"since": (datetime.now(UTC) + timedelta(days=9)).isoformat(), "told": None}
+    assert look() == ""
+    assert datetime.fromisoformat(look.memory[FRESHNESS]["since"]) <= datetime.now(UTC)
+
+
 def test_one_that_was_never_filled_counts_from_the_first_look(sent: list[Any]) -> None:
     look = Look(sent)
     assert look() == ""

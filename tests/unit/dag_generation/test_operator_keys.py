@@ -95,25 +95,22 @@ def test_a_run_of_the_form_goes_back_to_a_snapshot(dag_with) -> None:
 
 def test_text_of_the_yaml_is_never_a_template(dag_with) -> None:
     texts = {
-        "cohort_id": "{{ 1 + 1 }}",
         "segment_name": "{% raise %} {# gone #} {{ params.dry_run }}",
-        "amplitude_conn_id": "{{ var.value.secret }}",
-        "customer_io_conn_id": "{{ conn.x.password }}",
         "snapshot_path": "file:///srv/{{ var.value.secret }}",
     }
-    dag = dag_with(*(f"{key}: '{text}'" for key, text in texts.items() if key != "cohort_id"))
+    dag = dag_with(*(f"{key}: '{text}'" for key, text in texts.items()))
     task = dag.get_task("sync")
     task.render_template_fields({"params": dag.params.dump()})
     for key, text in texts.items():
-        if key != "cohort_id":
-            assert getattr(task, key) == text
+        assert getattr(task, key) == text
 
 
-def test_a_template_in_the_cohort_id_stays_text(dags_of) -> None:
-    dags = dags_of("syncs:\n- {name: a, cohort_id: '{{ 1 + 1 }}', segment_id: 1}\n")
-    task = dags["cohort_sync__a"].get_task("sync")
-    task.render_template_fields({"params": dags["cohort_sync__a"].params.dump()})
-    assert task.cohort_id == "{{ 1 + 1 }}"
+@pytest.mark.parametrize("key", ["cohort_id", "amplitude_conn_id", "customer_io_conn_id"])
+def test_where_no_template_can_be_right_it_is_refused(dags_of, key: str) -> None:
+    keys = {"cohort_id": "a1b2c3d", key: "{{ 1 + 1 }}"}
+    lines = "".join(f"  {name}: '{value}'\n" for name, value in keys.items())
+    dags = dags_of(f"syncs:\n- name: a\n  segment_id: 1\n{lines}")
+    assert f"key {key}: " in dags["cohort_sync__a"].get_task("sync").reason
 
 
 @pytest.mark.parametrize("name", ["gp:{odd}", "{{ 1 + 1 }}"])

@@ -68,6 +68,8 @@ def test_editor_and_airflow_agree_on_what_is_right(problems_of, sync: str) -> No
         "{name: a, cohort_id: a, segment_id: 1, segment_name: S}",
         "{name: a b, cohort_id: a, segment_id: 1}",
         "{name: a, cohort_id: 5, segment_id: 1}",
+        "{name: a, cohort_id: '${COHORT_ID}', segment_id: 1}",
+        "{name: a, cohort_id: https://app.amplitude.com/analytics/acme/cohort/a1b2c3d, segment_id: 1}",
         "{name: a, cohort_id: a, segment_id: '1'}",
         "{name: a, cohort_id: a, segment_id: 1, cadence: dayly}",
         "{name: a, cohort_id: a, segment_id: 1, cadence: '0 6 * *'}",
@@ -86,6 +88,19 @@ def test_editor_and_airflow_agree_on_what_is_wrong(problems_of, sync: str) -> No
     content = f"syncs:\n- {sync}\n"
     assert not valid(content)
     assert all(problems_of(content).values())
+
+
+def test_keys_of_ones_own_are_for_the_top_of_the_file_alone(problems_of) -> None:
+    content = "x-usual: &usual {cohort_id: a}\nsyncs:\n- {<<: *usual, name: a, segment_id: 1}\n"
+    assert valid(content)
+    assert problems_of(content) == {"a": []}
+    for wrong in (
+        "usual: {}\nsyncs:\n- {name: a, cohort_id: a, segment_id: 1}\n",
+        "syncs:\n- {name: a, cohort_id: a, segment_id: 1, x-usual: 1}\n",
+        "defaults: {x-usual: 1}\nsyncs:\n- {name: a, cohort_id: a, segment_id: 1}\n",
+    ):
+        assert not valid(wrong)
+        assert all(problems_of(wrong).values())
 
 
 def test_what_defaults_give_a_sync_need_not_repeat(problems_of) -> None:

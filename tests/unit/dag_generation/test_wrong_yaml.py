@@ -63,6 +63,18 @@ def wrong(line: str) -> str:
         ("segment_id: '5'", "segment_id", "it must be a whole number, without quotes."),
         (r'description: "a\0b"', "description", r"it contains the control character '\x00'."),
         (r'owner: "a\nb"', "owner", "it contains a line break or a tab."),
+        (r'owner: "a\u200bb"', "owner", r"it contains the invisible character '\u200b'."),
+        (r'user_id_property: "\ufeffuser_id"', "user_id_property", r"the invisible character '\ufeff'."),
+        ("user_id_property: “user_id”", "user_id_property", "its typographic quotes are part of the value."),
+        ("cadence: “0 6 * * 1”", "cadence", "its typographic quotes are part of the value."),
+        ("user_id_property: ${PROPERTY}", "user_id_property", "it is a placeholder, which is not replaced"),
+        (
+            "snapshot_path: s3://${BUCKET}/cohorts",
+            "snapshot_path",
+            "it contains a placeholder such as ${BUCKET}",
+        ),
+        ("amplitude_conn_id: my project", "amplitude_conn_id", "'my project' is not a connection id."),
+        ("customer_io_conn_id: ${CIO}", "customer_io_conn_id", "it is a placeholder, which is not replaced"),
         ("owner: !!python/object/apply:os.system [id]", "owner", "is not supported. Leave it out."),
         ("owner: !!binary x", "owner", "cannot be read"),
         ("retries: 1\n  retries: 2", "retries", "it appears twice, first on line 5. Keep one."),
@@ -92,6 +104,41 @@ def test_a_cohort_id_that_yaml_takes_for_a_number_must_be_quoted(
 ) -> None:
     (problem,) = problems_of(f"syncs:\n- name: one\n  cohort_id: {cohort_id}\n  segment_id: 1\n")["one"]
     assert f'{shown} is a number to YAML, not text. Put it in quotes: cohort_id: "{shown}".' in problem
+
+
+@pytest.mark.parametrize(
+    ("cohort_id", "words"),
+    [
+        ("${COHORT_ID}", "it is a placeholder, which is not replaced in the file."),
+        ("$COHORT_ID", "Placeholders are not replaced here: write the id itself."),
+        ("'{{ var.value.cohort }}'", "Placeholders are not replaced here: write the id itself."),
+        ("https://app.amplitude.com/analytics/acme/cohort/a1b2c3d", "Did you mean a1b2c3d?"),
+        ("https://app.eu.amplitude.com/analytics/acme/cohort/a1b2c3d?x=y#z", "Did you mean a1b2c3d?"),
+        ("/acme/a1b2c3d/edit", "Did you mean a1b2c3d?"),
+        ("“a1b2c3d”", "its typographic quotes are part of the value."),
+        ("'“a1b2c3d'", "Did you mean a1b2c3d?"),
+        (r'"a1b2\u200bc3d"', r"it contains the invisible character '\u200b'."),
+        ("Power users", "It is the last part of the cohort's address in Amplitude."),
+    ],
+)
+def test_a_cohort_id_that_no_run_would_take(problems_of, cohort_id: str, words: str) -> None:
+    (problem,) = problems_of(f"syncs:\n- name: one\n  cohort_id: {cohort_id}\n  segment_id: 1\n")["one"]
+    assert problem.startswith("my_syncs.yaml, line 3, sync one, key cohort_id: ")
+    assert words in problem
+
+
+def test_what_may_look_odd_and_is_right(problems_of) -> None:
+    names = [
+        "Zoë 👩‍👩‍👧 🏴󠁧󠁢󠁥󠁮󠁧󠁿",
+        "\u0646\u0627\u0645\u200c\u0647\u0627",
+        "The “best” of \u201926",
+        "“A” or “B”",
+        "$ {a}",
+    ]
+    syncs = "".join(
+        f"- {{name: s{n}, cohort_id: a, segment_name: '{name}'}}\n" for n, name in enumerate(names)
+    )
+    assert all(problems == [] for problems in problems_of(f"syncs:\n{syncs}").values())
 
 
 def test_a_cohort_id_that_only_looks_like_a_number_is_kept_as_written(dags_of) -> None:
@@ -227,6 +274,14 @@ def test_anchors_and_merge_keys_work(dags_of) -> None:
     assert owners == ["growth", "growth", "sales"]
 
 
+def test_keys_at_the_top_that_begin_with_x_may_hold_anything(dags_of) -> None:
+    dags = dags_of(
+        "x-usual: &usual {owner: growth, cadence: hourly}\nx-: [1, {a: b}]\n"
+        "syncs:\n- {<<: *usual, name: a, cohort_id: a, segment_id: 1}\n"
+    )
+    assert dags["cohort_sync__a"].get_task("sync").owner == "growth"
+
+
 def test_a_merge_key_that_leads_to_itself(problems_of) -> None:
     problems = problems_of(f"syncs:\n- &a {{name: a, <<: *a}}\n{GOOD}")
     assert problems["sync_1"] == ["my_syncs.yaml, line 2, sync sync_1, key <<: it refers to itself."]
@@ -258,7 +313,12 @@ def test_many_merges_of_merges_take_no_time(problems_of) -> None:
         ("syncs:\n- a: [\n", "line 3: the file is not valid YAML"),
         ("syncs: []\n---\nsyncs: []\n", "the file is not valid YAML: expected a single document"),
         ("syncs:\n- name: a\n  cadence: * 6 * * *\n", r'line 3: .*quotes: cadence: "0 6 \* \* 1"\.'),
-        ("syncs:\n\t- a\n", "line 2: the file is not valid YAML"),
+        ("syncs:\n\t- a\n", "line 2: the file is not valid YAML: .*Indent with spaces, not with tabs"),
+        (
+            "syncs:\n- name: a\n  cadence: @daily\n",
+            "line 3: .*A cadence is written without @.*: cadence: daily",
+        ),
+        ("syncs:\n- name: a\n  owner: @growth\n", "line 3: .*Text that begins with @ must be put in quotes"),
         ("syncs: *nowhere\n", "undefined alias"),
         (b"syncs: \xff\xfe\n", "the file is not valid YAML"),
         (b"\x00", "the file is not valid YAML"),

@@ -89,6 +89,7 @@ def entries(*moments: datetime, run: str = "other") -> list:
         ),
         (Origin("d", "t", run_type="scheduled", logical_date=THEN), entries(NOW), NOW),
         (Origin("d", "t", run_type="scheduled", logical_date=THEN), entries(THEN), THEN),
+        (Origin("d", "t", run_type="scheduled", logical_date=THEN), entries(NOW + timedelta(hours=1)), THEN),
         (Origin("d", "t", run_type="scheduled", logical_date=THEN), entries(NOW, run="own"), THEN),
     ],
     ids=[
@@ -100,6 +101,7 @@ def entries(*moments: datetime, run: str = "other") -> list:
         "by hand for a date",
         "after a later one",
         "beside another",
+        "beside one from the future",
         "after its own",
     ],
 )

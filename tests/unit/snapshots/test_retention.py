@@ -54,6 +54,16 @@ def test_the_age_is_that_of_the_taking_not_of_the_moment(
     assert days(store) == [1, 3]
 
 
+def test_one_that_is_dated_in_the_future_is_not_among_the_last_ones(
+    local_place: Place, keep: Callable[..., Any]
+) -> None:
+    store = SnapshotStore(local_place.path, subject())
+    for number in (1, 2, 3, 20):
+        keep(store, number, taken=day(min(number, 10)))
+    Retention(0.5, 2).apply(store, 7, day(10, 7))
+    assert days(store) == [2, 3, 20]
+
+
 def test_in_both_places_and_nothing_else_is_touched(
     place: Place, store: SnapshotStore, keep: Callable[..., Any]
 ) -> None:

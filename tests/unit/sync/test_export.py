@@ -70,6 +70,7 @@ def test_the_log_says_how_old_the_export_is(caplog, seconds: int, words: str) ->
         (3600, False, 7200, 3700, True),
         (7 * DAY, False, 8 * DAY, None, False),
         (-3600, False, None, None, False),  # from the future
+        (float("nan"), False, None, None, False),
     ],
 )
 def test_when_an_export_is_continued(

@@ -125,9 +125,18 @@ def test_a_snapshot_does_not_make_an_older_export_good_again() -> None:
     assert memory(store).synced_from == 50.0
 
 
+def test_an_export_that_is_dated_in_the_future_counts_as_one_of_now() -> None:
+    store, before = Store(), time.time()
+    memory(store).save(REPORT, 100, before + 3600)
+    synced_from = memory(store).synced_from
+    assert synced_from is not None
+    assert before <= synced_from <= time.time()
+
+
 def test_a_time_in_the_future_tells_nothing() -> None:
     store = Store()
-    memory(store).save(REPORT, 100, time.time() + 3600)
+    memory(store).save(REPORT, 100, time.time())
+    store[memory(store)._writes_key]["synced_from"] = time.time() + 3600
     assert memory(store).synced_from is None
 
 

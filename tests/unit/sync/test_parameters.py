@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from pydantic import BaseModel
 
 from airflow_provider_cio_cohort import alerts, dag_generation, operators, sync, transfers
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
+from airflow_provider_cio_cohort.operators.approval import ApproveChangeOperator
 from airflow_provider_cio_cohort.sync.parameters import (
     SharedExportParameters,
     TaskParameters,
@@ -79,6 +82,47 @@ def test_numbers_out_of_bounds_are_refused_when_the_dag_is_read(name: str, value
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("export_timeout", float("inf")),
+        ("export_timeout", float("nan")),
+        ("export_timeout", 10**400),
+        ("poll_interval", "10"),
+        ("export_reserve", 2.5),
+        ("hold_slot", 1),
+        ("cohort_id", 1234567),
+        ("cohort_id", ["a1b2c3d"]),
+        ("amplitude_conn_id", {"id": "amplitude_default"}),
+        ("properties", ()),
+        ("properties", "user_id"),
+        ("properties", ("user_id", 7)),
+        ("destinations", [{"id_type": "email"}]),
+        ("destinations", [{"customer_io_conn_id": "c", "id_type": "phone"}]),
+        ("destinations", [{"customer_io_conn_id": "c d"}]),
+        ("destinations", [{"customer_io_conn_id": "c", "mode": "mirror"}]),
+        ("destinations", ["customer_io_default"]),
+    ],
+)
+def test_the_export_task_has_the_same_bounds(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name}"):
+        AmplitudeCohortExportOperator(task_id="export", **{"cohort_id": "a1b2c3d", name: value})
+
+
+@pytest.mark.parametrize("value", [timedelta(0), timedelta(days=-1), timedelta(days=366), 24, None])
+def test_an_approval_is_waited_for_within_the_bounds_of_the_yaml(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"response_timeout is .* up to 365 days"):
+        ApproveChangeOperator(task_id="a", plan_task_id="plan", segment="S", response_timeout=value)
+
+
+def test_default_args_have_the_same_bounds() -> None:
+    with (
+        DAG("d", schedule=None, default_args={"snapshot_keep_last": 2.5}),
+        pytest.raises(ConfigurationError, match=r"snapshot_keep_last is 2\.5"),
+    ):
+        AmplitudeCohortToCustomerIOOperator(task_id="sync", **NEEDED)
+
+
+@pytest.mark.parametrize(
     ("values", "words"),
     [
         ({"segment_id": 7}, "segment_id: segment_name is given too"),
@@ -87,12 +131,48 @@ def test_numbers_out_of_bounds_are_refused_when_the_dag_is_read(name: str, value
         ({"cohort_id": " "}, "cohort_id is empty"),
         ({"mode": "mirrored"}, "mode is 'mirrored'; it must be 'mirror' or 'add_only'"),
         ({"snapshot_path": "cohorts"}, "snapshot_path is not valid"),
+        (
+            {"snapshot_path": ["file:///srv"]},
+            "snapshot_path is ['file:///srv'], of type list; it must be text",
+        ),
+        ({"dry_run": ["yes"]}, "dry_run is ['yes']; it must be true or false"),
+        ({"cohort_id": "Power users"}, "cohort_id is not valid: 'Power users' is not a cohort id"),
+        ({"cohort_id": "${COHORT_ID}"}, "cohort_id is not valid: '${COHORT_ID}' is not a cohort id"),
+        (
+            {"customer_io_conn_id": "my own"},
+            "customer_io_conn_id is not valid: 'my own' is not a connection id",
+        ),
+        (
+            {"segment_name": "Power\u200busers"},
+            "segment_name is not valid: it contains the invisible character",
+        ),
+        ({"approved_plan": {}}, "approved_plan is not what the task approve returned"),
+        ({"export": {"request_id": "7"}}, "export is not what the task that requests the export returns"),
     ],
 )
 def test_what_is_wrong_is_refused_when_the_dag_is_read(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         AmplitudeCohortToCustomerIOOperator(task_id="sync", **{**NEEDED, **values})
     assert caught.value.headline.startswith(words)
+
+
+def test_quotes_that_python_code_means_are_kept() -> None:
+    name = "\u201cPower users\u201d"
+    operator = AmplitudeCohortToCustomerIOOperator(task_id="sync", **{**NEEDED, "segment_name": name})
+    assert operator.parameters.segment_name == name
+
+
+def test_what_a_function_or_a_list_renders_is_not_looked_at_either() -> None:
+    def chosen(context: Any, jinja_env: Any) -> str:
+        return "a1b2c3d"
+
+    AmplitudeCohortToCustomerIOOperator(task_id="sync", **{**NEEDED, "cohort_id": chosen})
+    AmplitudeCohortExportOperator(
+        task_id="export",
+        cohort_id="a1b2c3d",
+        properties=["{{ params.x }}"],
+        destinations=[{"customer_io_conn_id": "{{ params.y }}"}],
+    )
 
 
 def test_templates_are_not_looked_at_before_they_are_rendered() -> None:
