@@ -129,5 +129,5 @@ def _customer_io(conn_id: str) -> CustomerIO:
 
 
 def _hurried(hook: Hook) -> Hook:
-    hook.policy = hook.policy.for_a_click()
+    hook.policy = hook.policy.for_interactive_use()
     return hook

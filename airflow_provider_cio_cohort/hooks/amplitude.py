@@ -245,7 +245,7 @@ class AmplitudeHook(VendorHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Check the connection; the message names a wrong key or the right region."""
-        self.policy = self.policy.for_a_click()
+        self.policy = self.policy.for_interactive_use()
         try:
             self.check()
             usage = self.usage()

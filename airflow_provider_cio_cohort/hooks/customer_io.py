@@ -381,7 +381,7 @@ class CustomerIOHook(VendorHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Check the connection; the message names a wrong key or the right region."""
-        self.policy = self.policy.for_a_click()
+        self.policy = self.policy.for_interactive_use()
         try:
             self.check()
         except CohortSyncError as error:

@@ -76,7 +76,7 @@ class Policy:
         """Read the policy from Airflow's section ``[cio_cohort]``."""
         return cls(**settings(cls().__dict__))
 
-    def for_a_click(self) -> Policy:
+    def for_interactive_use(self) -> Policy:
         """Return the policy for interactive use: short time-outs, few retries."""
         return replace(self, connect_timeout=min(self.connect_timeout, 5), retry_timeout=5)
 

@@ -73,7 +73,7 @@ def deferral(
         request_id=export.request_id,
         poll_interval=needed.poll_interval,
         deadline=needed.clock() + longest,
-        first_wait=first_wait(needed.poll_interval, hold),
+        initial_delay=initial_delay(needed.poll_interval, hold),
         cohort_id=needed.wanted.cohort_id,
         # The request may have taken minutes itself.
         requested_at=needed.clock() if export.is_new else export.requested_at,
@@ -81,7 +81,7 @@ def deferral(
     return trigger, timedelta(seconds=longest + GRACE)
 
 
-def first_wait(poll_interval: float, hold: float = 0.0) -> float:
+def initial_delay(poll_interval: float, hold: float = 0.0) -> float:
     """
     Return the seconds before the first poll, at random.
 

@@ -36,7 +36,7 @@ class AmplitudeExportTrigger(BaseTrigger):
     :param poll_interval: seconds between two polls; spread by a tenth so that waiting syncs do not poll
         in step.
     :param deadline: when to give up, in epoch seconds; it stays where it is when the triggerer restarts.
-    :param first_wait: seconds before the first poll; the deferring task has polled just before.
+    :param initial_delay: seconds before the first poll; the deferring task has polled just before.
     :param cohort_id: the cohort that the export must be of; ``None`` for any.
     :param requested_at: when the export was requested, in epoch seconds; ``None`` if unknown.
     """
@@ -47,7 +47,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         request_id: str,
         poll_interval: float,
         deadline: float,
-        first_wait: float = 0,
+        initial_delay: float = 0,
         cohort_id: str | None = None,
         requested_at: float | None = None,
     ) -> None:
@@ -56,7 +56,7 @@ class AmplitudeExportTrigger(BaseTrigger):
         self.request_id = request_id
         self.poll_interval = poll_interval
         self.deadline = deadline
-        self.first_wait = first_wait
+        self.initial_delay = initial_delay
         self.cohort_id = cohort_id
         self.requested_at = requested_at
 
@@ -69,7 +69,7 @@ class AmplitudeExportTrigger(BaseTrigger):
                 "request_id": self.request_id,
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
-                "first_wait": self.first_wait,
+                "initial_delay": self.initial_delay,
                 "cohort_id": self.cohort_id,
                 "requested_at": self.requested_at,
             },
@@ -97,7 +97,7 @@ class AmplitudeExportTrigger(BaseTrigger):
 
     async def _wait(self) -> tuple[str, str]:
         problem, is_refused = "", False
-        await asyncio.sleep(self.first_wait)
+        await asyncio.sleep(self.initial_delay)
         # In a thread, because the first import takes longer than the loop may block.
         polling = await asyncio.to_thread(import_module, _POLLING)
         async with polling.open_status_client(self.amplitude_conn_id) as client:

@@ -108,7 +108,7 @@ def resume(operator: BaseOperator, deferral: TaskDeferred, context: Any) -> dict
     """Do what triggerer and worker do with a deferred task."""
     path, arguments = deferral.trigger.serialize()
     assert path == f"{type(deferral.trigger).__module__}.{type(deferral.trigger).__name__}"
-    trigger = type(deferral.trigger)(**{**arguments, "first_wait": 0})  # no scheduler here to be confused
+    trigger = type(deferral.trigger)(**{**arguments, "initial_delay": 0})  # no scheduler here to be confused
 
     async def first_event() -> Any:
         async for event in trigger.run():

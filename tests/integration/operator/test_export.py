@@ -226,12 +226,12 @@ def test_a_deferral_carries_no_key(sandbox, cohort, store) -> None:
         "request_id",
         "poll_interval",
         "deadline",
-        "first_wait",
+        "initial_delay",
         "cohort_id",
         "requested_at",
     }
     assert (arguments["amplitude_conn_id"], arguments["poll_interval"]) == ("amplitude_default", 7)
-    assert arguments["first_wait"] >= 7
+    assert arguments["initial_delay"] >= 7
     assert caught.value.timeout.total_seconds() > 3600
 
 

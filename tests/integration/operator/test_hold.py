@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
-from airflow_provider_cio_cohort.transfers.deferral import SHORTEST_DEFERRAL, first_wait
+from airflow_provider_cio_cohort.transfers.deferral import SHORTEST_DEFERRAL, initial_delay
 from tests.integration.operator.conftest import resume
 from tests.integration.operator.test_export import exports
 
@@ -35,7 +35,7 @@ def test_an_export_that_is_finished_at_once_waits_in_the_triggerer_all_the_same(
     operator = export(deferrable=True)
     with pytest.raises(TaskDeferred) as caught:
         operator.execute(context)
-    assert caught.value.trigger.serialize()[1]["first_wait"] == 1234
+    assert caught.value.trigger.serialize()[1]["initial_delay"] == 1234
     assert resume(operator, caught.value, context)["request_id"] == kept_id(store)
 
 
@@ -43,7 +43,7 @@ def test_by_default_sixty_exports_in_ten_minutes_fit_four_slots(sandbox, cohort,
     cohort("a")
     with pytest.raises(TaskDeferred) as caught:
         export(deferrable=True).execute({"task_state_store": store})
-    wait = caught.value.trigger.serialize()[1]["first_wait"]
+    wait = caught.value.trigger.serialize()[1]["initial_delay"]
     assert 4 * 600 / wait <= 60
 
 
@@ -91,9 +91,9 @@ def test_a_task_that_is_killed_while_it_holds_its_slot_ends(sandbox, cohort, sto
     operator.execute({"task_state_store": store})
 
 
-def test_first_waits_are_spread_over_a_poll_interval() -> None:
+def test_initial_delays_are_spread_over_a_poll_interval() -> None:
     for poll_interval in (1, 10, 60):
-        waits = sorted(first_wait(poll_interval) for _ in range(1000))
+        waits = sorted(initial_delay(poll_interval) for _ in range(1000))
         start = max(SHORTEST_DEFERRAL, poll_interval)
         assert start <= waits[0] <= waits[-1] <= start + poll_interval
         # By chance alone, a tenth of the interval never gets twice its share of a thousand waits.
