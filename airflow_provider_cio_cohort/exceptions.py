@@ -10,6 +10,7 @@ The errors of this package, as one tree: the branch says whether a retry can hel
     │   ├── ExportNotReadyError           not computed within ``export_timeout``; a retry continues to wait
     │   ├── ExportFailedError             Amplitude gave up on it or lost it; a retry requests a new one
     │   ├── IncompleteExportError         the file is cut or damaged; a retry downloads the same export again
+    │   ├── ExportTooLargeError           the file is far larger than the cohort can be
     │   ├── SyncStoppedError              the task was killed while it ran
     │   ├── SegmentNotCreatedError        unknown whether the segment was created; a retry looks for it
     │   ├── MembershipMismatchError       the members read and the segment's count do not agree
@@ -31,6 +32,7 @@ The errors of this package, as one tree: the branch says whether a retry can hel
         ├── ArchivedCohortError           the cohort is archived
         ├── GroupCohortError              the cohort holds groups (accounts), not people
         ├── MissingPropertyError          the export has no column for ``user_id_property``
+        ├── ExportEncodingError           too many identifiers of the export are not valid UTF-8
         ├── ExportMismatchError           the export is of another cohort, property or connection
         ├── OutdatedExportError           the segment has already been synced from a later export
         ├── UnknownSegmentError           no such segment in this Customer.io workspace
@@ -131,6 +133,16 @@ class ExportFailedError(RetryableError):
 
 class IncompleteExportError(RetryableError):
     """The downloaded file is cut short or damaged; a retry downloads the same export again."""
+
+    segment_touched = False
+
+
+class ExportTooLargeError(RetryableError):
+    """
+    The file is far larger than the cohort can be.
+
+    A retry reads the size of the cohort anew, and downloads the same export again.
+    """
 
     segment_touched = False
 
@@ -239,6 +251,12 @@ class GroupCohortError(PermanentError):
 
 class MissingPropertyError(PermanentError):
     """The export has no column for the mapped property."""
+
+    segment_touched = False
+
+
+class ExportEncodingError(PermanentError):
+    """Too many identifiers of the export are not valid UTF-8; it stays the same however often it is downloaded."""
 
     segment_touched = False
 
