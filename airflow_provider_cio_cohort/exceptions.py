@@ -256,7 +256,7 @@ class MissingPropertyError(PermanentError):
 
 
 class ExportEncodingError(PermanentError):
-    """Too many identifiers of the export are not valid UTF-8; it stays the same however often it is downloaded."""
+    """Too many identifiers of the export are not valid UTF-8, in two downloads of it."""
 
     segment_touched = False
 

@@ -1,7 +1,8 @@
 """
 What an export costs, and how large it can be.
 
-Amplitude grants a few hundred exports a month to each project, and exports cohorts of up to two million members.
+Amplitude grants a few hundred exports a month to each project, and exports cohorts of up to two million
+members.
 """
 
 from __future__ import annotations

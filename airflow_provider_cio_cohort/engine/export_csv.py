@@ -29,10 +29,10 @@ BUILT_IN = ("user_id", "amplitude_id")
 
 ROWS_AT_ONCE = 1_000
 CHARACTERS_AT_ONCE = 256 * 2**10
-#: Characters of the longest row; Amplitude's values have at most 1,024.
+#: Characters of the longest row that the parser takes; Amplitude's values have at most 1,024.
 MOST_CHARACTERS = 64 * 2**10
 
-#: Rows whose identifier is not valid UTF-8: up to a hundredth of the rows, or a few, but never more than many.
+#: Rows whose identifier may be invalid UTF-8: a hundredth of them or a few, but never more than a thousand.
 UNREADABLE_SHARE = 100
 FEW_UNREADABLE = 5
 MOST_UNREADABLE = 1_000
@@ -47,9 +47,9 @@ def read_property(path: Path, name: str, most_rows: int | None = None) -> Iterat
     """
     Yield the values of the property ``name`` of all members of an exported cohort, in blocks.
 
-    Every field of an export is quoted, so a file that ends within a row is noticed: the parser is strict, every
-    row must be as wide as the header, and a last line without a line end must end with a quote. Blank lines are
-    ignored at the end of the file, and are damage elsewhere.
+    Every field of an export is quoted, so a file that ends within a row is noticed: the parser is strict,
+    every row must be as wide as the header, and a last line without a line end must end with a quote. Blank
+    lines are ignored at the end of the file, and are damage elsewhere.
 
     A value that is not valid UTF-8 has lone surrogates in it, see :mod:`.unreadable`.
 
@@ -137,8 +137,8 @@ class _Export:
             raise self._not_utf8(limit)
         if self._unreadable:
             log.warning(
-                "%s of the export's %s rows have an identifier that cannot be read, the first in line %s: they "
-                "are skipped.",
+                "%s of the export's %s rows have an identifier that cannot be read, the first in line %s: "
+                "they are skipped.",
                 f"{self._unreadable:,}",
                 f"{self._done:,}",
                 f"{self._first_unreadable:,}",
@@ -162,7 +162,7 @@ class _Export:
                 return text
             values = fields[2 * column + 1 :: 2 * width]
             if not text.isascii():
-                self._note_unreadable(values)
+                self._note_unreadable(values, fields[1:], 2 * width)
             self._note_rows(len(values))
             self._plain_lines += text.count("\n")
             text = text[end:]
@@ -179,11 +179,7 @@ class _Export:
             if not row:
                 blank = blank or self.line
                 continue
-            if blank:
-                raise _DamagedError(f"line {blank:,} is blank")
-            if len(row) != width:
-                place = f"row {self._done + len(values) + 1:,}"
-                raise _DamagedError(f"{place} has {len(row)} fields, not {width}")
+            self._check_row(row, width, self._done + len(values) + 1, blank)
             if len(values) == ROWS_AT_ONCE:
                 self._note_rows(len(values))
                 yield values
@@ -202,6 +198,13 @@ class _Export:
         if values:
             yield values
 
+    @staticmethod
+    def _check_row(row: list[str], width: int, number: int, blank: int) -> None:
+        if blank:
+            raise _DamagedError(f"line {blank:,} is blank")
+        if len(row) != width:
+            raise _DamagedError(f"row {number:,} has {len(row)} fields, not {width}")
+
     def _lines(self, text: str = "") -> Iterator[str]:
         """Yield the lines of a text and the rest of the file, unless a row is too long."""
         if text:
@@ -219,19 +222,21 @@ class _Export:
         self._done += rows
         if self._most_rows is not None and self._done > self._most_rows:
             raise ExportTooLargeError(
-                f"Amplitude's export is too large for this cohort: it has more than {self._most_rows:,} rows.\n"
-                "That is far more than Amplitude's list reports, or than Amplitude exports at all. Nothing of "
-                "it was used. A retry reads the list and downloads the same export again: check whether a "
+                f"Amplitude's export is too large: it has more than {self._most_rows:,} rows.\n"
+                "That is far more than Amplitude's list reports, or than Amplitude exports at all. Nothing "
+                "of it was used. A retry reads the list and downloads the same export again: check whether a "
                 "proxy changes it."
             )
 
-    def _note_unreadable(self, values: list[str]) -> None:
-        """Count what cannot be read among the values of lines that are one row each."""
+    def _note_unreadable(self, values: list[str], parts: list[str], parts_a_row: int) -> None:
+        """Count what cannot be read among the values of rows that were cut into these parts."""
         if is_readable("".join(values)):
             return
-        for place, value in enumerate(values, start=self.line + 1):
+        line = self.line + 1
+        for place, value in enumerate(values):
             if not is_readable(value):
-                self._note_unreadable_at(place)
+                self._note_unreadable_at(line)
+            line += "".join(parts[place * parts_a_row : (place + 1) * parts_a_row]).count("\n")
 
     def _note_unreadable_at(self, line: int) -> None:
         self._first_unreadable = self._first_unreadable or line
@@ -242,8 +247,9 @@ class _Export:
     def _not_utf8(self, limit: int) -> ExportEncodingError:
         return ExportEncodingError(
             f"Amplitude's export is not UTF-8: more than {limit:,} identifiers cannot be read.\n"
-            f"The first is in line {self._first_unreadable:,} of the file. Correct the values of the property "
-            "in Amplitude, or check whether a proxy changes the file. A few such rows would be skipped."
+            f"The first is in line {self._first_unreadable:,} of the file. Correct the values of the "
+            "property in Amplitude, or check whether a proxy changes the file. A few such rows would be "
+            "skipped."
         )
 
 

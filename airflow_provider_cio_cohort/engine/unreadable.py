@@ -1,8 +1,8 @@
 """
 Identifiers of an export that are not valid UTF-8.
 
-Each byte that cannot be decoded is a lone surrogate in the text, as Python's ``surrogateescape`` makes it. Such
-an identifier is never sent. What can be read of it still says whose it may be.
+Each byte that cannot be decoded is a lone surrogate in the text, as Python's ``surrogateescape`` makes it.
+Such an identifier is never sent. What can be read of it still says whose it may be.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-#: Follows an identifier at the very end of a file that ends with its closing quote: that quote may also be the
-#: first of the two that stand for a quote within the identifier.
+#: Follows an identifier at the very end of a file that ends with its closing quote: that quote may also be
+#: the first of the two that stand for a quote within the identifier.
 OPEN_END = "\udc22"
 
 _UNREADABLE = re.compile(f"([\udc80-\udcff]+|{OPEN_END})")

@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 import aiohttp
 
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
+from airflow_provider_cio_cohort.hooks import client
 from airflow_provider_cio_cohort.hooks.api import ApiResponse, error_from_aiohttp
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
-from airflow_provider_cio_cohort.hooks import client
 from airflow_provider_cio_cohort.hooks.client import USER_AGENT, HttpTransport, SomeApi, slow_down, too_long
 from airflow_provider_cio_cohort.hooks.connection import aiohttp_options
 from airflow_provider_cio_cohort.hooks.rate_limit import RateLimiter

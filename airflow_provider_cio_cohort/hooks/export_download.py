@@ -242,9 +242,7 @@ class _Bounded(io.RawIOBase):
         return count
 
 
-def _copy(
-    response: Response, file: BinaryIO, progress: Progress, cancel: CancelToken, most: int
-) -> _Copied:
+def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: CancelToken, most: int) -> _Copied:
     size = checksum = 0
     start = b""
     # urllib3 compares the body with Content-Length, and raises where it is short. It accepts a gzip stream
@@ -282,7 +280,7 @@ def decompressed(body: io.BufferedReader, encoding: str) -> Iterator[bytes]:
         for _ in range(MOST_LAYERS):
             if not _is_gzip(file):
                 break
-            file = cast("BinaryIO", gzip.GzipFile(fileobj=file))
+            file = cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb"))
         if file is body and not _is_identity(encoding) and not _is_text(body.peek(BLOCK)):
             raise IncompleteExportError(
                 f"Amplitude's export has an unknown encoding ({encoding[:40]}).\n"
@@ -321,9 +319,9 @@ def _is_text(start: bytes) -> bool:
 
 def _too_large(most: int) -> ExportTooLargeError:
     return ExportTooLargeError(
-        f"Amplitude's export is too large for this cohort: it has more than {most / 2**20:,.0f} MiB.\n"
-        "That is far more than a cohort of the size in Amplitude's list takes. Nothing of it was used. A retry "
-        "reads the list and downloads the same export again: check whether a proxy changes it."
+        f"Amplitude's export is too large: it has more than {most / 2**20:,.0f} MiB.\n"
+        "That is far more than a cohort of the size in Amplitude's list takes. Nothing of it was used. A "
+        "retry reads the list and downloads the same export again: check whether a proxy changes it."
     )
 
 

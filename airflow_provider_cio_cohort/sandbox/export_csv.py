@@ -1,7 +1,7 @@
 """
 Writes the file of an export as Amplitude does.
 
-A value may contain bytes that are not UTF-8, as lone surrogates: see ``surrogateescape`` in Python's reference.
+A value may contain bytes that are not UTF-8, as lone surrogates: see Python's ``surrogateescape``.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Settings:
     :param signed_url_seconds: how long a signed URL is valid.
     :param file_days: how long an export can be downloaded.
     :param compressed: whether exports are compressed with gzip.
-    :param compressed_twice: whether a compressed export is compressed once more, as its Content-Encoding says.
+    :param compressed_twice: whether a compressed export is compressed once more, and says so.
     :param encoding_header: whether a compressed export has a Content-Encoding.
     :param encoding: a fixed Content-Encoding of an export's file; empty for the correct one.
     :param content_length: whether an export's file has a Content-Length; without it, the file ends with the

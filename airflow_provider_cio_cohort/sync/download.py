@@ -44,8 +44,8 @@ class CohortDownload:
         Download the cohort, and again where something of it may be missing: downloads are free.
 
         A file that a proxy cut off at the end of a line looks complete, but hardly any two of them end at the
-        same line; and a byte that was damaged on the way is seldom damaged twice. So a small cohort, or one of
-        which something cannot be read, is accepted when two downloads agree.
+        same line; and a byte that was damaged on the way is seldom damaged twice. So a small cohort, or one
+        of which something cannot be read, is accepted when two downloads agree.
 
         :param announced: members that Amplitude's list says the cohort has; ``None`` if it says nothing.
         :raises IncompleteExportError: if no two downloads agree.

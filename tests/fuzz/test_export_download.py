@@ -85,7 +85,7 @@ def test_a_file_that_ends_early_holds_the_first_rows_or_is_refused(
     if found is None:
         return
     expected = [user_id for _, user_id in rows]
-    if found and found[-1].endswith(OPEN_END):  # a value that may be cut between two quotes is none to be sent
+    if found and found[-1].endswith(OPEN_END):  # it may be cut between two quotes, so it is not sent
         found.pop()
     assert found == expected[: len(found)]
 

@@ -50,7 +50,9 @@ def test_a_row_that_cannot_be_read_is_skipped_and_counted(task, caplog) -> None:
     report = task.run()
     task.assert_as_without_faults(report)
     assert (report["cohort_rows"], report["unreadable"], report["duplicates"]) == (4, 1, 0)
-    assert "1 of the export's 4 rows have an identifier that cannot be read, the first in line 4" in caplog.text
+    assert (
+        "1 of the export's 4 rows have an identifier that cannot be read, the first in line 4" in caplog.text
+    )
     assert task.sandbox.count(path_regex="/file$") == 2  # the damage may have come on the way
 
 

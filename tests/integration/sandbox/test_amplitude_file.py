@@ -170,7 +170,7 @@ def test_a_value_need_not_be_utf8(sandbox, export) -> None:
 
 
 @pytest.mark.parametrize(("prefix", "title"), [("", "user_id"), ("gp:", "gp:user_id")])
-def test_a_user_property_may_be_named_like_a_built_in_column(sandbox, export, prefix: str, title: str) -> None:
+def test_a_user_property_may_be_named_like_a_column(sandbox, export, prefix: str, title: str) -> None:
     rows = [{"amplitude_id": "1", "user_id": "a", "gp:user_id": "b", "age": "7"}]
     sandbox.project.add_cohort(id="a1b2c3d", name="x", rows=rows)
     sandbox.configure(property_prefix=prefix)

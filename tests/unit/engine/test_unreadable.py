@@ -52,7 +52,10 @@ def test_unreadable_rows_are_kept_apart(tmp_path: Path) -> None:
     assert list(read_values(found.path)) == ["a", "c", "é"]
     assert (found.cohort_rows, found.without_identifier, found.identifiers, found.duplicates) == (7, 1, 3, 1)
     assert found.unreadable == (text(b"b\xff"),) * 2
-    assert "b" not in repr(found).replace("tmp", "").partition("cohort_rows")[2].replace("duplicates", "").split()
+    assert (
+        "b"
+        not in repr(found).replace("tmp", "").partition("cohort_rows")[2].replace("duplicates", "").split()
+    )
 
 
 def test_members_who_may_be_meant_are_kept(tmp_path: Path) -> None:

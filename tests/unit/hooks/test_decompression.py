@@ -4,7 +4,7 @@ import gzip
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.exceptions import IncompleteExportError
@@ -17,6 +17,7 @@ def read(content: bytes, encoding: str = "gzip", size: int = 7) -> bytes:
 
 @given(st.binary(min_size=0, max_size=5000), st.integers(2, 3000))
 def test_gzip_is_undone_whatever_the_blocks(content: bytes, size: int) -> None:
+    assume(not content.startswith(b"\x1f\x8b"))  # that would be another layer
     assert read(gzip.compress(content), size=size) == content
 
 
