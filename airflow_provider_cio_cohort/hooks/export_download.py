@@ -264,7 +264,7 @@ def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: Cancel
     return _Copied(size, checksum, bool(proven), start)
 
 
-def decompressed(body: io.BufferedReader, encoding: str) -> Iterator[bytes]:
+def decompressed(body: io.BufferedReader[Any], encoding: str) -> Iterator[bytes]:
     """
     Yield the bytes of a file that may be compressed with gzip, once or twice: its content decides.
 
@@ -301,7 +301,7 @@ def decompressed(body: io.BufferedReader, encoding: str) -> Iterator[bytes]:
 
 
 def _is_gzip(file: BinaryIO) -> bool:
-    return cast("io.BufferedReader", file).peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
+    return cast("io.BufferedReader[Any]", file).peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
 
 
 def _is_identity(encoding: str) -> bool:
