@@ -10,6 +10,7 @@ The errors of this package, as one tree: the branch says whether a retry can hel
     │   ├── ExportNotReadyError           not computed within ``export_timeout``; a retry continues to wait
     │   ├── ExportFailedError             Amplitude gave up on it or lost it; a retry requests a new one
     │   ├── IncompleteExportError         the file is cut or damaged; a retry downloads the same export again
+    │   ├── ExportTooLargeError           the file is far larger than the cohort can be
     │   ├── TriggererError                the triggerer cannot wait for the export; a retry continues it
     │   ├── SyncStoppedError              the task was killed while it ran
     │   ├── SegmentNotCreatedError        unknown whether the segment was created; a retry looks for it
@@ -32,6 +33,7 @@ The errors of this package, as one tree: the branch says whether a retry can hel
         ├── ArchivedCohortError           the cohort is archived
         ├── GroupCohortError              the cohort holds groups (accounts), not people
         ├── MissingPropertyError          the export has no column for ``user_id_property``
+        ├── ExportEncodingError           too many identifiers of the export are not valid UTF-8
         ├── ExportMismatchError           the export is of another cohort, property or connection
         ├── OutdatedExportError           the segment has already been synced from a later export
         ├── UnknownSegmentError           no such segment in this Customer.io workspace
@@ -139,6 +141,16 @@ class IncompleteExportError(RetryableError):
 
 class TriggererError(RetryableError):
     """The triggerer cannot wait for the export, such as without the connection; a retry continues it."""
+
+    segment_touched = False
+
+
+class ExportTooLargeError(RetryableError):
+    """
+    The file is far larger than the cohort can be.
+
+    A retry reads the size of the cohort anew, and downloads the same export again.
+    """
 
     segment_touched = False
 
@@ -257,6 +269,12 @@ class GroupCohortError(PermanentError):
 
 class MissingPropertyError(PermanentError):
     """The export has no column for the mapped property."""
+
+    segment_touched = False
+
+
+class ExportEncodingError(PermanentError):
+    """Too many identifiers of the export are not valid UTF-8, in two downloads of it."""
 
     segment_touched = False
 

@@ -11,10 +11,18 @@ from operator import not_
 from pathlib import Path
 from typing import NamedTuple
 
-from airflow_provider_cio_cohort.engine.identifiers import MAX_ID_LENGTH, IdType, can_exist
+from airflow_provider_cio_cohort.engine.identifiers import (
+    MAX_ID_LENGTH,
+    CohortIdentifiers,
+    IdType,
+    can_exist,
+    normaliser,
+)
 from airflow_provider_cio_cohort.engine.members import key_of, keys_of, without_id
 from airflow_provider_cio_cohort.engine.sorted_file import (
     Block,
+    distinct,
+    merge,
     open_text,
     read_blocks,
     side_by_side,
@@ -22,6 +30,7 @@ from airflow_provider_cio_cohort.engine.sorted_file import (
     write_block,
     write_blocks,
 )
+from airflow_provider_cio_cohort.engine.unreadable import pattern_of
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,31 @@ def compare(
                 to_remove += write_block(removes, others)
                 no_id += without_id(others)
     return Change(add_path, remove_path, to_add, to_remove, same, impossible, no_id)
+
+
+def keep_unreadable(cohort: CohortIdentifiers, members_path: Path, id_type: IdType) -> CohortIdentifiers:
+    """
+    Add to a cohort the members who may be those whose identifiers cannot be read, so that none is removed.
+
+    :param cohort: the cohort; its file is rewritten.
+    :param members_path: sorted members, see :mod:`.members`.
+    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
+    """
+    pattern = pattern_of(normaliser(id_type)(value.lstrip("\t")) for value in cohort.unreadable)
+    if pattern is None:
+        return cohort
+    kept = {
+        key
+        for block in read_blocks(members_path)
+        for key in keys_of(block)
+        if key and pattern.fullmatch(unescape(key))
+    }
+    if not kept:
+        return cohort
+    path = cohort.path.with_name("cohort_and_kept")
+    identifiers = write_blocks(path, map(distinct, merge([read_blocks(cohort.path), [sorted(kept)]])))
+    path.replace(cohort.path)
+    return replace(cohort, identifiers=identifiers, kept=identifiers - cohort.identifiers)
 
 
 def without(change: Change, lines: Sequence[str]) -> Change:

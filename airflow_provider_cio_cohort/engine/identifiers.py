@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from airflow_provider_cio_cohort.engine.sorted_file import Block, escape_all, sort_distinct
+from airflow_provider_cio_cohort.engine.unreadable import is_readable
 
 IdType = Literal["id", "email", "cio_id"]
 ID_TYPES: tuple[IdType, ...] = ("id", "email", "cio_id")
@@ -29,6 +30,8 @@ class CohortIdentifiers:
     :param identifiers: distinct identifiers.
     :param mistyped: rows whose identifier looks mistyped, see :func:`looks_mistyped`.
     :param long: rows whose identifier has at most 150 characters, but more bytes.
+    :param unreadable: the identifiers that are not valid UTF-8, one for each such row; not in the file.
+    :param kept: identifiers of members that were added to the file, see :func:`.keep_unreadable`.
     """
 
     path: Path
@@ -37,11 +40,14 @@ class CohortIdentifiers:
     identifiers: int
     mistyped: int = 0
     long: int = 0
+    unreadable: tuple[str, ...] = field(default=(), repr=False)
+    kept: int = 0
 
     @property
     def duplicates(self) -> int:
         """Rows that repeat the identifier of an earlier row."""
-        return self.cohort_rows - self.without_identifier - self.identifiers
+        present = self.cohort_rows - self.without_identifier - len(self.unreadable)
+        return present - (self.identifiers - self.kept)
 
 
 def normaliser(id_type: IdType) -> Callable[[str], str]:
@@ -107,22 +113,27 @@ def collect(values: Iterable[Block], id_type: IdType, path: Path) -> CohortIdent
     Sort the identifiers of a cohort into ``path``.
 
     A tab in front of a value is an artefact of Amplitude's exports (seen in cohorts of groups) and is
-    dropped; the rest of a value is kept.
+    dropped; the rest of a value is kept. Values that are not valid UTF-8 are kept apart.
 
     :param values: the mapped property of every row, in blocks; empty where a member has none.
     :param id_type: which of Customer.io's identifiers the property is.
     :param path: the file to write.
     """
     rows = missing = mistyped = long = 0
+    unreadable: Block = []
     normalise = None if id_type == "id" else normaliser(id_type)
 
     def lines() -> Iterator[Block]:
         nonlocal rows, missing, mistyped, long
         for block in values:
+            rows += len(block)
             together = "".join(block)
+            if not (together.isascii() or is_readable(together)):
+                unreadable.extend(value for value in block if not is_readable(value))
+                block = list(filter(is_readable, block))
+                together = "".join(block)
             present = [value.lstrip("\t") for value in block] if "\t" in together else block
             present = list(filter(None, map(normalise, present) if normalise else present))
-            rows += len(block)
             missing += len(block) - len(present)
             if " " in together or not (together.isascii() and together.isprintable()):
                 mistyped += sum(looks_mistyped(value, id_type) for value in present)
@@ -130,4 +141,4 @@ def collect(values: Iterable[Block], id_type: IdType, path: Path) -> CohortIdent
             yield escape_all(present)
 
     identifiers = sort_distinct(lines(), path)
-    return CohortIdentifiers(path, rows, missing, identifiers, mistyped, long)
+    return CohortIdentifiers(path, rows, missing, identifiers, mistyped, long, tuple(unreadable))

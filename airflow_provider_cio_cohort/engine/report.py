@@ -20,6 +20,8 @@ class SyncReport:
     :param dry_run: whether the run wrote nothing.
     :param cohort_rows: rows in the export.
     :param without_identifier: rows whose mapped property is empty; skipped.
+    :param unreadable: rows whose identifier is not valid UTF-8; skipped, but in mirror mode a member who may
+        be such a person stays.
     :param mistyped: rows whose identifier has white space around it or holds invisible characters; such an
         identifier is compared as it is, and sent only where a person has exactly this identifier.
     :param duplicates: rows that repeat the identifier of an earlier row.
@@ -47,6 +49,7 @@ class SyncReport:
     dry_run: bool
     cohort_rows: int
     without_identifier: int
+    unreadable: int
     mistyped: int
     duplicates: int
     identifiers: int

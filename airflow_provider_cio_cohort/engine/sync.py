@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from airflow_provider_cio_cohort.engine import guards
-from airflow_provider_cio_cohort.engine.diff import Change, compare, digest_of, without
+from airflow_provider_cio_cohort.engine.diff import Change, compare, digest_of, keep_unreadable, without
 from airflow_provider_cio_cohort.engine.guards import FLOOR, Sides, check_mapping
 from airflow_provider_cio_cohort.engine.identifiers import (
     CohortIdentifiers,
@@ -130,6 +130,7 @@ class SegmentSync:
         members_path = self.directory / MEMBERS_FILE
         if before is None:
             before = self._read_members(members_path)
+        cohort = self._keep_unreadable(cohort, members_path)
         change = compare(
             cohort.path,
             members_path,
@@ -174,6 +175,17 @@ class SegmentSync:
             return collect((), self.options.id_type, path)
         timeouts = self.options.verify_timeouts
         return self.reader(self.target.id).read(path, timeout=timeouts.timeout, pause=timeouts.interval)
+
+    def _keep_unreadable(self, cohort: CohortIdentifiers, members_path: Path) -> CohortIdentifiers:
+        if not cohort.unreadable or self.options.mode != "mirror":
+            return cohort
+        cohort = keep_unreadable(cohort, members_path, self.options.id_type)
+        if cohort.kept:
+            log.warning(
+                "%s members stay in the segment because they may be people whose rows cannot be read.",
+                f"{cohort.kept:,}",
+            )
+        return cohort
 
     def _hold_back(self, change: Change, cohort: CohortIdentifiers) -> Change:
         """
@@ -394,6 +406,7 @@ class SegmentSync:
             dry_run=self.options.dry_run,
             cohort_rows=cohort.cohort_rows,
             without_identifier=cohort.without_identifier,
+            unreadable=len(cohort.unreadable),
             mistyped=cohort.mistyped,
             duplicates=cohort.duplicates,
             identifiers=cohort.identifiers,

@@ -16,9 +16,10 @@ from urllib.parse import urlencode
 import aiohttp
 
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, RequestRejectedError
+from airflow_provider_cio_cohort.hooks import client
 from airflow_provider_cio_cohort.hooks.api import ApiResponse, error_from_aiohttp
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
-from airflow_provider_cio_cohort.hooks.client import USER_AGENT, HttpTransport, SomeApi, slow_down
+from airflow_provider_cio_cohort.hooks.client import USER_AGENT, HttpTransport, SomeApi, slow_down, too_long
 from airflow_provider_cio_cohort.hooks.connection import aiohttp_options
 from airflow_provider_cio_cohort.hooks.rate_limit import RateLimiter
 
@@ -114,7 +115,7 @@ class AsyncApiClient(Generic[SomeApi]):
         :param path: the path and its query, their variable parts quoted.
         :param what: what is being done, for messages.
         :param body: JSON.
-        :raises VendorUnavailableError: if no response came.
+        :raises VendorUnavailableError: if no response came, or one that is too long.
         """
         try:
             async with self.session.request(
@@ -125,10 +126,22 @@ class AsyncApiClient(Generic[SomeApi]):
                 allow_redirects=False,
                 **self.options,
             ) as response:
-                return ApiResponse(response.status, response.headers, await response.read())
+                body = await _body_of(response)
+                if body is None:
+                    raise too_long(self.api, what)
+                return ApiResponse(response.status, response.headers, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failure = error_from_aiohttp(error, self.api.name, what, self.api.place)
         raise failure  # outside the handler: the cause would bring the URL and its query into the traceback
+
+
+async def _body_of(response: aiohttp.ClientResponse) -> bytes | None:
+    body = bytearray()
+    async for block in response.content.iter_any():
+        body += block
+        if len(body) > client.MOST_BODY:
+            return None
+    return bytes(body)
 
 
 @asynccontextmanager

@@ -143,11 +143,12 @@ class AmplitudeHook(VendorHook):
         So the request is repeated only if it is certain that Amplitude did not receive it.
 
         :param cohort_id: the cohort.
-        :param properties: properties that the export is to have beside the built-in ids.
+        :param properties: properties that the export is to have beside the built-in ids, with or without the
+            prefix ``gp:``; a user property that is named like a built-in id needs it.
         :raises UnknownCohortError: if the project has no such cohort.
         """
         api = self.api
-        names = {name.removeprefix("gp:") for name in properties}.difference(BUILT_IN_PROPERTIES)
+        names = set(map(_asked_for, properties)).difference(BUILT_IN_PROPERTIES)
         params = {"props": 1, "propKeys": sorted(names)} if names else None
         what = f"requesting an export of cohort {cohort_id}"
         try:
@@ -197,9 +198,19 @@ class AmplitudeHook(VendorHook):
 
         return client.retried(ask)
 
-    def download_export(self, request_id: str, path: Path, cancel: CancelToken | None = None) -> int:
+    def download_export(
+        self,
+        request_id: str,
+        path: Path,
+        cancel: CancelToken | None = None,
+        *,
+        announced: int | None = None,
+    ) -> int:
         """
         Download a finished export, decompressed, and return its size in bytes; costs nothing.
+
+        How Amplitude exports an empty cohort is not documented. Where its list says that the cohort has no
+        members, a file that is missing, blank or ``[]`` is one: an empty file of 0 bytes is written.
 
         The file is kept for seven days and may be downloaded again. For a large file, Amplitude redirects to
         a signed URL that is valid for a minute and refuses requests with our keys.
@@ -207,10 +218,12 @@ class AmplitudeHook(VendorHook):
         :param request_id: what :meth:`request_export` returned.
         :param path: the file to write.
         :param cancel: once cancelled, nothing more is read; the hook's own token also counts.
+        :param announced: members that Amplitude's list says the cohort has; ``None`` if it says nothing.
         :raises ExportFailedError: if Amplitude no longer has the file.
         :raises IncompleteExportError: if the file is not complete.
+        :raises ExportTooLargeError: if the file is far larger than the cohort can be.
         """
-        return ExportDownload(self.client, request_id, path, cancel).run()
+        return ExportDownload(self.client, request_id, path, cancel, announced=announced).run()
 
     def usage(self) -> Usage:
         """Return how many exports the month had; costs none (``GET /api/3/cohorts/usage``)."""
@@ -274,6 +287,11 @@ def _accepts(client: ApiClient[AmplitudeApi], authorization: str, what: str) -> 
         raise
     except CohortSyncError:
         return False
+
+
+def _asked_for(name: str) -> str:
+    bare = name.removeprefix("gp:")
+    return name if bare in BUILT_IN_PROPERTIES else bare
 
 
 def _cohorts(payload: Any) -> list[Cohort]:

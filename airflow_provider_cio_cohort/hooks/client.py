@@ -13,7 +13,7 @@ from requests import PreparedRequest, Request, RequestException, Response, Sessi
 from requests.auth import AuthBase
 from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # type: ignore[import-untyped]
 
-from airflow_provider_cio_cohort.exceptions import CohortSyncError, RateLimitedError
+from airflow_provider_cio_cohort.exceptions import CohortSyncError, RateLimitedError, VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.api import (
     Api,
     ApiResponse,
@@ -29,6 +29,8 @@ from airflow_provider_cio_cohort.hooks.retry import Policy, Result, Retrying
 USER_AGENT = "airflow-provider-cio-cohort"
 #: Bytes of a body that are read at once; left to itself, requests takes a hundred times as many steps.
 BODY_BLOCK = 2**20
+#: Bytes of the longest body that is read into memory: the longest list has tens of megabytes.
+MOST_BODY = 128 * 2**20
 
 SomeApi = TypeVar("SomeApi", bound=Api)
 
@@ -249,7 +251,7 @@ class ApiClient(Generic[SomeApi]):
         :param params: the query.
         :param json: the body.
         :param authorization: another Authorization header than the API's own.
-        :raises VendorUnavailableError: if no response came.
+        :raises VendorUnavailableError: if no response came, or one that is too long.
         """
         auth = self.auth if authorization is None else KeyAuth(authorization)
         began = time.perf_counter()
@@ -258,13 +260,43 @@ class ApiClient(Generic[SomeApi]):
                 method, self.api.url(path), auth, what, cancel=cancel, params=params, json=json
             ) as response:
                 # Read to its end even if it is cancelled meanwhile: the request has taken effect already.
-                body = b"".join(response.iter_content(BODY_BLOCK))
+                body = body_of(response)
+            if body is None:
+                raise too_long(self.api, what)
             took = time.perf_counter() - began
             self.latency = min(took, self.latency or took)
             return ApiResponse(response.status_code, response.headers, body)
         except RequestException as error:
             failure = error_from_requests(error, self.api.name, what, self.api.place)
         raise failure  # outside the handler: the cause would bring the URL and its query into the traceback
+
+
+def body_of(response: Response) -> bytes | None:
+    """
+    Read the body of a response, ``None`` if it is longer than any that a vendor has reason to send.
+
+    :param response: a response whose body is unread.
+    """
+    blocks, size = [], 0
+    for block in response.iter_content(BODY_BLOCK):
+        blocks.append(block)
+        size += len(block)
+        if size > MOST_BODY:
+            return None
+    return b"".join(blocks)
+
+
+def too_long(api: Api, what: str) -> VendorUnavailableError:
+    """
+    Return the error for a response that is too long.
+
+    :param api: the API that sent it.
+    :param what: what was being done, for the message.
+    """
+    return VendorUnavailableError(
+        f"{api.name} or a proxy before it answered {what} with more than {MOST_BODY / 2**20:,.0f} MiB.\n"
+        f"A retry may succeed (connection {api.conn_id!r})."
+    )
 
 
 def slow_down(rate_limiter: RateLimiter, error: CohortSyncError, policy: Policy) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 from urllib.parse import urljoin, urlsplit
 
 from requests import RequestException, Response
@@ -20,20 +21,29 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from airflow_provider_cio_cohort.exceptions import (
     CohortSyncError,
     ExportFailedError,
+    ExportTooLargeError,
     IncompleteExportError,
     RateLimitedError,
     VendorUnavailableError,
 )
+from airflow_provider_cio_cohort.exports import most_bytes
 from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
 from airflow_provider_cio_cohort.hooks.api import ApiResponse, error_from_requests, quoted_wait
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
-from airflow_provider_cio_cohort.hooks.client import ApiClient, KeyAuth
+from airflow_provider_cio_cohort.hooks.client import ApiClient, KeyAuth, body_of
 from airflow_provider_cio_cohort.hooks.progress import Progress
 from airflow_provider_cio_cohort.hooks.redaction import queries_hidden
 
 BLOCK = 256 * 1024
 WHAT = "downloading an export"
+#: How often a file may be compressed: some storages compress what is compressed already.
+MOST_LAYERS = 2
 _GZIP_MAGIC = b"\x1f\x8b"
+_START = 64
+#: Marks UTF-8, and white space: no content.
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+#: Statuses of a response with a file; one without content may be that of an empty cohort.
+_SENT = (200, 204)
 _REDIRECTS = (301, 302, 303, 307, 308)
 #: The most redirects that one download follows.
 MOST_REDIRECTS = 5
@@ -52,6 +62,7 @@ class ExportDownload:
     :param request_id: the export.
     :param path: the file to write; it exists only when it is complete.
     :param cancel: once cancelled, nothing more is requested or read.
+    :param announced: members that the cohort is said to have; ``None`` if that is unknown.
     """
 
     def __init__(
@@ -60,11 +71,14 @@ class ExportDownload:
         request_id: str,
         path: Path,
         cancel: CancelToken | None = None,
+        *,
+        announced: int | None = None,
     ) -> None:
         self.client = client
         self.cancel = CancelToken(client.transport.cancel_token, cancel)
         self.request_id = request_id
         self.path = path
+        self.announced = announced
         #: The last file that may have been cut; it is accepted if the next download equals it.
         self._unproven: _Copied | None = None
 
@@ -74,6 +88,7 @@ class ExportDownload:
 
         :raises ExportFailedError: if Amplitude has no such file, even after the grace of a new export.
         :raises IncompleteExportError: if no download is complete.
+        :raises ExportTooLargeError: if the file is far larger than the cohort can be.
         """
         policy = self.client.transport.policy
         grace_ends = time.monotonic() + policy.export_grace
@@ -93,10 +108,17 @@ class ExportDownload:
                 progress = Progress(
                     "Downloading", "bytes", "", self.client.transport.policy.progress_interval
                 )
-                copied = _copy(response, file, progress, self.cancel)
+                copied = _copy(response, file, progress, self.cancel, most_bytes(self.announced))
+        except _FileNotFoundError:
+            if self.announced != 0:
+                raise
+            copied = _NO_FILE
         except (RequestException, HTTPError):
             pass  # our own error is raised below: the library's message holds the URL
-        if copied is None or not copied.size:
+        if copied is not None and copied.is_empty and self.announced == 0:
+            part.write_bytes(b"")
+            copied = replace(copied, size=0)
+        elif copied is None or not copied.size:
             happened = (
                 "The connection broke while receiving"
                 if copied is None
@@ -179,10 +201,10 @@ class ExportDownload:
         return target
 
     def _check_link(self, response: Response) -> None:
-        if response.status_code == 200:
+        if response.status_code in _SENT:
             return
         api = self.client.api
-        api_response = ApiResponse(response.status_code, response.headers, response.content)
+        api_response = ApiResponse(response.status_code, response.headers, body_of(response) or b"")
         not_found = response.status_code == 404 or "not found" in api.vendor_message(api_response).lower()
         if not_found and response.status_code < 500:
             raise _no_file()
@@ -199,7 +221,7 @@ class ExportDownload:
                 f"{quoted_wait(wait)}A later retry asks for a fresh link to the same export.",
                 retry_after=wait,
             )
-        if response.status_code != 200:
+        if response.status_code not in _SENT:
             # An expired signature is answered like this: the retry asks Amplitude for a fresh one.
             raise VendorUnavailableError(
                 f"{_STORAGE} answered HTTP {response.status_code}.\n"
@@ -229,47 +251,90 @@ class _Copied:
     :param size: bytes, decompressed.
     :param checksum: of those.
     :param is_proven: whether an early end would have been noticed.
+    :param start: its first bytes.
     """
 
     size: int
     checksum: int
     is_proven: bool
+    start: bytes = field(default=b"", repr=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds nothing, not even a header."""
+        return self.size <= len(self.start) and self.start.strip(_BLANK) in (b"", b"[]")
 
 
-def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: CancelToken) -> _Copied:
+_NO_FILE = _Copied(0, 0, is_proven=False)
+
+
+class _Bounded(io.RawIOBase):
+    """
+    Reads no more bytes than a file may have.
+
+    :param raw: the file.
+    :param most: how many bytes it may have.
+    """
+
+    def __init__(self, raw: Any, most: int) -> None:
+        self._raw = raw
+        self._most = self._left = most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = int(self._raw.readinto(buffer))
+        self._left -= count
+        if self._left < 0:
+            raise _too_large(self._most)
+        return count
+
+
+def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: CancelToken, most: int) -> _Copied:
     size = checksum = 0
+    start = b""
     # urllib3 compares the body with Content-Length, and raises where it is short. It accepts a gzip stream
     # that lacks its trailer, so it is not asked to decompress.
     response.raw.auto_close = False  # otherwise reading the body to its end is an error
-    body = io.BufferedReader(response.raw, BLOCK)
+    body = io.BufferedReader(_Bounded(response.raw, most), BLOCK)
     proven = "Content-Length" in response.headers or response.raw.chunked or _is_gzip(body)
     for block in decompressed(body, response.headers.get("Content-Encoding", "")):
         if not size:
             _check_start(block)
-        size += file.write(block)
+        start += block[: _START - len(start)]
+        size += len(block)
+        if size > most:
+            raise _too_large(most)
+        file.write(block)
         checksum = zlib.crc32(block, checksum)
         progress.step(len(block))
         cancel.check(WHAT)
-    return _Copied(size, checksum, bool(proven))
+    return _Copied(size, checksum, bool(proven), start)
 
 
-def decompressed(body: io.BufferedReader, encoding: str) -> Iterator[bytes]:
+def decompressed(body: io.BufferedReader[Any], encoding: str) -> Iterator[bytes]:
     """
-    Yield the bytes of a file that may be compressed with gzip, whatever its header says.
+    Yield the bytes of a file that may be compressed with gzip, once or twice: its content decides.
+
+    The Content-Encoding of a stored object is whatever somebody has written, such as ``UTF-8`` or
+    ``aws-chunked``. It only names the encoding of a file that is neither gzip nor text.
 
     :param body: the file as it came.
     :param encoding: the Content-Encoding.
     :raises IncompleteExportError: if a gzip stream is damaged or incomplete, or the encoding is another one.
     """
     file: BinaryIO = body
-    if _is_gzip(body):
-        file = cast("BinaryIO", gzip.GzipFile(fileobj=body))
-    elif encoding.strip().lower() not in ("", "identity", "gzip", "x-gzip"):
-        raise IncompleteExportError(
-            f"Amplitude's export has an unknown encoding ({encoding[:40]}).\n"
-            "A retry downloads the same export again; check whether a proxy changes it."
-        )
     try:
+        for _ in range(MOST_LAYERS):
+            if not _is_gzip(file):
+                break
+            file = cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb"))
+        if file is body and not _is_identity(encoding) and not _is_text(body.peek(BLOCK)):
+            raise IncompleteExportError(
+                f"Amplitude's export has an unknown encoding ({encoding[:40]}).\n"
+                "A retry downloads the same export again; check whether a proxy changes it."
+            )
         while block := file.read(BLOCK):
             yield block
     except EOFError:
@@ -284,12 +349,33 @@ def decompressed(body: io.BufferedReader, encoding: str) -> Iterator[bytes]:
         ) from None
 
 
-def _is_gzip(body: io.BufferedReader) -> bool:
-    return body.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
+def _is_gzip(file: BinaryIO) -> bool:
+    return cast("io.BufferedReader[Any]", file).peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
+
+
+def _is_identity(encoding: str) -> bool:
+    return encoding.strip().lower() in ("", "identity")
+
+
+def _is_text(start: bytes) -> bool:
+    """Say whether the first line of a file is text, as the header of an export is."""
+    try:
+        line = codecs.getincrementaldecoder("utf-8-sig")().decode(start.partition(b"\n")[0])
+    except UnicodeDecodeError:
+        return False
+    return line.replace("\t", "").replace("\r", "").isprintable()
+
+
+def _too_large(most: int) -> ExportTooLargeError:
+    return ExportTooLargeError(
+        f"Amplitude's export is too large: it has more than {most / 2**20:,.0f} MiB.\n"
+        "That is far more than a cohort of the size in Amplitude's list takes. Nothing of it was used. A "
+        "retry reads the list and downloads the same export again: check whether a proxy changes it."
+    )
 
 
 def _check_start(block: bytes) -> None:
-    start = block.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    start = block.lstrip(_BLANK)[:1]
     if start == b"{" and b"not found" in block.lower():
         raise _no_file()
     if start in (b"<", b"{"):

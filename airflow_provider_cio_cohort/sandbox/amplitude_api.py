@@ -157,8 +157,10 @@ class AmplitudeApi:
     async def file(self, request: web.Request, project: Project) -> web.Response:
         """Return a small file, or a redirect to a signed URL; available for seven days."""
         job = project.file_of(request.match_info["request_id"])
-        if job is None:
+        if job is None or (not len(job.rows) and self.settings.empty_export == "not_found"):
             return web.json_response({"details": "Cohort download not found"}, status=404)
+        if not len(job.rows) and self.settings.empty_export == "no_content":
+            return web.Response(status=204)
         if len(job.rows) <= self.settings.inline_rows:
             return await file_response(job, self.settings)
         expires = round(self.settings.signed_url_seconds)
@@ -222,7 +224,7 @@ async def file_response(job: Job, settings: Settings) -> web.Response:
         job.file = await asyncio.to_thread(export_file, job, settings)
     headers = {"Content-Type": "text/csv"}
     if settings.compressed and settings.encoding_header:
-        headers["Content-Encoding"] = "gzip"
+        headers["Content-Encoding"] = "gzip, gzip" if settings.compressed_twice else "gzip"
     if settings.encoding:
         headers["Content-Encoding"] = settings.encoding
     return web.Response(body=job.file, headers=headers)

@@ -11,7 +11,7 @@ CHOICES = {
     "wrong_region_track": ("401", "redirect", "success"),
     "name_rewrite": ("", "trim", "collapse"),
     "id_limit": ("bytes", "characters"),
-    "empty_export": ("header", "nothing", "newline"),
+    "empty_export": ("header", "nothing", "newline", "list", "no_content", "not_found"),
     "redirect_form": ("absolute", "scheme_relative", "relative", "unusual"),
 }
 #: The settings with the HTTP status of a refusal.
@@ -37,11 +37,16 @@ class Settings:
     :param signed_url_seconds: how long a signed URL is valid.
     :param file_days: how long an export can be downloaded.
     :param compressed: whether exports are compressed with gzip.
+    :param compressed_twice: whether a compressed export is compressed once more, and says so.
     :param encoding_header: whether a compressed export has a Content-Encoding.
     :param encoding: a fixed Content-Encoding of an export's file; empty for the correct one.
     :param content_length: whether an export's file has a Content-Length; without it, the file ends with the
         connection, and the fault ``cut`` does not break the connection.
     :param crlf: whether lines of an export end in CRLF.
+    :param blank_last_line: whether an export ends with a blank line.
+    :param surplus_rows: the number of rows in an export beyond those of the cohort.
+    :param long_value: the number of characters of the ``user_id`` in one more row of an export; 0 for no such
+        row.
     :param property_prefix: the prefix of the column of a user property: empty, or ``gp:``.
     :param duplicate_column: whether ``amplitude_id`` comes twice.
     :param leading_tab: whether every value and title starts with a tab.
@@ -64,7 +69,8 @@ class Settings:
     :param status_unknown_for: seconds until the status call knows a new export.
     :param file_after: seconds until the file of a finished export can be downloaded.
     :param empty_export: the content of the file of an empty cohort: ``header``, ``nothing`` (0 bytes,
-        before compression) or ``newline``.
+        before compression), ``newline`` or ``list`` (``[]``); or the response without a file: ``no_content``
+        (a 204) or ``not_found`` (a 404).
     :param visible_after: seconds until a change of a membership is visible in a read.
     :param count_after: seconds until it is visible in ``customer_count``; -1 for ``visible_after``.
     :param app_per_second: the App API's limit of requests per second; 0 for none.
@@ -115,10 +121,14 @@ class Settings:
     signed_url_seconds: float = 60
     file_days: float = 7
     compressed: bool = True
+    compressed_twice: bool = False
     encoding_header: bool = True
     encoding: str = ""
     content_length: bool = True
     crlf: bool = False
+    blank_last_line: bool = False
+    surplus_rows: int = 0
+    long_value: int = 0
     property_prefix: str = ""
     duplicate_column: bool = False
     leading_tab: bool = False

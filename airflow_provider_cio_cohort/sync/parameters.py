@@ -408,7 +408,7 @@ class SyncParameters(ExportParameters):
     user_id_property: Annotated[Text, _converted(_as_text), TEMPLATED] = Field(
         default="user_id",
         description="The Amplitude property that holds the Customer.io identifier: user_id, amplitude_id, "
-        "or any user property.",
+        "or any user property. gp:user_id is the user property named user_id.",
     )
     id_type: IdType = Field(
         default="id", description="Which of Customer.io's identifiers the property holds."

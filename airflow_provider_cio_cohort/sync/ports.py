@@ -95,8 +95,8 @@ class Amplitude(Protocol):
     ) -> bool:
         """Say whether an export has been computed, and is of the cohort."""
 
-    def download_export(self, request_id: str, path: Path) -> int:
-        """Download an export, and return its size in bytes."""
+    def download_export(self, request_id: str, path: Path, *, announced: int | None = None) -> int:
+        """Download an export of a cohort of the announced size, and return the file's size in bytes."""
 
 
 class Segment(Protocol):

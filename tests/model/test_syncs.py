@@ -81,7 +81,9 @@ SWITCHES = {
     "cio_prefix": st.booleans(),
     "id_limit": st.sampled_from(["bytes", "characters"]),
     "numbers_per_workspace": st.booleans(),
-    "empty_export": st.sampled_from(["header", "nothing", "newline"]),
+    "empty_export": st.sampled_from(["header", "nothing", "newline", "list", "no_content", "not_found"]),
+    "encoding": st.sampled_from(["", "UTF-8", "aws-chunked", "gzip, gzip"]),
+    "blank_last_line": st.booleans(),
 }
 USUAL = {name: getattr(Settings(), name) for name in SWITCHES}
 FAULTS: list[dict[str, Any]] = [

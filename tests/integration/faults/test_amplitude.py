@@ -159,7 +159,7 @@ def test_a_file_cut_at_changing_lines_is_never_believed(large) -> None:
         large.sandbox.faults.add("cut_rows", **FILE, keep=keep)
     error = large.fail()
     assert isinstance(error, exceptions.IncompleteExportError)
-    assert "had different numbers of rows" in str(error)
+    assert "No two of 3 downloads of the same Amplitude export were equal" in str(error)
     assert_whole(large, large.run())
 
 
@@ -206,10 +206,16 @@ def test_a_compressed_file_without_length_is_proven_by_its_trailer(large) -> Non
 
 @pytest.mark.parametrize("inline_rows", [0, 1000])
 def test_an_unknown_encoding_is_named(large, inline_rows: int) -> None:
-    large.sandbox.configure(compressed=False, inline_rows=inline_rows, encoding="br")
+    def compress(content: bytes | None) -> None:
+        for job in large.sandbox.project.jobs.values():
+            job.file = content
+
+    large.sandbox.configure(inline_rows=inline_rows, encoding="br")
+    large.sandbox.at_request(lambda request: compress(b"\x0b\x02rows\x03"), path=FILE["path"])
     error = large.fail()
     assert isinstance(error, exceptions.IncompleteExportError)
     assert "unknown encoding (br)" in str(error)
+    compress(None)
     large.sandbox.configure(encoding="")
     assert_whole(large, large.run())
 

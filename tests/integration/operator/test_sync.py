@@ -15,6 +15,7 @@ FIELDS = [
     "dry_run",
     "cohort_rows",
     "without_identifier",
+    "unreadable",
     "mistyped",
     "duplicates",
     "identifiers",

@@ -56,7 +56,8 @@ def test_a_new_request_may_be_unknown_at_first(sandbox, amplitude, request_expor
 
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize(
-    ("look", "text"), [("header", '"amplitude_id","user_id"\n'), ("nothing", ""), ("newline", "\n")]
+    ("look", "text"),
+    [("header", '"amplitude_id","user_id"\n'), ("nothing", ""), ("newline", "\n"), ("list", "[]")],
 )
 @pytest.mark.parametrize("rows", [[], CrowdRows(0, 0)])
 def test_an_empty_cohort_has_a_file_of_any_look(
@@ -68,6 +69,14 @@ def test_an_empty_cohort_has_a_file_of_any_look(
     answer = export()
     assert (answer.status_code, answer.text) == (200, text)
     assert len(whole.splitlines()) == 4
+
+
+@pytest.mark.parametrize(("look", "status"), [("no_content", 204), ("not_found", 404)])
+def test_an_empty_cohort_may_have_no_file(sandbox, export, cohort, look: str, status: int) -> None:
+    sandbox.configure(empty_export=look)
+    assert export().status_code == 200
+    sandbox.project.add_cohort(id=cohort.id, name="Nobody", rows=[])
+    assert export().status_code == status
 
 
 @pytest.mark.parametrize("listed", [True, False])

@@ -150,6 +150,34 @@ def test_the_file_may_be_compressed_without_saying_so_or_plain(sandbox, export) 
     assert answer.content.startswith(b'"amplitude_id"')
 
 
+def test_the_file_may_be_compressed_twice(sandbox, export) -> None:
+    plain = export().content
+    sandbox.configure(compressed_twice=True)
+    answer = export(stream=True)
+    assert answer.headers["Content-Encoding"] == "gzip, gzip"
+    assert gzip.decompress(gzip.decompress(packed_bytes(answer))) == plain
+
+
+def test_the_file_may_have_more_in_it_than_the_cohort(sandbox, export) -> None:
+    whole = export().content
+    sandbox.configure(surplus_rows=2, long_value=5, blank_last_line=True)
+    assert export().content == whole + b'"0","0"\n"0","0"\n"0","xxxxx"\n\n'
+
+
+def test_a_value_need_not_be_utf8(sandbox, export) -> None:
+    sandbox.project.add_cohort(id="a1b2c3d", name="x", rows=[{"amplitude_id": "1", "user_id": "u\udcff"}])
+    assert export().content.endswith(b'"1","u\xff"\n')
+
+
+@pytest.mark.parametrize(("prefix", "title"), [("", "user_id"), ("gp:", "gp:user_id")])
+def test_a_user_property_may_be_named_like_a_column(sandbox, export, prefix: str, title: str) -> None:
+    rows = [{"amplitude_id": "1", "user_id": "a", "gp:user_id": "b", "age": "7"}]
+    sandbox.project.add_cohort(id="a1b2c3d", name="x", rows=rows)
+    sandbox.configure(property_prefix=prefix)
+    answer = export("?props=1&propKeys=gp:user_id&propKeys=gp:age")
+    assert lines(answer) == [["amplitude_id", "user_id", title, f"{prefix}age"], ["1", "a", "b", "7"]]
+
+
 @pytest.mark.parametrize("inline_rows", [0, 1000])
 @pytest.mark.parametrize("compressed", [True, False])
 def test_a_file_without_a_length_ends_with_the_connection(

@@ -10,6 +10,7 @@ def test_a_dry_run_says_which_segment_a_run_would_fill(segment_id: int | None, s
     counts = (
         "cohort_rows",
         "without_identifier",
+        "unreadable",
         "mistyped",
         "duplicates",
         "identifiers",

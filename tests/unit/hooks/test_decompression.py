@@ -4,7 +4,7 @@ import gzip
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.exceptions import IncompleteExportError
@@ -17,6 +17,7 @@ def read(content: bytes, encoding: str = "gzip", size: int = 7) -> bytes:
 
 @given(st.binary(min_size=0, max_size=5000), st.integers(2, 3000))
 def test_gzip_is_undone_whatever_the_blocks(content: bytes, size: int) -> None:
+    assume(not content.startswith(b"\x1f\x8b"))  # that would be another layer
     assert read(gzip.compress(content), size=size) == content
 
 
@@ -46,6 +47,33 @@ def test_gzip_without_its_header_and_plain_with_it() -> None:
     assert read(b"rows", encoding="gzip") == b"rows"
 
 
+ODD_LABELS = ["UTF-8", "aws-chunked", "none", "binary", "gzip, gzip", "gzip,aws-chunked", "br", " "]
+
+
+@pytest.mark.parametrize("label", ODD_LABELS)
+def test_the_content_decides_and_not_its_label(label: str) -> None:
+    header = '"amplitude_id","user_id","größe"\n'.encode()
+    for content in (header, b"\xef\xbb\xbf" + header, b"", b"\n", header + b'"1","\xff"\n', b"\t" + header):
+        assert read(content, label) == content
+        assert read(gzip.compress(content), label) == content
+        assert read(gzip.compress(gzip.compress(content)), label) == content
+
+
+@pytest.mark.parametrize("missing", [1, 4, 8, 12])
+def test_a_cut_is_found_in_both_layers(missing: int) -> None:
+    for packed in (
+        gzip.compress(gzip.compress(b"rows" * 1000)[:-missing]),
+        gzip.compress(gzip.compress(b"rows" * 1000))[:-missing],
+    ):
+        with pytest.raises(IncompleteExportError, match="ends before"):
+            read(packed)
+
+
+def test_there_are_no_more_layers_than_two() -> None:
+    innermost = gzip.compress(b"rows")
+    assert read(gzip.compress(gzip.compress(innermost))) == innermost
+
+
 def test_several_gzip_members_in_a_row() -> None:
     assert read(gzip.compress(b"one,") + gzip.compress(b"two")) == b"one,two"
 
@@ -64,5 +92,6 @@ def test_a_wrong_checksum_is_found() -> None:
 
 
 def test_an_unknown_encoding_is_named() -> None:
-    with pytest.raises(IncompleteExportError, match="br"):
-        read(b"\x0b\x02rows", encoding="br")
+    for content in (b"\x0b\x02rows", b"\x28\xb5\x2f\xfdrows", b"\x78\x9crows"):
+        with pytest.raises(IncompleteExportError, match="br"):
+            read(content, encoding="br")

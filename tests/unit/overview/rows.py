@@ -113,6 +113,7 @@ def report(size: int = 1000, **fields: Any) -> dict[str, Any]:
         "dry_run": False,
         "cohort_rows": size + 100,
         "without_identifier": 0,
+        "unreadable": 0,
         "duplicates": 0,
         "identifiers": size + 100,
         "segment_before": size - 5,
