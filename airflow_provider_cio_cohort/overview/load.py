@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -35,10 +35,14 @@ PAST = 100
 _OF_AN_EXPORT = 3
 #: The same as in the DAG generation, which is not imported here because it is slow.
 _PREFIX = "cohort_sync__"
+VisibleRuns = Callable[[Collection[str]], set[str]]
 
 
 def load_overview(
-    session: Session, readable: set[str] | None = None, now: datetime | None = None
+    session: Session,
+    readable: set[str] | None = None,
+    now: datetime | None = None,
+    visible_runs: VisibleRuns | None = None,
 ) -> Overview:
     """
     Return all syncs, the exports of the month, and what needs attention.
@@ -46,10 +50,12 @@ def load_overview(
     :param session: a session of Airflow's metadata database.
     :param readable: the ids of the DAGs that may be shown; ``None`` for all.
     :param now: the time to describe; the current time by default.
+    :param visible_runs: returns those of some DAGs whose runs may be shown; by default, all. The other syncs
+        have the state ``HIDDEN``, and nothing that their runs tell.
     """
     now = now or datetime.now(UTC)
     found = _find(session, readable)
-    syncs = _syncs(session, found, RECENT, now)
+    syncs = _syncs(session, found, RECENT, now, visible_runs)
     months = _quota_reports(session, found, syncs)
     runs = {sync.dag.dag_id: sync.runs for sync in syncs}
     scheduled = [
@@ -117,9 +123,17 @@ def _find(session: Session, readable: set[str] | None, dag_id: str | None = None
     return _Found(dags, tags, *([one for one in some if one.dag_id in dags] for some in references))
 
 
-def _syncs(session: Session, found: _Found, limit: int, now: datetime) -> tuple[Sync, ...]:
+def _syncs(
+    session: Session,
+    found: _Found,
+    limit: int,
+    now: datetime,
+    visible_runs: VisibleRuns | None = None,
+) -> tuple[Sync, ...]:
     reports = _reports(past.newest_events(session, found.writing, limit))
-    dag_ids = sorted({one.dag_id for one in found.writing})
+    writing = {one.dag_id for one in found.writing}
+    visible = writing if visible_runs is None else writing & visible_runs(writing)
+    dag_ids = sorted(visible)
     runs: dict[tuple[str, str], list[past.TaskRun]] = {}
     for run in past.newest_runs(session, dag_ids, limit):
         runs.setdefault((run.dag_id, run.task_id), []).append(run)
@@ -140,7 +154,10 @@ def _syncs(session: Session, found: _Found, limit: int, now: datetime) -> tuple[
             reports=tuple(reports.get(one, ())),
         )
         sync = replace(sync, missing_pools=_of_sync(one, found, no_pool))
-        syncs.append(_judged(_waiting(sync, waiting), now))
+        is_visible = one.dag_id in visible
+        syncs.append(
+            _judged(_waiting(sync, waiting), now) if is_visible else replace(sync, state=State.HIDDEN)
+        )
     return tuple(sorted([*syncs, *_idle(found)], key=lambda sync: (sync.name.casefold(), sync.task_id)))
 
 
