@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Annotated
 
+from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import AuthManagerDep, GetUserDep, requires_access_dag
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from fastapi import Depends, HTTPException, Request
 
 #: What Airflow's list of DAGs requires beyond the DAGs themselves, because it shows their runs, the states of
@@ -17,7 +18,7 @@ RUN_DETAILS = (DagAccessEntity.RUN, DagAccessEntity.TASK_INSTANCE, DagAccessEnti
 VisibleRuns = Callable[[Collection[str]], set[str]]
 
 
-def visible_runs(request: Request, user: GetUserDep, auth_manager: AuthManagerDep) -> VisibleRuns:
+def visible_runs(request: Request, user: GetUserDep) -> VisibleRuns:
     """
     Return a function that picks the DAGs whose runs the user may see, among those that the user may read.
 
@@ -26,12 +27,11 @@ def visible_runs(request: Request, user: GetUserDep, auth_manager: AuthManagerDe
 
     :param request: the request.
     :param user: the user.
-    :param auth_manager: Airflow's auth manager.
     """
 
     def of_each(dag_ids: Collection[str]) -> set[str]:
         if all(
-            auth_manager.is_authorized_dag(method="GET", access_entity=entity, user=user)
+            get_auth_manager().is_authorized_dag(method="GET", access_entity=entity, user=user)
             for entity in RUN_DETAILS
         ):
             return set(dag_ids)

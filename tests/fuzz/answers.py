@@ -205,7 +205,7 @@ async def _send(writer: asyncio.StreamWriter, head: bytes, body: bytes, end: str
     writer.write(_written(end, head, body))
     await writer.drain()
     if end == "stall":
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(0.3)
     if end == "reset":
         connection = writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

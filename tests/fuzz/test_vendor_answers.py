@@ -123,8 +123,8 @@ def vendors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendors]:
             "RETRY_TIMEOUT": "0.05",
             "RETRY_WAIT_INITIAL": "0.001",
             "RETRY_WAIT_MAX": "0.01",
-            "READ_TIMEOUT": "0.4",
-            "CONNECT_TIMEOUT": "0.4",
+            "READ_TIMEOUT": "0.2",
+            "CONNECT_TIMEOUT": "0.5",
         }.items():
             patch.setenv(f"AIRFLOW__CIO_COHORT__{name}", value)
         for conn_id, connection in sandbox.connections().items():
