@@ -13,12 +13,13 @@ HIDDEN = "***"
 
 _EMAIL = re.compile(r"[^\s@\"'<>,;:=&?/]{1,64}@[^\s@\"'<>,;&?/]{1,255}")
 _URL_QUERY = re.compile(r"(https?://[^\s?\"']*)\?[^\s\"']*")
+_CREDENTIALS = re.compile(r"\b(Basic|Bearer)\s+[\w+/=.~-]{16,}", re.IGNORECASE)
 _PATH_QUERY = re.compile(r"\?.*$", re.DOTALL)
 
 
 def scrub(text: str, hide: Iterable[str] = ()) -> str:
     """
-    Return a vendor's message as one short line without keys, e-mail addresses or queries.
+    Return a vendor's message as one short line without keys, credentials, e-mail addresses or queries.
 
     :param text: the vendor's message.
     :param hide: keys and identifiers to remove.
@@ -27,6 +28,7 @@ def scrub(text: str, hide: Iterable[str] = ()) -> str:
     for value in hide:
         if value:
             text = text.replace(value, HIDDEN)
+    text = _CREDENTIALS.sub(rf"\1 {HIDDEN}", text)
     text = _URL_QUERY.sub(rf"\1?{HIDDEN}", text)
     text = _EMAIL.sub(HIDDEN, text)
     text = " ".join(text.split())
@@ -68,14 +70,22 @@ def words_only(text: str, value: str) -> str:
 
 
 class _QueryFilter(logging.Filter):
-    """Hides queries, which urllib3 logs at DEBUG level: that of an export's file is its signature."""
+    """
+    Hides queries, which urllib3 logs at DEBUG level: that of an export's file is its signature.
+
+    Its warning that it could not parse all headers is dropped: it quotes them, and the address.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.state = threading.local()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if getattr(self.state, "active", False) and isinstance(record.args, tuple):
+        if not getattr(self.state, "active", False):
+            return True
+        if record.name == _QUOTES_HEADERS:
+            return False
+        if isinstance(record.args, tuple):
             record.args = tuple(
                 _PATH_QUERY.sub(f"?{HIDDEN}", value) if isinstance(value, str) else value
                 for value in record.args
@@ -83,13 +93,15 @@ class _QueryFilter(logging.Filter):
         return True
 
 
+_QUOTES_HEADERS = "urllib3.connection"
 _query_filter = _QueryFilter()
-logging.getLogger("urllib3.connectionpool").addFilter(_query_filter)
+for _name in ("urllib3.connectionpool", _QUOTES_HEADERS):
+    logging.getLogger(_name).addFilter(_query_filter)
 
 
 @contextmanager
 def queries_hidden() -> Iterator[None]:
-    """Keep the query strings of this thread's requests out of urllib3's log."""
+    """Keep the query strings and headers of this thread's requests out of urllib3's log."""
     before = getattr(_query_filter.state, "active", False)
     _query_filter.state.active = True
     try:

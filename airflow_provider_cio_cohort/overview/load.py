@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -37,10 +37,14 @@ PAST = 100
 _OF_AN_EXPORT = 3
 #: The same as in the DAG generation, which is not imported here because it is slow.
 _PREFIX = "cohort_sync__"
+VisibleRuns = Callable[[Collection[str]], set[str]]
 
 
 def load_overview(
-    session: Session, readable: set[str] | None = None, now: datetime | None = None
+    session: Session,
+    readable: set[str] | None = None,
+    now: datetime | None = None,
+    visible_runs: VisibleRuns | None = None,
 ) -> Overview:
     """
     Return all syncs, the exports of the month, and what needs attention.
@@ -48,10 +52,12 @@ def load_overview(
     :param session: a session of Airflow's metadata database.
     :param readable: the ids of the DAGs that may be shown; ``None`` for all.
     :param now: the time to describe; the current time by default.
+    :param visible_runs: returns those of some DAGs whose runs may be shown; by default, all. The other syncs
+        have the state ``HIDDEN``, and nothing that their runs tell.
     """
     now = now or datetime.now(UTC)
     found = _find(session, readable, now)
-    syncs = _syncs(session, found, RECENT, now)
+    syncs = _syncs(session, found, RECENT, now, visible_runs)
     months = _quota_reports(session, found, syncs)
     runs = {sync.dag.dag_id: sync.runs for sync in syncs}
     scheduled = [
@@ -140,9 +146,17 @@ def _only(found: _Found, dag_id: str) -> _Found:
     return replace(found, writing=writing, exporting=exporting, reading=reading)
 
 
-def _syncs(session: Session, found: _Found, limit: int, now: datetime) -> tuple[Sync, ...]:
+def _syncs(
+    session: Session,
+    found: _Found,
+    limit: int,
+    now: datetime,
+    visible_runs: VisibleRuns | None = None,
+) -> tuple[Sync, ...]:
     reports = _reports(past.newest_events(session, found.writing, limit))
-    dag_ids = sorted({one.dag_id for one in found.writing})
+    writing = {one.dag_id for one in found.writing}
+    visible = writing if visible_runs is None else writing & visible_runs(writing)
+    dag_ids = sorted(visible)
     runs: dict[tuple[str, str], list[past.TaskRun]] = {}
     for run in past.newest_runs(session, dag_ids, limit):
         runs.setdefault((run.dag_id, run.task_id), []).append(run)
@@ -163,6 +177,9 @@ def _syncs(session: Session, found: _Found, limit: int, now: datetime) -> tuple[
             reports=tuple(reports.get(one, ())),
         )
         sync = replace(sync, missing_pools=_of_sync(one, found, no_pool))
+        if one.dag_id not in visible:
+            syncs.append(replace(sync, state=State.HIDDEN))
+            continue
         sync = _judged(_waiting(sync, waiting), now)
         syncs.append(sync if dag.missing_since is None else replace(sync, state=State.MISSING))
     return tuple(sorted([*syncs, *_idle(found)], key=lambda sync: (sync.name.casefold(), sync.task_id)))

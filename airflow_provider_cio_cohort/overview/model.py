@@ -21,6 +21,7 @@ class State(StrEnum):
     CONFIG_ERROR = "configuration error"
     MISSING = "missing"
     DISABLED = "switched off"
+    HIDDEN = "no permission"
 
 
 #: The states of a run that has ended.
@@ -189,6 +190,11 @@ class Sync:
     failing_since: datetime | None = None
 
     @property
+    def has_page(self) -> bool:
+        """Whether it has a page of its own, which shows its runs."""
+        return self.asset_id is not None and self.state is not State.HIDDEN
+
+    @property
     def last_run(self) -> Run | None:
         """The newest run."""
         return self.runs[0] if self.runs else None
@@ -284,6 +290,11 @@ class Overview:
     syncs: tuple[Sync, ...]
     quotas: tuple[Quota, ...]
     attention: tuple[Attention, ...]
+
+    @property
+    def hidden(self) -> int:
+        """How many syncs have runs that may not be shown."""
+        return sum(sync.state is State.HIDDEN for sync in self.syncs)
 
 
 @dataclass(frozen=True)

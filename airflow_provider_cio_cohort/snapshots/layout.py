@@ -1,10 +1,11 @@
 """
 What snapshots are of, the names of their files, and their manifests.
 
-A snapshot is a folder ``<moment>__<run>`` with the identifiers and a manifest, which is written last and
-makes it valid. The file of the identifiers has the time at which it was written in its name: so a run that is
-cleared never overwrites the file that the manifest names, and leftovers of a crash are recognised by their
-age.
+A snapshot is a folder ``<moment>__<workspace>__<run>`` with the identifiers and a manifest, which is written
+last and makes it valid. The workspace is in the name because several Airflows may share a storage: each then
+finds, counts and deletes the snapshots of its own workspace, without reading the manifests of all. The file
+of the identifiers has the time at which it was written in its name: so a run that is cleared never overwrites
+the file that the manifest names, and leftovers of a crash are recognised by their age.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from airflow_provider_cio_cohort.exceptions import SnapshotDamagedError, Snapsho
 MANIFEST = "manifest.json"
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _STAMPED = r"\d{8}T\d{6}\.\d{6}Z"
-_FOLDER = re.compile(rf"({_STAMPED})__([0-9a-f]+)")
+_UNKNOWN = "unknown"
+_FOLDER = re.compile(rf"({_STAMPED})__workspace-(\d{{1,18}}|{_UNKNOWN})__([0-9a-f]+)")
 _CONTENT = re.compile(rf"identifiers\.({_STAMPED})\.gz")
 
 
@@ -45,6 +47,17 @@ def content_name(taken_at: datetime) -> str:
     return f"identifiers.{stamp(taken_at)}.gz"
 
 
+def folder_name(moment: datetime, workspace_id: int | None, run: str) -> str:
+    """
+    Return the name of the folder of a snapshot.
+
+    :param moment: what it is the state of.
+    :param workspace_id: the Customer.io workspace; ``None`` if it is unknown.
+    :param run: a hash of the run that takes it.
+    """
+    return f"{stamp(moment)}__workspace-{_UNKNOWN if workspace_id is None else workspace_id}__{run}"
+
+
 def _moment(text: str) -> datetime | None:
     try:
         return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
@@ -59,12 +72,14 @@ class Entry:
 
     :param name: its folder's.
     :param moment: what it is the state of.
+    :param workspace_id: the Customer.io workspace; ``None`` if it was unknown.
     :param has_manifest: whether it is whole.
     :param contents: the files with identifiers, by their names, and when each was written.
     """
 
     name: str
     moment: datetime
+    workspace_id: int | None = None
     has_manifest: bool = False
     contents: dict[str, datetime] = field(default_factory=dict)
 
@@ -92,10 +107,12 @@ def read_entries(files: Iterable[str]) -> list[Entry]:
         moment = _moment(named[1]) if named else None
         if moment is None or not (content or file == MANIFEST):
             continue
+        workspace_id = int(named[2]) if named and named[2] != _UNKNOWN else None
         entry = found.get(folder, Entry(folder, moment))
         taken_at = _moment(content[1]) if content else None
         contents = {**entry.contents, **({file: taken_at} if taken_at else {})}
-        found[folder] = Entry(folder, moment, entry.has_manifest or file == MANIFEST, contents)
+        has_manifest = entry.has_manifest or file == MANIFEST
+        found[folder] = Entry(folder, moment, workspace_id, has_manifest, contents)
     return sorted(found.values(), key=_order)
 
 
@@ -244,22 +261,6 @@ class Manifest:
         """
         return None not in (workspace_id, self.workspace_id) and self.workspace_id != workspace_id
 
-    def check_workspace(self, workspace_id: int | None) -> None:
-        """
-        Refuse a snapshot where its workspace, or the one to write to, is unknown.
-
-        :param workspace_id: the workspace of the sync's connection; ``None`` if it is unknown.
-        :raises SnapshotMismatchError: if either is unknown.
-        """
-        if None not in (workspace_id, self.workspace_id):
-            return
-        whose = "the snapshot" if self.workspace_id is None else "the connection"
-        raise SnapshotMismatchError(
-            f"The workspace of {whose} is unknown, so the snapshot of {self.moment} is not used.\n"
-            "Customer.io did not return the workspace's number. These people could be added to a segment "
-            f"of another workspace. {ELSE}"
-        )
-
     def check(self, subject: Subject, workspace_id: int | None) -> None:
         """
         Refuse a snapshot of another segment: its people belong elsewhere.
@@ -317,6 +318,22 @@ def _is_sound(manifest: Manifest) -> bool:
         and isinstance(manifest.identity, list)
         and isinstance(manifest.origin, dict)
     )
+
+
+def check_known(workspace_id: int | None, whose: str) -> None:
+    """
+    Refuse to restore a snapshot where its workspace, or the one to write to, is unknown.
+
+    :param workspace_id: the workspace; ``None`` if it is unknown.
+    :param whose: ``the snapshot`` or ``the connection``.
+    :raises SnapshotMismatchError: if it is unknown.
+    """
+    if workspace_id is None:
+        raise SnapshotMismatchError(
+            f"The workspace of {whose} is unknown, so the snapshot is not used.\n"
+            "Customer.io did not return the workspace's number. These people could be added to a segment "
+            f"of another workspace. {ELSE}"
+        )
 
 
 def damaged(moment: str, how: str) -> SnapshotDamagedError:

@@ -17,7 +17,7 @@ from airflow_provider_cio_cohort.exceptions import (
     SnapshotDamagedError,
     SnapshotStorageError,
 )
-from airflow_provider_cio_cohort.snapshots.layout import MANIFEST, Entry, Manifest, Origin
+from airflow_provider_cio_cohort.snapshots.layout import MANIFEST, Entry, Manifest, Origin, check_known
 from airflow_provider_cio_cohort.snapshots.store import Segment, SnapshotStore, run_of, some_moments
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,8 @@ class RunSnapshots:
         now = datetime.now(UTC)
         segment = Segment(workspace_id, segment_id, segment_name)
         try:
-            moment = moment_of(self.origin, self.store.entries(), run_of(self.origin), now)
+            kept_before = self.store.snapshots(workspace_id)
+            moment = moment_of(self.origin, kept_before, run_of(self.origin), now)
             kept = self.store.keep(identifiers, self.origin, segment, self.user_id_property, now, moment)
         except SnapshotStorageError as error:
             raise SnapshotStorageError(
@@ -119,18 +120,19 @@ class RunSnapshots:
             f"{deleted:,}",
         )
 
-    def wanted(self, snapshot_at: str | None) -> datetime:
+    def wanted(self, snapshot_at: str | None, workspace_id: int | None) -> datetime:
         """
         Return the moment to restore.
 
         :param snapshot_at: what the form says; ``None`` for the run's own logical date.
+        :param workspace_id: the segment's workspace.
         :raises ConfigurationError: if both are missing.
         """
         if snapshot_at is not None:
             return parse_moment(snapshot_at, self.zone)
         if self.origin.logical_date is not None:
             return self.origin.logical_date
-        found = self.store.snapshots()
+        found = self.store.snapshots(workspace_id)
         there = f"There are snapshots of {some_moments(found)}" if found else "There is none yet"
         raise ConfigurationError(
             "source is snapshot, but no time is given: this run has no logical date.\n"
@@ -145,7 +147,7 @@ class RunSnapshots:
         :param workspace_id: the segment's workspace.
         :raises PermanentError: if there is none, or it is damaged or another segment's.
         """
-        entry = self.store.find(self.wanted(snapshot_at))
+        entry = self.store.find(self.wanted(snapshot_at, workspace_id), workspace_id)
         manifest = self.store.manifest(entry)
         manifest.check(self.store.subject, workspace_id)
         return entry, manifest
@@ -158,8 +160,9 @@ class RunSnapshots:
         :param workspace_id: the segment's workspace.
         :raises PermanentError: if there is none, or it is damaged or another segment's.
         """
+        check_known(workspace_id, "the connection")
         entry, manifest = self.choose(snapshot_at, workspace_id)
-        manifest.check_workspace(workspace_id)
+        check_known(manifest.workspace_id, "the snapshot")
         return RestorePoint(self.store, entry, manifest)
 
 
@@ -189,9 +192,10 @@ class Retention:
         """
         deleted = 0
         try:
-            entries = store.entries()
-            for entry in self._expired(entries, now):
-                if not _is_of_another_workspace(store, entry, workspace_id):
+            # Where the workspace was unknown, nobody can restore the snapshot, and nobody else deletes it.
+            entries = [entry for entry in store.entries() if entry.workspace_id in (workspace_id, None)]
+            for entry in self._expired(entries, workspace_id, now):
+                if not _is_of_another_segment(store, entry, workspace_id):
                     _delete(store, entry)
                     entries.remove(entry)
                     deleted += 1
@@ -201,15 +205,17 @@ class Retention:
             log.warning("Old snapshots could not be deleted; the next run tries again. %s", error.headline)
         return deleted
 
-    def _expired(self, entries: list[Entry], now: datetime) -> list[Entry]:
+    def _expired(self, entries: list[Entry], workspace_id: int | None, now: datetime) -> list[Entry]:
         # One that is dated in the future would be among the newest until then.
         whole = [entry for entry in entries if entry.is_whole and entry.moment <= now]
+        own = [entry for entry in whole if entry.workspace_id == workspace_id]
+        kept = {entry.name for entry in own[-self.keep_last :]}
         age = timedelta(days=self.keep_days)
-        return [entry for entry in whole[: -self.keep_last or None] if now - entry.taken_at > age]
+        return [entry for entry in whole if entry.name not in kept and now - entry.taken_at > age]
 
 
-def _is_of_another_workspace(store: SnapshotStore, entry: Entry, workspace_id: int | None) -> bool:
-    """Say whether a snapshot is of another workspace: two Airflows may share a storage."""
+def _is_of_another_segment(store: SnapshotStore, entry: Entry, workspace_id: int | None) -> bool:
+    """Say whether a manifest contradicts its folder's name, such as that of a folder that was copied here."""
     try:
         manifest = store.manifest(entry)
     except SnapshotDamagedError:

@@ -21,10 +21,10 @@ from airflow_provider_cio_cohort.snapshots.layout import (
     as_text,
     content_name,
     damaged,
+    folder_name,
     read_entries,
     read_manifest,
     short_hash,
-    stamp,
 )
 from airflow_provider_cio_cohort.snapshots.storage import Storage
 
@@ -51,6 +51,8 @@ class SnapshotStore:
     """
     The snapshots of one segment.
 
+    Another Airflow may keep those of a segment of the same name, in another workspace, in the same folder.
+
     :param path: the sync's ``snapshot_path``.
     :param subject: what they are of.
     """
@@ -65,12 +67,16 @@ class SnapshotStore:
         self.storage.check_writable(self.folder)
 
     def entries(self) -> list[Entry]:
-        """Return all snapshots, oldest moment first, and leftovers of some."""
+        """Return the snapshots of all workspaces, oldest moment first, and leftovers of some."""
         return read_entries(self.storage.list_files(self.folder))
 
-    def snapshots(self) -> list[Entry]:
-        """Return all snapshots, oldest moment first."""
-        return [entry for entry in self.entries() if entry.is_whole]
+    def snapshots(self, workspace_id: int | None) -> list[Entry]:
+        """
+        Return the snapshots of a workspace, oldest moment first.
+
+        :param workspace_id: the workspace; ``None`` for the snapshots whose workspace was unknown.
+        """
+        return [one for one in self.entries() if one.is_whole and one.workspace_id == workspace_id]
 
     def keep(
         self,
@@ -91,7 +97,7 @@ class SnapshotStore:
         :param now: the time.
         :param moment: what it is the state of.
         """
-        name, content = f"{stamp(moment)}__{run_of(origin)}", content_name(now)
+        name, content = folder_name(moment, segment.workspace_id, run_of(origin)), content_name(now)
         before = next((entry for entry in self.entries() if entry.name == name), None)
         with self.storage.writing(self.path(name, content)) as file:
             written = write_content(identifiers, file)
@@ -119,22 +125,25 @@ class SnapshotStore:
                 self.storage.delete(self.path(name, old))
         return manifest
 
-    def find(self, moment: datetime) -> Entry:
+    def find(self, moment: datetime, workspace_id: int | None) -> Entry:
         """
-        Return the newest snapshot at or before a moment.
+        Return the newest snapshot of a workspace at or before a moment.
 
         :param moment: the moment to restore.
+        :param workspace_id: the workspace; ``None`` for the snapshots whose workspace was unknown.
         :raises SnapshotMissingError: if there is none.
         """
-        found = self.snapshots()
+        whole = [entry for entry in self.entries() if entry.is_whole]
+        found = [entry for entry in whole if entry.workspace_id == workspace_id]
         not_younger = [entry for entry in found if entry.moment <= moment]
         if not_younger:
             return not_younger[-1]
         oldest = f"The oldest one is of {as_text(found[0].moment)}" if found else "There is none"
         raise SnapshotMissingError(
             f"There is no snapshot at or before {as_text(moment)}.\n"
-            f"{oldest}, in {self.folder} below snapshot_path. A run stores one only if it succeeds while "
-            "the sync has a snapshot_path; snapshot_keep_days says how long it is kept."
+            f"{oldest}, in {self.folder} below snapshot_path.{_others(whole, workspace_id)} A run stores one "
+            "only if it succeeds while the sync has a snapshot_path; snapshot_keep_days says how long it is "
+            "kept."
         )
 
     def manifest(self, entry: Entry) -> Manifest:
@@ -195,6 +204,16 @@ def run_of(origin: Origin) -> str:
     :param origin: the run.
     """
     return short_hash(origin.dag_id, origin.task_id, origin.map_index, origin.run_id)
+
+
+def _others(whole: Sequence[Entry], workspace_id: int | None) -> str:
+    """Return a sentence about the snapshots of other workspaces, which are not used."""
+    others = [entry.workspace_id for entry in whole if entry.workspace_id != workspace_id]
+    if not others:
+        return ""
+    known = sorted({one for one in others if one is not None})
+    named = [*map(str, known[:_SHOWN]), *(["unknown"] if None in others else [])]
+    return f" The folder has {len(others):,} of other workspaces ({', '.join(named)}), which are not used."
 
 
 def some_moments(entries: Sequence[Entry]) -> str:

@@ -1,8 +1,8 @@
 """
 The page's routes, with Airflow's login and permissions.
 
-Users who may read assets see the syncs of the DAGs that they may read. Only the files in ``static`` are
-public.
+Users who may read assets see the syncs of the DAGs that they may read, and the runs of those for which they
+have the rights that Airflow's own pages require. Only the files in ``static`` are public.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import (
     ReadableDagsFilterDep,
@@ -26,6 +25,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from airflow_provider_cio_cohort.overview import load_history, load_overview
 from airflow_provider_cio_cohort.ui.pages import error_page, history_page, overview_page
+from airflow_provider_cio_cohort.ui.rights import RUN_DETAILS, VisibleRunsDep
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -37,7 +37,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _MAY_READ_ASSETS = Depends(requires_access_asset("GET"))
-_MAY_READ_RUNS = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
+_MAY_READ_RUNS = [Depends(requires_access_dag("GET", entity)) for entity in RUN_DETAILS]
 
 
 def build_app() -> FastAPI:
@@ -45,21 +45,23 @@ def build_app() -> FastAPI:
     app = FastAPI(title="Cohort syncs", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.auth_manager = get_auth_manager()  # used by Airflow's dependencies
     app.get("/", response_class=HTMLResponse, dependencies=[_MAY_READ_ASSETS])(overview)
-    app.get("/history", response_class=HTMLResponse, dependencies=[_MAY_READ_ASSETS, _MAY_READ_RUNS])(history)
+    rights = [_MAY_READ_ASSETS, *_MAY_READ_RUNS]
+    app.get("/history", response_class=HTMLResponse, dependencies=rights)(history)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_exception_handler(AnyHTTPException, _refuse)
     app.add_exception_handler(RequestValidationError, _not_found)
     return app
 
 
-def overview(session: SessionDep, readable: ReadableDagsFilterDep) -> HTMLResponse:
+def overview(session: SessionDep, readable: ReadableDagsFilterDep, runs: VisibleRunsDep) -> HTMLResponse:
     """
     Show all syncs.
 
     :param session: a session of the metadata database.
     :param readable: the DAGs that the user may read.
+    :param runs: picks those whose runs the user may see.
     """
-    return _page(overview_page(load_overview(session, readable.value or set())))
+    return _page(overview_page(load_overview(session, readable.value or set(), visible_runs=runs)))
 
 
 def history(

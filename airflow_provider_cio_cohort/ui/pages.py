@@ -19,7 +19,7 @@ from airflow_provider_cio_cohort.ui.charts import large_chart, small_chart
 _HERE = Path(__file__).parent
 _REASONS = {
     401: ("Please log in", "This page is for people who are logged in to Airflow."),
-    403: ("No access", "This page requires permission to read assets and the sync's DAG."),
+    403: ("No access", "This page requires permission to read assets, and the sync's DAG with its runs."),
     404: ("Not found", "There is no such sync. Its DAG may have been renamed or removed."),
 }
 
@@ -98,8 +98,8 @@ def run_link(sync: Sync, run_id: str) -> str:
 
 
 def history_link(sync: Sync) -> str:
-    """Return the link to a sync's page; to its DAG if it has no history."""
-    if sync.asset_id is None:
+    """Return the link to a sync's page; to its DAG if it has none, or if the user may not see it."""
+    if not sync.has_page:
         return dag_link(sync)
     which = {"dag_id": sync.dag.dag_id, "task_id": sync.task_id, "asset_id": sync.asset_id}
     return f"history?{urlencode(which)}"

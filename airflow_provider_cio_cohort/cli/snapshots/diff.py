@@ -11,7 +11,6 @@ from airflow_provider_cio_cohort.cli.output import dump, show
 from airflow_provider_cio_cohort.cli.runtime import FINE, CommandError, command
 from airflow_provider_cio_cohort.cli.snapshots.select import Kept, find_one, refusing
 from airflow_provider_cio_cohort.cli.snapshots.show import print_people
-from airflow_provider_cio_cohort.cli.vendors import Vendors
 from airflow_provider_cio_cohort.engine import members
 from airflow_provider_cio_cohort.engine.diff import differences
 from airflow_provider_cio_cohort.engine.sorted_file import unescape
@@ -59,7 +58,7 @@ def _fetch(kept: Kept, moment: str | None, path: Path) -> str:
 
 def _fetch_members(kept: Kept, path: Path) -> None:
     parameters = kept.parameters
-    customer_io = Vendors().customer_io(parameters.customer_io_conn_id)
+    customer_io = kept.vendors.customer_io(parameters.customer_io_conn_id)
     segment = find_segment(customer_io, parameters)
     if segment is None:
         raise CommandError(

@@ -32,10 +32,9 @@ def list_all(args: Namespace) -> int:
 
 
 def _rows(kept: Kept) -> list[dict[str, Any]]:
-    store = kept.snapshots.store
-    entries = store.snapshots()[::-1]
+    entries = kept.own()[::-1]
     rows = []
-    for entry, manifest in zip(entries, store.manifests(entries), strict=True):
+    for entry, manifest in zip(entries, kept.snapshots.store.manifests(entries), strict=True):
         row = {**kept.names, "moment": as_text(entry.moment)}
         rows.append({**row, **_facts(kept, manifest)})
     return rows
@@ -49,7 +48,7 @@ def _facts(kept: Kept, manifest: Manifest | CohortSyncError) -> dict[str, Any]:
             "problem": None,
         }
         try:
-            manifest.check(kept.snapshots.store.subject, None)
+            manifest.check(kept.snapshots.store.subject, kept.workspace_id)
         except CohortSyncError as error:
             facts["problem"] = error.headline
         return facts

@@ -82,7 +82,7 @@ def restore(args: Namespace) -> int:
 def _check_usage(kept: Kept, args: Namespace) -> None:
     if args.at is None:
         with refusing():
-            found = kept.snapshots.store.snapshots()
+            found = kept.own()
         there = f"There are snapshots of {some_moments(found)}." if found else "There is no snapshot yet."
         raise CommandError(f"Pass --at: the moment to restore. {there}", WRONG_USAGE)
     if not (args.yes or args.dry_run or sys.stdin.isatty()):

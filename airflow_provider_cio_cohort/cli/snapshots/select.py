@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_provider_cio_cohort.cli.runtime import NO, WRONG_USAGE, CommandError
 from airflow_provider_cio_cohort.cli.select import Found, find, render
+from airflow_provider_cio_cohort.cli.vendors import Vendors
 from airflow_provider_cio_cohort.exceptions import (
     ConfigurationError,
     GuardTrippedError,
@@ -46,12 +47,14 @@ class Kept:
     :param task: the task, rendered as a dry run.
     :param parameters: the parameters of the task.
     :param snapshots: the snapshots.
+    :param vendors: the workspaces that the command uses.
     """
 
     found: Found
     task: AmplitudeCohortToCustomerIOOperator
     parameters: TaskParameters
     snapshots: RunSnapshots
+    vendors: Vendors
 
     @property
     def names(self) -> dict[str, Any]:
@@ -63,6 +66,17 @@ class Kept:
         """The name for messages."""
         return ", ".join(part for part in (self.found.sync, self.found.target) if part)
 
+    @property
+    def workspace_id(self) -> int | None:
+        """The workspace of the sync's connection: other Airflows may have snapshots of other ones."""
+        return self.vendors.customer_io(self.parameters.customer_io_conn_id).workspace_id
+
+    def own(self) -> list[Entry]:
+        """Return the snapshots of the workspace, oldest first; asks Customer.io only if there are any."""
+        store = self.snapshots.store
+        is_empty = not any(entry.is_whole for entry in store.entries())
+        return [] if is_empty else store.snapshots(self.workspace_id)
+
     def choose(self, moment: str | None) -> tuple[Entry, Manifest]:
         """
         Return the wanted snapshot.
@@ -71,13 +85,13 @@ class Kept:
         :raises SnapshotMissingError: if there is none.
         """
         if moment is not None:
-            return self.snapshots.choose(moment, None)
+            return self.snapshots.choose(moment, self.workspace_id)
         store = self.snapshots.store
-        newest = store.snapshots()[-1:]
+        newest = self.own()[-1:]
         if not newest:
             raise SnapshotMissingError(f"{self.label} has no snapshot yet.\nA successful run keeps one.")
         manifest = store.manifest(newest[0])
-        manifest.check(store.subject, None)
+        manifest.check(store.subject, self.workspace_id)
         return newest[0], manifest
 
 
@@ -94,7 +108,8 @@ def find_all(args: Namespace) -> list[Kept]:
         targets = ", ".join(sorted({one.target for one in there if one.target}))
         others = f"the targets are {targets}" if targets else "none of these syncs has targets"
         raise CommandError(f"There is no target {args.target!r}; {others}.", WRONG_USAGE)
-    kept = [one for one in map(_kept, found) if one is not None]
+    vendors = Vendors()
+    kept = [one for each in found if (one := _kept(each, vendors)) is not None]
     if not kept:
         problems = [one.problem for one in found if one.problem]
         raise CommandError(
@@ -128,11 +143,11 @@ def refusing() -> Iterator[None]:
         raise CommandError(str(error), WRONG_USAGE) from None
 
 
-def _kept(found: Found) -> Kept | None:
+def _kept(found: Found, vendors: Vendors) -> Kept | None:
     task = found.task
     if task is None:
         return None
     render(found, task)
     parameters = task.parameters
     snapshots = task.snapshots(parameters, {"dag": found.dag})
-    return None if snapshots is None else Kept(found, task, parameters, snapshots)
+    return None if snapshots is None else Kept(found, task, parameters, snapshots, vendors)

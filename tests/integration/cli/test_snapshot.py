@@ -102,6 +102,37 @@ def test_list_says_which_are_damaged(airflow: Any, file: str, place: Place) -> N
     assert "2026-02-02T06:00:00Z is damaged" in answer.rows[1]["problem"]
 
 
+@pytest.mark.usefixtures("three_days")
+def test_the_snapshots_of_another_airflow_are_not_ours(
+    airflow: Any, file: str, sandbox: Any, sync: Callable[..., Any], cohort: Callable[..., Any], place: Place
+) -> None:
+    ours = sandbox.workspace.environment_id
+    sandbox.workspace.environment_id = ours + 1  # for the storage, that is another workspace
+    cohort(*PEOPLE[:60])
+    sync(4, adopt_segment=True)
+    sandbox.workspace.environment_id = ours
+    assert len([name for name in place.files() if name.endswith("manifest.json")]) == 4
+    answer = airflow("snapshot", "list", file, "-o", "json")
+    assert (answer.code, [row["moment"][8:10] for row in answer.rows]) == (0, ["03", "02", "01"])
+    assert airflow("snapshot", "show", file, "-o", "json").row["moment"] == "2026-02-03T06:00:00Z"
+    answer = airflow("snapshot", "show", file, "--at", "2026-02-09", "-o", "json")
+    assert answer.row["moment"] == "2026-02-03T06:00:00Z"
+    answer = airflow("snapshot", "restore", file, "--at", "2026-02-09", "--dry-run", "-o", "json")
+    assert answer.row["snapshot_at"] == "2026-02-03T06:00:00Z"
+    answer = airflow("snapshot", "restore", file, "--dry-run")
+    assert "There are snapshots of 2026-02-03T06:00:00Z, 2026-02-02" in answer.err
+
+
+@pytest.mark.usefixtures("three_days")
+def test_whose_snapshots_they_are_cannot_be_told_while_customer_io_is_away(
+    airflow: Any, file: str, sandbox: Any, impatient: None
+) -> None:
+    sandbox.faults.add("status", api="track", status=503, times=0)
+    answer = airflow("snapshot", "list", file)
+    assert (answer.code, answer.out) == (3, "")
+    assert "503" in answer.err
+
+
 @pytest.mark.parametrize("output", ["table", "json", "yaml"])
 @pytest.mark.usefixtures("three_days")
 def test_show(airflow: Any, file: str, output: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
+from tests.integration.operator.conftest import AssetStores, Store
 from tests.places import Place
 
 DAYS = {number: datetime(2026, 2, number, 6, tzinfo=UTC) for number in range(1, 6)}
@@ -306,6 +308,74 @@ def test_a_run_that_is_cleared_replaces_its_own_snapshot(
     sync(snapshot_path=place.path, context=on(DAYS[1]))
     assert contents(place) == [["a", "b", "c"]]
     assert [each["identifiers"] for each in manifests(place)] == [3]
+
+
+@pytest.fixture
+def theirs(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """
+    Let a block be another Airflow, with the same DAGs and storage but another workspace, which it gets.
+
+    Its memory is for the block to give.
+    """
+    workspace = sandbox.add_workspace(site_id="their-site", tracking_key="their-key", app_key="their-app-key")
+    connection = sandbox.connections()["customer_io_default"]
+    connection |= {"login": "their-site", "password": "their-key"}
+    connection["extra"] |= {"app_api_key": "their-app-key"}
+    for user_id in PEOPLE:
+        workspace.add_person(id=user_id)
+
+    @contextmanager
+    def there() -> Iterator[Any]:
+        with monkeypatch.context() as patch:
+            patch.setenv("AIRFLOW_CONN_CUSTOMER_IO_DEFAULT", json.dumps(connection))
+            yield workspace
+
+    return there
+
+
+#: All snapshots are too old, so that only their number counts.
+SHORT = {"snapshot_keep_days": 1e-9, "snapshot_keep_last": 3}
+
+
+def test_two_airflows_on_one_storage_keep_and_find_their_own(
+    sandbox: Any, cohort: Callable[..., Any], sync: Callable[..., Any], place: Place, theirs: Any
+) -> None:
+    assets = AssetStores()
+
+    def memory() -> dict[str, Any]:
+        return {"task_state_store": Store(), "asset_state_store": assets}
+
+    def keep(days: Iterable[int], people: slice, memory: Callable[[], dict[str, Any]] = dict) -> None:
+        for day in days:
+            cohort(*PEOPLE[people][:-day])
+            sync(snapshot_path=place.path, **SHORT, context={**on(DAYS[day], f"day-{day}"), **memory()})
+
+    keep((1, 2, 3), slice(0, 40))
+    ours = place.files()
+    with theirs() as workspace:
+        # The same DAG, task and runs as ours, and more of them.
+        keep((1, 2, 3, 4, 5), slice(20, 70), memory)
+        assert len(workspace.find_segment("Power users").members) == 45
+    assert {name: data for name, data in place.files().items() if name in ours} == ours
+    kept = [(each["workspace_id"], each["moment"][:10]) for each in manifests(place)]
+    assert sorted(kept) == [
+        *((77, f"2026-02-0{day}") for day in (1, 2, 3)),
+        *((78, f"2026-02-0{day}") for day in (3, 4, 5)),
+    ]
+    # Theirs of the fifth day is no later run of ours, whose snapshot stays that of its own date.
+    keep((4,), slice(0, 40))
+    kept = [(each["workspace_id"], each["moment"][:10]) for each in manifests(place)]
+    assert sorted(kept)[:3] == [(77, f"2026-02-0{day}") for day in (2, 3, 4)]
+    back = {"snapshot_path": place.path, "source": "snapshot"}
+    report = sync(**back, context=on(DAYS[5], "back"))
+    assert (report["snapshot_at"], report["segment_after"]) == ("2026-02-04T06:00:00Z", 36)
+    with pytest.raises(exceptions.SnapshotMissingError, match=r"3 of other workspaces \(78\), which are not"):
+        sync(**back, context=on(DAYS[1], "back"))
+    with theirs() as workspace:
+        report = sync(**back, context={**on(DAYS[4], "back"), **memory()})
+        assert (report["snapshot_at"], report["segment_after"]) == ("2026-02-04T06:00:00Z", 46)
+        assert {person.id for person in workspace.find_segment("Power users").members} == {*PEOPLE[20:66]}
+    assert members(sandbox) == {*PEOPLE[:36]}
 
 
 @pytest.mark.parametrize("run_type", ["manual", "backfill"])

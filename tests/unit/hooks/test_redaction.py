@@ -13,6 +13,9 @@ from airflow_provider_cio_cohort.hooks.redaction import queries_hidden, scrub, w
         ("key s3cret is wrong", "key *** is wrong"),
         ("see https://s3.test/file?X-Amz-Signature=abc now", "see https://s3.test/file?*** now"),
         ("no person ann.lee+x@example.com here", "no person *** here"),
+        ("header Basic a2V5OnMzY3JldA== refused", "header Basic *** refused"),
+        ("'authorization: bearer abc.def-ghi_jkl0'", "'authorization: bearer ***'"),
+        ("Basic authentication failed", "Basic authentication failed"),
         ("two\n  lines", "two lines"),
         ("x" * 400, "x" * 300 + "…"),
     ],
@@ -49,3 +52,13 @@ def test_urllib3_logs_no_query_of_ours_but_those_of_others(caplog: pytest.LogCap
     assert "abc" not in caplog.text
     assert "/file?***" in caplog.text
     assert "/path?page=2" in caplog.text
+
+
+def test_urllib3_quotes_no_headers_of_answers_to_us(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("urllib3.connection")
+    signed = "https://s3.test/file?X-Amz-Signature=abc"
+    with queries_hidden():
+        logger.warning("Failed to parse headers (url=%s): %s", signed, ValueError(f"Location: {signed}"))
+    assert caplog.text == ""
+    logger.warning("Failed to parse headers (url=%s): %s", "https://other.test", ValueError("X"))
+    assert "https://other.test" in caplog.text

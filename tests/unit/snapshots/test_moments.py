@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
-from airflow_provider_cio_cohort.snapshots.layout import Origin, read_entries, stamp
+from airflow_provider_cio_cohort.snapshots.layout import Origin, folder_name, read_entries, stamp
 from airflow_provider_cio_cohort.snapshots.run import moment_of, parse_moment
 
 BERLIN = pendulum.timezone("Europe/Berlin")
@@ -54,7 +54,7 @@ def test_what_is_no_moment(text: str) -> None:
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_a_name_holds_every_moment_and_sorts_by_it(moment: datetime) -> None:
-    (entry,) = read_entries([f"{stamp(moment)}__0123456789ab/manifest.json"])
+    (entry,) = read_entries([f"{folder_name(moment, 7, '0123456789ab')}/manifest.json"])
     assert entry.moment == moment
     if moment.year < 9999:
         assert stamp(moment) < stamp(moment + timedelta(microseconds=1))
@@ -69,7 +69,7 @@ def entries(*moments: datetime, run: str = "other") -> list:
     return read_entries(
         file
         for moment in moments
-        for name in [f"{stamp(moment)}__{run}"]
+        for name in [folder_name(moment, 7, run)]
         for file in (f"{name}/manifest.json", f"{name}/identifiers.{stamp(moment)}.gz")
     )
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_cio_cohort.snapshots.layout import folder_name
 from airflow_provider_cio_cohort.snapshots.run import Retention
 from airflow_provider_cio_cohort.snapshots.store import SnapshotStore
 from tests.places import Place
 from tests.unit.snapshots.conftest import day, subject
 
 
-def days(store: SnapshotStore) -> list[int]:
-    return [entry.moment.day for entry in store.snapshots()]
+def days(store: SnapshotStore, workspace_id: int | None = 7) -> list[int]:
+    return [entry.moment.day for entry in store.snapshots(workspace_id)]
 
 
 @pytest.mark.parametrize(
@@ -93,15 +94,45 @@ def test_in_both_places_and_nothing_else_is_touched(
 
 
 def test_the_snapshots_of_another_workspace_are_not_ours_to_delete(
+    place: Place, store: SnapshotStore, keep: Callable[..., Any]
+) -> None:
+    for number in (1, 5):
+        keep(store, number, workspace_id=8)
+    for number in (2, 4):
+        keep(store, number)
+    left = f"{folder_name(day(1), 8, '0123456789ab')}/identifiers.20260301T070000.000000Z.gz"
+    place.put(f"{store.folder}/{left}", b"half")  # of a run of theirs
+    Retention(0.5, 1).apply(store, 7, day(9))
+    assert (days(store), days(store, 8)) == ([4], [1, 5])
+    assert f"{store.folder}/{left}" in place.files()
+    Retention(0.5, 1).apply(store, 8, day(9))
+    assert (days(store), days(store, 8)) == ([4], [5])
+    assert f"{store.folder}/{left}" not in place.files()
+
+
+@pytest.mark.parametrize("theirs", [8, None])
+def test_the_snapshots_of_others_do_not_count_as_our_last_ones(
+    place: Place, store: SnapshotStore, keep: Callable[..., Any], theirs: int | None
+) -> None:
+    for number in range(1, 5):
+        keep(store, number)
+    for number in range(5, 9):
+        keep(store, number, workspace_id=theirs, taken=day(20))
+    Retention(0.5, 3).apply(store, 7, day(20))
+    assert (days(store), days(store, theirs)) == ([2, 3, 4], [5, 6, 7, 8])
+
+
+def test_where_the_workspace_is_unknown_only_the_age_counts(
     local_place: Place, keep: Callable[..., Any]
 ) -> None:
     store = SnapshotStore(local_place.path, subject())
-    keep(store, 1, workspace_id=8)
-    keep(store, 2)
-    keep(store, 3, workspace_id=None)
-    keep(store, 4)
+    for number in (1, 2, 3):
+        keep(store, number, workspace_id=None)
+        keep(store, number)
+    Retention(0.5, 1).apply(store, None, day(9))
+    assert (days(store), days(store, None)) == ([1, 2, 3], [3])
     Retention(0.5, 1).apply(store, 7, day(9))
-    assert days(store) == [1, 4]
+    assert (days(store), days(store, None)) == ([3], [])
 
 
 def test_what_a_crash_has_left_is_deleted_a_day_later(
