@@ -25,7 +25,8 @@ MODELS: dict[str, type[ExportParameters]] = {
 _TABLE = re.compile(r"(<!-- parameters: (\w+) -->\n\n).*?(\n\n<!-- end -->)", re.DOTALL)
 #: Values in files and names of parameters, in the descriptions of the models.
 _CODE = re.compile(
-    r"`[^`]+`|[a-z0-9]+://[^\s,]+[^\s,.]|\[cio_cohort\] \w+|\b[a-z]+(?:_[a-z]+)+\b|\bAmp\w+Operator\b"
+    r"`[^`]+`|[a-z0-9]+://[^\s,]+[^\s,.]|\[cio_cohort\] \w+"
+    r"|\b(?:gp:)?[a-z]+(?:_[a-z]+)+\b|\bAmp\w+Operator\b"
 )
 
 

@@ -148,7 +148,7 @@ def _marked(text: str, choices: Iterable[str], examples: Iterable[str]) -> str:
     code = re.compile(
         r"`[^`]+`"  # has backticks already
         r"|[a-z0-9]+://[^\s,]+[^\s,.]"
-        r"|\w*_\w+(?:<\w+>)?(?:: (?:true|false|approve))?"
+        r"|(?:gp:)?\w*_\w+(?:<\w+>)?(?:: (?:true|false|approve))?"
         r"|alert\.\w+"
         rf"|(?<![\w./]){_one_of(examples)}(?!\w)"
         rf"|(?<![\w./]){_one_of(choices)}(?=[:,]| \()"
