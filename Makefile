@@ -33,8 +33,8 @@ up: $(READY)              ## the same, and keeps the UI running until Ctrl-C
 	$(BIN)/python -m dev.demo --stay
 
 test: lint                ## static checks, then all tests, in parallel: those in a real Airflow wait more than they work
-	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target \
-		test-fast test-crashes test-system test-browser test-distributed
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
+		test-fast test-system test-crashes test-browser test-distributed
 
 test-fast: $(READY)       ## the tests that need no running Airflow
 	$(BIN)/python -m pytest -n 2 --dist loadfile \

@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
 from tests.system.crashes import Broken, hold, wait_until_held
-from tests.system.helpers import PERSON, fill, members, run
+from tests.system.helpers import PERSON, fill, finish_exports, members, run
 
 pytestmark = pytest.mark.system
 
@@ -63,11 +63,11 @@ def everything(airflow: AirflowInstance, vendors: Sandbox) -> list[tuple[str, st
     vendors.faults.add("status", api="track", status=400, body=refusal)
     assert run(airflow, "win_back")[1] == "failed"
     vendors.faults.clear()
-    vendors.configure(export_seconds=6)
+    vendors.configure(export_seconds=600)
     held = hold(vendors, "writing", times=1, seconds=3)
     broken = Broken(airflow, vendors, "in_private", "crash17").start()
     broken.wait_for("deferred")
-    vendors.configure(export_seconds=0.5)
+    finish_exports(vendors)
     wait_until_held(airflow, held, 1)
     broken.kill("task")
     broken.assert_right()

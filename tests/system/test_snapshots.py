@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
 from tests.places import BUCKET, S3
-from tests.system.helpers import PERSON, fill, members, run
+from tests.system.helpers import PERSON, fill, finish_exports, members, run
 from tests.system.test_privacy import kept as kept_by_airflow
 
 pytestmark = pytest.mark.system
@@ -168,21 +168,21 @@ def test_targets_with_an_approval_go_back_without_an_export(
 
 
 def test_from_a_terminal_while_the_dag_is_paused(airflow: AirflowInstance, vendors: Sandbox) -> None:
-    Path(f"{airflow.home}-snapshots").mkdir()
+    Path(f"{airflow.home}-snapshots").mkdir(exist_ok=True)
     fill(vendors, "k3ptccc", "h-1", "h-2")
     vendors.configure(export_seconds=0.5)
     first, state = run(airflow, "kept_here")
     assert state == "success"
     moment = airflow.api("GET", f"dags/kept_here/dagRuns/{first}")["run_after"]
     fill(vendors, "k3ptccc", "h-3", "h-4")  # as many, but others
-    vendors.configure(export_seconds=10)
+    vendors.configure(export_seconds=600)
     second = airflow.trigger("kept_here")
     airflow.wait_until(lambda: airflow.task("kept_here", second)["state"] == "running", "the second run")
     back = ("cohort-sync", "snapshot", "restore", "kept_here", "--at", moment, "--yes", "-o", "json")
     with pytest.raises(RuntimeError, match="of the DAG kept_here is active"):
         airflow.command(*back)
+    finish_exports(vendors)
     assert airflow.wait_for_run("kept_here", second) == "success"
-    vendors.configure(export_seconds=0.5)
     airflow.api("PATCH", "dags/kept_here", {"is_paused": True})
     answer = airflow.command(*back)
     (row,) = json.loads(answer[answer.index("\n[\n") :])  # at the level DEBUG, Airflow itself prints before

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
-from tests.system.helpers import fill, members, run
+from tests.system.helpers import fill, finish_exports, members, run
 
 pytestmark = pytest.mark.system
 
@@ -80,7 +80,7 @@ def test_a_backfill_of_three_days_runs_one_at_a_time(airflow: AirflowInstance, v
 
 def test_a_deferred_run_holds_no_worker(airflow: AirflowInstance, vendors: Sandbox) -> None:
     fill(vendors, "s1owaaa", "s-1")
-    vendors.configure(export_seconds=6)
+    vendors.configure(export_seconds=600)
     airflow.unpause("cohort_sync__slow")
     run_id = airflow.trigger("cohort_sync__slow")
 
@@ -89,7 +89,7 @@ def test_a_deferred_run_holds_no_worker(airflow: AirflowInstance, vendors: Sandb
         return task if task["state"] == "deferred" and task["triggerer_job"] else None
 
     task = airflow.wait_until(deferred, "the triggerer to take over")
-    vendors.configure(export_seconds=0.5)
+    finish_exports(vendors)
     assert task["trigger"]["classpath"].endswith("triggers.amplitude.AmplitudeExportTrigger")
     assert airflow.wait_for_run("cohort_sync__slow", run_id) == "success"
     assert members(vendors, "Slow") == {"s-1"}

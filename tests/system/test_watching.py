@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
 from tests.system.conftest import Metrics
-from tests.system.helpers import PERSON, fill, run
+from tests.system.helpers import PERSON, fill, finish_exports, run
 
 pytestmark = pytest.mark.system
 
@@ -27,7 +27,7 @@ def links(airflow: AirflowInstance, run_id: str) -> dict[str, str]:
 def test_the_task_links_to_cohort_and_segment_also_while_it_is_deferred(airflow, vendors: Sandbox) -> None:
     fill(vendors, "watched", "w-1", "w-2")
     fill(vendors, "watched", "w-1", "w-2", "nobody-knows", known=False)
-    vendors.configure(export_seconds=6)
+    vendors.configure(export_seconds=600)
     airflow.unpause("campaign")
     airflow.unpause(DAG)
     run_id = airflow.trigger(DAG)
@@ -37,7 +37,7 @@ def test_the_task_links_to_cohort_and_segment_also_while_it_is_deferred(airflow,
     # Airflow stores the links of a task right after its state.
     shown = airflow.wait_until(lambda: all((found := links(airflow, run_id)).values()) and found, "the links")
     assert shown == {"Amplitude cohort": cohort, "Customer.io segment": workspace}
-    vendors.configure(export_seconds=0.5)
+    finish_exports(vendors)
     assert airflow.wait_for_run(DAG, run_id) == "success"
     segment = vendors.workspace.find_segment("Watched")
     assert segment is not None
