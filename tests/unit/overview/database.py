@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 NOW = datetime(2026, 5, 16, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Make a database of the tests' own, whatever Airflow's configuration was when it was first imported."""
     from airflow import settings
@@ -35,7 +35,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @cache
 def _template() -> Path:
-    """Return an empty database, which each folder of tests that asks for :func:`migrated` gets a copy of."""
+    """Return an empty database, which each file of tests that asks for :func:`migrated` gets a copy of."""
     path = Path(os.environ["AIRFLOW_HOME"]) / "template.db"  # removed at the end of all tests
     env = {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{path}"}
     command = [sys.executable, "-m", "airflow", "db", "migrate"]
