@@ -182,7 +182,7 @@ def _not_approved(trips: list[Trip], seen: Counts, approved: Approval | None) ->
 
 
 def _empty_cohort(seen: Counts, limits: Limits) -> Iterator[Trip]:
-    if seen.identifiers > 0 or limits.allow_empty_cohort:
+    if seen.identifiers > 0 or not seen.removals or limits.allow_empty_cohort:
         return
     observed = (
         f"none of the cohort's {seen.cohort_rows:,} rows has an identifier"
@@ -225,7 +225,7 @@ def _short_cohort(seen: Counts, limits: Limits) -> Iterator[Trip]:
     if seen.identifiers > 0:  # an empty cohort falls short by definition: its own guard has checked that
         compared.append((seen.identifiers, seen.previous, "identifiers of the last good sync"))
     known = [(now, then, what) for now, then, what in compared if then is not None]
-    if not known and seen.identifiers > 0 and seen.to_remove > UNGUARDED_REMOVALS:
+    if not known and seen.identifiers > 0 and seen.removals > UNGUARDED_REMOVALS:
         yield Trip(
             "short_cohort",
             f"{seen.to_remove:,} members would be removed, and neither Amplitude's list nor an earlier sync "

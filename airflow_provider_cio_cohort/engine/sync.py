@@ -234,9 +234,13 @@ class SegmentSync:
             return known
         if options.dry_run or options.keys_proven or change.to_remove:
             return known
+        if not change.same and not options.limits.allow_no_match:
+            return known  # enough to refuse the mapping
         # Only a write of a person who exists can prove that the keys belong together.
         log.info("None of the identifiers in a sample exists in Customer.io: looking up all of them.")
-        return look_for_one(self.store, path, to_add, options.id_type)
+        found = look_for_one(self.store, path, to_add, options.id_type)
+        # Those before the first one that exists are no sample: the guards estimate from the sample alone.
+        return replace(known, examples=found.examples) if found and found.people else found
 
     def _check_mapping(
         self, cohort: CohortIdentifiers, before: Members, change: Change, known: Lookup | None

@@ -81,6 +81,8 @@ class ExportDownload:
         self.announced = announced
         #: The last file that may have been cut; it is accepted if the next download equals it.
         self._unproven: _Copied | None = None
+        #: Until then, a missing file may only be late.
+        self._grace_ends = 0.0
 
     def run(self) -> int:
         """
@@ -91,12 +93,12 @@ class ExportDownload:
         :raises ExportTooLargeError: if the file is far larger than the cohort can be.
         """
         policy = self.client.transport.policy
-        grace_ends = time.monotonic() + policy.export_grace
+        self._grace_ends = time.monotonic() + policy.export_grace
         while True:
             try:
                 return self.client.retried(self._once, self.cancel)
             except _FileNotFoundError as error:
-                if time.monotonic() >= grace_ends or self.cancel.is_cancelled():
+                if time.monotonic() >= self._grace_ends or self.cancel.is_cancelled():
                     raise ExportFailedError(str(error)) from None
             self.cancel.wait(policy.retry_wait_initial)
 
@@ -110,9 +112,10 @@ class ExportDownload:
                 )
                 copied = _copy(response, file, progress, self.cancel, most_bytes(self.announced))
         except _FileNotFoundError:
-            if self.announced != 0:
+            if self.announced != 0 or time.monotonic() < self._grace_ends:
                 raise
-            copied = _NO_FILE
+            self.path.write_bytes(b"")  # an empty cohort may have no file
+            return 0
         except (RequestException, HTTPError):
             pass  # our own error is raised below: the library's message holds the URL
         if copied is not None and copied.is_empty and self.announced == 0:
@@ -263,9 +266,6 @@ class _Copied:
     def is_empty(self) -> bool:
         """Whether it holds nothing, not even a header."""
         return self.size <= len(self.start) and self.start.strip(_BLANK) in (b"", b"[]")
-
-
-_NO_FILE = _Copied(0, 0, is_proven=False)
 
 
 class _Bounded(io.RawIOBase):

@@ -420,7 +420,7 @@ def check_cohort(amplitude: Amplitude, cohort_id: str) -> Cohort | None:
     title = f"Amplitude's cohort {cohort.name!r} ({cohort.id})"
     if cohort.archived:
         raise ArchivedCohortError(f"{title} is archived.\nUnarchive it in Amplitude, or remove this sync.")
-    if cohort.group != "User":
+    if cohort.group.strip().casefold() != "user":
         raise GroupCohortError(
             f"{title} contains groups of the type {cohort.group!r}, not people.\n"
             "A Customer.io segment takes people only: choose a cohort of users."

@@ -62,12 +62,13 @@ def test_where_somebody_may_be_in_it_it_is_an_error(
     assert members(world) == {"u-1", "u-2"}
 
 
-def test_a_file_that_is_late_is_waited_for_once_more(world, sync) -> None:
-    """One 404 may mean that the file is not there yet, whatever the list says."""
+def test_a_file_that_is_late_is_waited_for(world, sync, monkeypatch) -> None:
+    """A 404 may mean that the file is not there yet, whatever the list says."""
+    monkeypatch.setenv("AIRFLOW__CIO_COHORT__EXPORT_GRACE", "30")
     people = [{"amplitude_id": "1", "user_id": "u-1"}]
     found = world.project.add_cohort(id="a1b2c3d", name="Power users", rows=people, announced=0)
     body = {"details": "Cohort download not found"}
-    world.faults.add("status", path="/file$", status=404, body=body)
+    world.faults.add("status", path="/file$", status=404, body=body, times=5)
     assert sync()["cohort_rows"] == len(found.rows)
     assert members(world) == {"u-1"}
 

@@ -285,3 +285,9 @@ def test_a_segment_that_was_made_for_another_cohort_is_foreign(sandbox, cohort, 
     )
     cohort("a")
     assert trip(sync).trips == ("unmanaged_segment",)
+
+
+@pytest.mark.parametrize("group", ["User", "user", "USER "])
+def test_a_cohort_of_people_is_known_by_its_group_in_any_case(sandbox, cohort, sync, group: str) -> None:
+    cohort("u-1").group = group
+    assert sync()["added"] == 1

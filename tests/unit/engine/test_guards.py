@@ -245,3 +245,11 @@ def test_a_removal_that_was_tried_in_vain_is_not_large_again(
     assert [trip.guard for trip in check(seen, Limits())] == tripped
     none_tried = Limits(max_removal_percent=0)
     assert bool(check(seen, none_tried)) is (to_remove > tried)
+
+
+@pytest.mark.parametrize(("to_remove", "tripped"), [(50, []), (51, ["empty_cohort"])])
+def test_an_empty_cohort_is_told_as_long_as_somebody_can_be_removed(
+    to_remove: int, tripped: list[str]
+) -> None:
+    seen = replace(USUAL, cohort_rows=0, identifiers=0, to_remove=to_remove, not_removable=50, announced=0)
+    assert [trip.guard for trip in check(seen, Limits())] == tripped

@@ -111,6 +111,11 @@ def test_retry_after_in_seconds(value: str, seconds: float | None) -> None:
     assert answer(429, None, Retry_After=value).retry_after == seconds
 
 
+@pytest.mark.parametrize("year", ["99999", "99999999999"])
+def test_a_retry_after_in_no_year_of_any_calendar_is_none(year: str) -> None:
+    assert answer(429, None, Retry_After=f"Fri, 01 Jan {year} 00:00:00 GMT").retry_after is None
+
+
 def test_retry_after_as_a_date_is_never_negative() -> None:
     assert answer(429, None, retry_after=formatdate(0, usegmt=True)).retry_after == 0.0
 
