@@ -29,6 +29,7 @@ from airflow_provider_cio_cohort.exceptions import (
     GroupCohortError,
     SegmentDeletedError,
     UnknownSegmentError,
+    WorkspaceMismatchError,
 )
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.matching import is_low
@@ -281,6 +282,7 @@ class CohortSync:
     ) -> SyncReport:
         """Compare, guard, write and verify."""
         parameters, customer_io, memory = self.parameters, self.ports.customer_io, self.memory
+        is_new = goal.id is None
         if goal.id is None and not parameters.dry_run:
             goal = target.create(customer_io, parameters, cohort_name, memory)
             self.ports.on_segment(goal.id)
@@ -296,6 +298,8 @@ class CohortSync:
         try:
             report = sync.run(people, reading.members() if reading else None)
         except UnknownSegmentError as error:
+            if goal.id is not None and not is_new and not options.keys_proven:
+                self._check_deleted(goal.id)
             raise SegmentDeletedError(
                 f"{error.headline}\nIt existed when the task began: a retry looks for it again."
             ) from None
@@ -303,6 +307,22 @@ class CohortSync:
         log.info("%s\n%s", report.summary(), report.as_table())
         _warn_of_the_mapping(report)
         return report
+
+    def _check_deleted(self, segment_id: int) -> None:
+        """
+        Ask the App API for a segment that one of the two APIs does not have.
+
+        :raises WorkspaceMismatchError: if only the Track API does not have it.
+        """
+        try:
+            self.ports.customer_io.get_segment(segment_id)
+        except UnknownSegmentError:
+            return
+        raise WorkspaceMismatchError(
+            f"Only one of the two APIs has segment {segment_id}: the keys may belong to two workspaces.\n"
+            "The App API has it, the Track API does not. Copy Site ID, Tracking API key and App API key from "
+            "one workspace into the connection."
+        )
 
     def _before_writing(self) -> None:
         self.memory.void()

@@ -90,3 +90,12 @@ def test_identifiers_that_do_not_exist_are_no_proof_against_the_keys(sandbox, co
     sandbox.workspace.add_person(id=unknown[-1])
     assert sync(adopt_segment=True)["added"] == 1
     assert members(segment) == {"a", "b", unknown[-1]}
+
+
+def test_a_segment_that_only_one_workspace_has_tells_of_mixed_keys(
+    sandbox, cohort, sync, other, lead
+) -> None:
+    cohort("a", "b")
+    sandbox.workspace.add_segment(name="Power users")
+    with pytest.raises(exceptions.WorkspaceMismatchError, match="Only one of the two APIs has segment"):
+        sync(customer_io_conn_id=lead(whole=False), adopt_segment=True)
