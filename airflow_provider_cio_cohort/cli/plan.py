@@ -30,8 +30,6 @@ from airflow_provider_cio_cohort.sync.parameters import TaskParameters
 from airflow_provider_cio_cohort.sync.run import CohortSync
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
-#: Why Customer.io may not remove a member.
-NO_ID = "Customer.io's API removes nobody without an id"
 _Group = list[tuple[Outlook, CohortSync]]
 
 
@@ -249,9 +247,20 @@ def _compare(outlook: Outlook, sync: CohortSync, export: Export) -> None:
     outlook.notes = [] if outlook.trips else [_sentence(report)]
 
 
+def may_stay(not_removable: int) -> str:
+    """
+    Return how many of the people to remove may stay, in brackets; nothing if none.
+
+    :param not_removable: people without an ``id``, whom Customer.io's API does not remove.
+    """
+    if not not_removable:
+        return ""
+    return f" ({not_removable:,} of them may stay: Customer.io's API removes nobody without an id)"
+
+
 def _sentence(report: SyncReport) -> str:
     creates = "" if report.segment_id else "creates the segment, "
     rate = report.match_rate
     matched = "" if rate is None else f" {rate:.1%} of the cohort exist in Customer.io."
-    stay = f" ({report.not_removable:,} of them may stay: {NO_ID})" if report.not_removable else ""
-    return f"A run {creates}adds up to {report.to_add:,} and removes {report.to_remove:,}{stay}.{matched}"
+    removes = f"removes {report.to_remove:,}{may_stay(report.not_removable)}"
+    return f"A run {creates}adds up to {report.to_add:,} and {removes}.{matched}"

@@ -118,7 +118,7 @@ def _broken(path: Path, error: CohortSyncConfigError, alerts: Sequence[Alert]) -
 
 def _apart(dags: dict[str, DAG], path: Path, module: Mapping[str, Any]) -> dict[str, DAG]:
     """
-    Replace each DAG whose id is that of a DAG of another file, which would replace it without a word.
+    Replace each DAG whose id is that of a DAG of another file, which would replace it silently.
 
     :param dags: the DAGs of a file.
     :param path: the file.

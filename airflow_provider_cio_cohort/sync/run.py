@@ -282,8 +282,8 @@ class CohortSync:
     ) -> SyncReport:
         """Compare, guard, write and verify."""
         parameters, customer_io, memory = self.parameters, self.ports.customer_io, self.memory
-        is_new = goal.id is None
-        if goal.id is None and not parameters.dry_run:
+        existing_id = goal.id
+        if existing_id is None and not parameters.dry_run:
             goal = target.create(customer_io, parameters, cohort_name, memory)
             self.ports.on_segment(goal.id)
         sync = SegmentSync(
@@ -298,8 +298,8 @@ class CohortSync:
         try:
             report = sync.run(people, reading.members() if reading else None)
         except UnknownSegmentError as error:
-            if goal.id is not None and not is_new and not options.keys_proven:
-                self._check_deleted(goal.id)
+            if existing_id is not None and not options.keys_proven:
+                self._check_deleted(existing_id)
             raise SegmentDeletedError(
                 f"{error.headline}\nIt existed when the task began: a retry looks for it again."
             ) from None

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from airflow_provider_cio_cohort.cli.output import show
-from airflow_provider_cio_cohort.cli.plan import NO_ID, sync_of
+from airflow_provider_cio_cohort.cli.plan import may_stay, sync_of
 from airflow_provider_cio_cohort.cli.runtime import (
     FINE,
     INTERRUPTED,
@@ -60,8 +60,8 @@ def restore(args: Namespace) -> int:
     _prepare(kept, args)
     with refusing():
         report, plan = _run(kept, watch, _WatchedMarker(watch), dry_run=True)
-    stay = f" ({report['not_removable']:,} of them may stay: {NO_ID})" if report["not_removable"] else ""
-    change = f"adds up to {report['to_add']:,} people and removes {report['to_remove']:,}{stay}"
+    removes = f"removes {report['to_remove']:,}{may_stay(report['not_removable'])}"
+    change = f"adds up to {report['to_add']:,} people and {removes}"
     say(
         f"{kept.label}: going back to {report['snapshot_at']} {change}; the segment "
         f"{report['segment_name']!r} has {report['segment_before']:,} members now."
