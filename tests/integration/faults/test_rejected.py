@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ def hook(sandbox, connect) -> CustomerIOHook:
     """A hook at a high pace: what is refused takes many small requests."""
     extra = {**sandbox.connections()["customer_io_default"]["extra"], "requests_per_second": 2000}
     hook = CustomerIOHook(connect("customer_io_default", extra=extra))
-    hook.policy = type(hook.policy)(retry_timeout=0.5, retry_wait_initial=0.01)
+    hook.policy = replace(hook.policy, retry_wait_initial=0.01)
     return hook
 
 
