@@ -16,11 +16,13 @@ key                        store  content                                       
                                   had computed the cohort
 ``alerts.<sync>``,         asset  which alerts of a sync were sent                      until overwritten
 ``freshness.<sync>``
+``vendor_facts``           asset  what ``airflow cohort-sync doctor --save`` has seen,   until overwritten
+                                  of a connection to Customer.io
 =========================  =====  ====================================================  ===================
 
 Workspace, keys and sync (its DAG and task) are fingerprints, a segment is its number in a workspace. A task's
-store belongs to one task of one run, an asset's store to a segment, whichever sync fills it. Airflow has both
-since 3.3.
+store belongs to one task of one run, an asset's store to a segment, whichever sync fills it, or to the
+connection to a workspace. Airflow has both since 3.3.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ ASKED = "asked"
 SEGMENT = "segment"
 WRITES = "writes"
 LAST_SYNC = "last_sync"
+VENDOR_FACTS = "vendor_facts"
 
 
 class _Unknown:

@@ -15,7 +15,7 @@ from airflow_provider_cio_cohort.alerts.memory import ALERTS, FRESHNESS, Memory,
 from airflow_provider_cio_cohort.alerts.message import Message
 from airflow_provider_cio_cohort.alerts.rules import Alert, Event
 from airflow_provider_cio_cohort.alerts.sending import send
-from airflow_provider_cio_cohort.assets import CUSTOMER_IO_SCHEME
+from airflow_provider_cio_cohort.assets import is_segment
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError
 
 log = logging.getLogger(__name__)
@@ -170,9 +170,7 @@ def _memory(context: Mapping[str, Any], kind: str) -> Memory:
 def _segment(context: Mapping[str, Any]) -> Asset | None:
     task = context["task"]
     ends = [*task.outlets, *task.inlets]
-    return next(
-        (end for end in ends if isinstance(end, Asset) and end.uri.startswith(f"{CUSTOMER_IO_SCHEME}:")), None
-    )
+    return next(filter(is_segment, ends), None)
 
 
 def _report(context: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from airflow_provider_cio_cohort.engine.members import MemberPage
 from airflow_provider_cio_cohort.engine.ports import SegmentStore
 from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
 from airflow_provider_cio_cohort.state import StateStore
+from airflow_provider_cio_cohort.sync.vendor_facts import VendorFacts
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
@@ -218,6 +219,7 @@ class Ports:
     :param on_segment: called with the segment's number once it is known; ``None`` where there is no segment.
     :param before_writing: called before the first write.
     :param verify_timeouts: how long a write may take to become visible in a read.
+    :param facts: what is known of the workspace.
     :param clock: returns the time, in epoch seconds.
     """
 
@@ -231,6 +233,7 @@ class Ports:
     on_segment: Callable[[int | None], object] = lambda segment_id: None
     before_writing: Callable[[], object] = lambda: None
     verify_timeouts: VerifyTimeouts = field(default_factory=VerifyTimeouts)
+    facts: VendorFacts = field(default_factory=VendorFacts)
     clock: Callable[[], float] = time.time
 
 

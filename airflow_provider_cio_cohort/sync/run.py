@@ -343,6 +343,8 @@ class CohortSync:
             keys_proven=self.memory.keys_are_proven,
             on_not_removable=parameters.on_not_removable,
             not_removable_before=last_report.get("not_removable") or 0,
+            cio_prefix=self.ports.facts.cio_prefix,
+            removes_without_id=self.ports.facts.removes_without_id,
             **facts,
         )
 

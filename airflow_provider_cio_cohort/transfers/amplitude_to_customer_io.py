@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset
+from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset, workspace_asset
 from airflow_provider_cio_cohort.compatibility import conf
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, OutdatedExportError
 from airflow_provider_cio_cohort.links import AmplitudeCohortLink, CustomerIOSegmentLink
@@ -140,6 +140,10 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         ends = self.inlets if dry_run is True else self.outlets
         if self.segment_asset is not None and self.segment_asset not in ends:
             ends.append(self.segment_asset)
+        #: The workspace as an asset, which carries what ``airflow cohort-sync doctor --save`` has seen of it.
+        self.workspace_asset = workspace_asset(customer_io_conn_id)
+        if self.workspace_asset is not None and self.workspace_asset not in self.inlets:
+            self.inlets.append(self.workspace_asset)
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in TaskParameters.model_fields}
@@ -303,8 +307,10 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         from airflow_provider_cio_cohort.hooks.retry import settings
         from airflow_provider_cio_cohort.sync.ports import Ports
         from airflow_provider_cio_cohort.sync.run import CohortSync
+        from airflow_provider_cio_cohort.sync.vendor_facts import VendorFacts
 
         parameters = self.parameters
+        facts = VendorFacts.read(asset_store(context, self.workspace_asset))
         workspace = customer_io or CustomerIOHook(parameters.customer_io_conn_id)
 
         def link_to(segment_id: int | None) -> None:
@@ -321,7 +327,10 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
             workspace_of=_workspace_of,
             on_segment=link_to,
             before_writing=before_writing,
-            verify_timeouts=VerifyTimeouts(**settings(asdict(VerifyTimeouts()), prefix="verify_")),
+            verify_timeouts=facts.timeouts(
+                VerifyTimeouts(**settings(asdict(VerifyTimeouts()), prefix="verify_"))
+            ),
+            facts=facts,
         )
         return CohortSync(parameters, ports)
 

@@ -14,6 +14,7 @@ from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import Ampli
 
 SEGMENT = "customerio://customer_io_default/segments/name/Power%20users"
 COHORT = "amplitude://amplitude_default/cohorts/a1b2c3d"
+WORKSPACE = "customerio://customer_io_default/"
 
 
 @dataclass
@@ -32,12 +33,12 @@ def uris(assets: list[Any]) -> list[str]:
 
 def test_cohort_and_segment_are_the_ends_of_the_task() -> None:
     task = operator()
-    assert (uris(task.inlets), uris(task.outlets)) == ([COHORT], [SEGMENT])
+    assert (uris(task.inlets), uris(task.outlets)) == ([COHORT, WORKSPACE], [SEGMENT])
 
 
 def test_a_task_that_only_looks_produces_no_segment() -> None:
     task = operator(dry_run=True)
-    assert (uris(task.inlets), uris(task.outlets)) == ([COHORT, SEGMENT], [])
+    assert (uris(task.inlets), uris(task.outlets)) == ([COHORT, SEGMENT, WORKSPACE], [])
 
 
 def execute(
