@@ -12,6 +12,7 @@ import random
 import socket
 import struct
 import time
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
@@ -65,6 +66,8 @@ def vendor_app(
         if settings.latency_ms > 0:  # only the response is late: limits count requests on arrival
             late = random.lognormvariate(math.log(settings.latency_ms), settings.latency_spread)
             await asyncio.sleep(late / 1000)
+        if settings.clock_ahead:
+            response.headers["Date"] = formatdate(time.time() + settings.clock_ahead, usegmt=True)
         if not settings.content_length and response.content_type == "text/csv":
             await _send_without_length(request, response)
         return response

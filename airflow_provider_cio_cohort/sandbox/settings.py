@@ -28,6 +28,8 @@ class Settings:
     :param latency_ms: added to every response, in milliseconds.
     :param latency_spread: the sigma of its log-normal distribution, whose median is ``latency_ms``; 0 for a
         constant latency, 0.5 for a usual vendor: mostly half to twice as long.
+    :param clock_ahead: seconds by which the vendors' clocks are ahead, as the header Date shows; negative if
+        they are behind.
     :param export_seconds: how long Amplitude computes an export; 30 to 60 in reality.
     :param inline_rows: exports of up to this many rows are sent inline, larger ones by a redirect.
     :param redirect_hops: the number of redirects to such a file, of changing statuses.
@@ -114,6 +116,7 @@ class Settings:
 
     latency_ms: float = 0
     latency_spread: float = 0
+    clock_ahead: float = 0
     export_seconds: float = 2
     inline_rows: int = 1000
     redirect_hops: int = 1
