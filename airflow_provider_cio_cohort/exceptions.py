@@ -74,6 +74,8 @@ class CohortSyncError(AirflowException):
     segment_touched: bool | None = None
     #: The same as a sentence, the first one below the headline; empty until a task sets it.
     consequence: str = ""
+    #: The sentence of the message that quotes the vendor, who may name anything; empty if none does.
+    quotation: str = ""
 
     @property
     def headline(self) -> str:

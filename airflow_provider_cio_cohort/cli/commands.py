@@ -85,6 +85,7 @@ def get_cli_commands() -> list[CLICommand]:
             subcommands=(
                 _validate(),
                 _plan(),
+                _doctor(),
                 _status(),
                 *_lists(),
                 _pools(),
@@ -125,6 +126,33 @@ def _plan() -> ActionCommand:
         _OUTPUT,
         description="Show what a run would do now; writes nothing. Without --exact it only compares sizes, "
         "which costs no export.",
+    )
+
+
+def _doctor() -> ActionCommand:
+    # Here follow --probe --person --rounds --dynamic-segment, --export, --yes and --record.
+    return _action(
+        "doctor",
+        "doctor",
+        "Ask both vendors and this Airflow what syncs rely on",
+        _arg(
+            "file",
+            help="A YAML file: its connections, names of segments, pools and storages are checked",
+            nargs="?",
+            metavar="FILE",
+        ),
+        _connection("--amplitude-conn-id", "amplitude", default=None),
+        _connection("--customer-io-conn-id", "customer_io", default=None),
+        _arg(
+            "--save",
+            help="Keep the facts about the Customer.io workspace in Airflow, for its syncs",
+            action="store_true",
+        ),
+        _OUTPUT,
+        description="Ask both vendors and this Airflow what syncs rely on: a line for each question, with "
+        "what was seen, what it means for syncs and what to do; then the facts about the vendors that their "
+        "documentation leaves open. It reads only, and costs no export. The exit code is 1 if a line is "
+        "wrong, 3 if none is wrong and one is unknown.",
     )
 
 

@@ -28,7 +28,77 @@ class Fact(NamedTuple):
 
 
 #: All facts, in the order of the report.
-FACTS: tuple[Fact, ...] = ()
+FACTS: tuple[Fact, ...] = (
+    # ---- read only
+    Fact(
+        "amplitude.list_fields",
+        "Which of the fields that syncs rely on does the list have?",
+        "all; without lastComputed, no run counts as unchanged",
+        "amplitude.list",
+    ),
+    Fact(
+        "amplitude.archived_listed",
+        "Does the list show archived cohorts?",
+        "either; one that is not listed is found by its export",
+        "amplitude.list",
+    ),
+    Fact(
+        "amplitude.group_of_users",
+        "How does the list call the group of a cohort of people?",
+        "User, in any case",
+        "amplitude.list",
+    ),
+    Fact(
+        "amplitude.usage_fields",
+        "Which parts does the answer about the exports of the month have?",
+        "limit and used; without them, export_reserve has no effect",
+        "amplitude.usage",
+    ),
+    Fact(
+        "customer_io.workspace_named",
+        "Does the answer about the Track API's keys name the workspace?",
+        "either; without it, a workspace is known by its keys",
+        "customer_io.track_keys",
+    ),
+    Fact(
+        "customer_io.names_are_unique",
+        "Is a second segment of the same name refused?",
+        "no; an ambiguous name is an error that lists the ids",
+        "customer_io.segment_names",
+    ),
+    Fact(
+        "customer_io.last_page_next",
+        "What is next on the last page of a membership?",
+        "anything falsy, or a cursor to an empty page",
+        "customer_io.membership",
+    ),
+    Fact(
+        "customer_io.empty_list",
+        "Is an empty list of members null or []?",
+        "either",
+        "customer_io.membership",
+    ),
+    Fact(
+        "customer_io.member_fields",
+        "Which identifiers does a page of members show?",
+        "cio_id always; id and email where the workspace uses them",
+        "customer_io.membership",
+    ),
+    Fact(
+        "customer_io.ids_as_numbers",
+        "Are ids of digits shown as JSON numbers?",
+        "either",
+        "customer_io.membership",
+    ),
+    Fact(
+        "customer_io.identifiers",
+        "Which identifiers has the workspace enabled?",
+        "id and cio_id; email is asked for before an export",
+        "customer_io.identifiers",
+    ),
+    # ---- with --probe
+    # ---- with --export
+)
 
 
 def as_table(seen: dict[str, Any]) -> list[dict[str, Any]]:

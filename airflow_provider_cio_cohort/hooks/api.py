@@ -171,13 +171,18 @@ class Api:
         :param json_expected: whether the body of a successful response must be JSON.
         :param personal: whether the vendor's message may quote people, so that it is left out.
         """
-        status = response.status
-        if 200 <= status < 300:
+        if 200 <= response.status < 300:
             if json_expected and response.payload is None:
                 return self._unreadable(response, what)
             self.keys_worked = True
             return None
         detail = "" if personal else self.vendor_message(response)
+        error = self._error_for(response, what, detail)
+        error.quotation = quoted(detail)
+        return error
+
+    def _error_for(self, response: ApiResponse, what: str, detail: str) -> CohortSyncError:
+        status = response.status
         if status == 429:
             wait = response.retry_after
             return RateLimitedError(
