@@ -68,7 +68,7 @@ class VendorFacts:
 
     def timeouts(self, configured: VerifyTimeouts) -> VerifyTimeouts:
         """
-        Return the time-outs of a run: a measured lag replaces the default, but nothing that was configured.
+        Return the time-outs of a run: a measured lag replaces the default, but no other value.
 
         :param configured: the time-outs of the settings.
         """
