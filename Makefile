@@ -17,8 +17,8 @@ HELM ?= helm
 KUBERNETES_VALIDATE := 1.37.0
 # Empty to keep the locked versions and only add new packages.
 UPGRADE ?= --upgrade
-# A test in a real Airflow that fails runs once more, because a busy machine can make Airflow miss a heartbeat; the
-# summary names it.
+# A test that fails runs once more, because on a busy machine Airflow can miss a heartbeat, and a response can come
+# after a time-out; the summary names it.
 ONCE_MORE := --reruns 1 -r aR
 CRASHES := tests/system/test_crashes.py tests/system/test_bundles.py
 ALERTS := $(addprefix tests/system/test_,alerts.py connections.py privacy.py watching.py)
@@ -39,7 +39,7 @@ test: $(READY)            ## static checks and all tests, in parallel
 		test-fast test-system test-browser test-crashes lint test-alerts test-distributed
 
 test-fast: $(READY)       ## the tests that need no running Airflow
-	$(LATER) $(BIN)/python -m pytest -n 2 --dist loadfile \
+	$(LATER) $(BIN)/python -m pytest $(ONCE_MORE) -n 2 --dist loadfile \
 		tests/docs tests/editor tests/fuzz tests/integration tests/model tests/unit
 
 test-system: $(READY)     ## the tests in a running Airflow, except those of the next targets
