@@ -62,7 +62,7 @@ class SyncAlerts:
         self._tell(context, frozenset(events), f"{verb}: {line}", details)
         if _segment(context) is not None:  # the recovery after a failed export is seen by its downstream
             memory = _memory(context, ALERTS)
-            memory.save({**memory.load(), "failed": True})
+            memory.save({**(memory.load() or {}), "failed": True})
         context["ti"].xcom_push(TOLD_KEY, True)
 
     def run_failed(self, context: Mapping[str, Any]) -> None:
@@ -102,13 +102,13 @@ class SyncAlerts:
         if report is None:
             return
         memory = _memory(context, ALERTS)
-        before, failures = memory.load(), _failures(context)
+        before, failures = memory.load() or {}, _failures(context)
         freshness = _memory(context, FRESHNESS)
-        stale = freshness.load()
-        if before.get("failed") or failures > before.get("failures", 0) or stale.get("told"):
+        stale = freshness.load() or {}
+        if before.get("failed") or failures > before.get("failures", 0) or stale.get("stale_since"):
             self._tell(context, frozenset({"recovery"}), f"has recovered: {_counts(report)}.", "")
-        if stale.get("told"):
-            freshness.save({**stale, "told": None})
+        if stale.get("stale_since"):
+            freshness.save({**stale, "stale_since": None, "told": []})
         matched = {key: report.get(key) for key in _MATCHED}
         if matched["match_rate"] is None:  # unknown, so the last known values still apply
             matched = {key: before.get(key) for key in _MATCHED}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import Asset, BaseOperator
 
-from airflow_provider_cio_cohort.alerts.memory import FRESHNESS, Memory, key_of
+from airflow_provider_cio_cohort.alerts.memory import FRESHNESS, Memory, fingerprints, key_of
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.durations import in_words
 from airflow_provider_cio_cohort.exceptions import StaleSegmentError
@@ -96,6 +96,8 @@ class SegmentFreshnessOperator(BaseOperator):
     def _look(self, context: Context, watched: WatchedSegment, now: datetime) -> str | None:
         memory = Memory(context, watched.asset, key_of(FRESHNESS, watched.dag_id, watched.task_id))
         kept = memory.load()
+        if kept is None:  # otherwise a segment without an event would count from now, and be fresh
+            raise RuntimeError("Airflow's state store cannot be read")
         known = _moment(kept.get("since"), now)
         filled = _last_good(context, watched, now, since=known)
         seen = filled is not None or kept.get("seen") is True
@@ -107,33 +109,37 @@ class SegmentFreshnessOperator(BaseOperator):
             f"{in_words(age)} ago" if seen else "never seen",
             watched.max_age_in_words,
         )
-        told = kept.get("told")
-        if age <= watched.max_age:
-            _keep(memory, kept, since, seen, told)  # the sync's own success reports the recovery
-            return None
-        state = _MISTAKE if watched.has_mistake else self._state(watched.dag_id)
-        never = "" if seen else ", and has never had one"
-        line = f"has had no good run for {in_words(age)} (max_age: {watched.max_age_in_words}){never}"
-        if told != since.isoformat() and self._tell(context, watched, line, state):
-            told = since.isoformat()
-        _keep(memory, kept, since, seen, told)
-        return f"{watched.sync} {line}. {state}"
+        new = {**kept, "since": since.isoformat(), "seen": seen}
+        line = None
+        if age > watched.max_age:  # otherwise the sync's own success reports the recovery
+            state = _MISTAKE if watched.has_mistake else self._state(watched.dag_id)
+            never = "" if seen else ", and has never had one"
+            about = f"has had no good run for {in_words(age)} (max_age: {watched.max_age_in_words}){never}"
+            sent = fingerprints(kept.get("told")) if kept.get("stale_since") == new["since"] else []
+            new["stale_since"] = new["since"]
+            new["told"] = self._tell(context, watched, about, state, sent)
+            line = f"{watched.sync} {about}. {state}"
+        if new != kept:
+            memory.save(new)
+        return line
 
-    def _tell(self, context: Context, watched: WatchedSegment, line: str, state: str) -> bool:
+    def _tell(
+        self, context: Context, watched: WatchedSegment, about: str, state: str, sent: Collection[str]
+    ) -> list[str]:
         from airflow_provider_cio_cohort.alerts.message import Message, link_to, shorten
         from airflow_provider_cio_cohort.alerts.sending import send
 
         message = Message(
             event="stale",
             sync=watched.sync,
-            headline=shorten(f"Cohort sync {watched.sync} {line}."),
+            headline=shorten(f"Cohort sync {watched.sync} {about}."),
             details=f"{state} The segment is as the last good run left it: people who joined the cohort "
             "since then are missing from it, people who left are still in it.",
             link=link_to(watched.dag_id),
             dag_id=watched.dag_id,
             events=frozenset({"stale"}),
         )
-        return send(watched.alerts, message, context)
+        return send(watched.alerts, message, context, sent)
 
     def _state(self, dag_id: str) -> str:
         """Say why there may be no good run."""
@@ -155,12 +161,6 @@ class SegmentFreshnessOperator(BaseOperator):
 
 
 _MISTAKE = "It does not run because of a mistake in its file: the docs of its DAG show where and why."
-
-
-def _keep(memory: Memory, kept: Mapping[str, Any], since: datetime, seen: bool, told: str | None) -> None:
-    new = {"since": since.isoformat(), "seen": seen, "told": told}
-    if new != kept:
-        memory.save(new)
 
 
 def _moment(kept: object, now: datetime) -> datetime | None:

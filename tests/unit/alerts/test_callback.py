@@ -85,13 +85,13 @@ def test_the_failure_of_another_sync_of_the_segment_is_no_recovery(
     memory: dict[str, Any] = {}
     mine, theirs, alerts = Task(memory), Task(memory, *other), SyncAlerts("one", [ALERT])
     theirs_key = key_of("freshness", *other)
-    memory[theirs_key] = {"since": "x", "told": "x"}
+    memory[theirs_key] = {"since": "x", "stale_since": "x"}
     alerts.failed(theirs.context(error=MappingError("No identifier matches.")))
     told.clear()
     for _ in range(3):
         alerts.succeeded(mine.context(REPORT))
     assert told == []
-    assert memory[theirs_key]["told"] == "x"
+    assert memory[theirs_key]["stale_since"] == "x"
     alerts.succeeded(theirs.context(REPORT))
     assert [message.event for message in told] == ["recovery"]
 
@@ -125,7 +125,7 @@ def test_a_failure_that_nobody_could_remember_is_one(told: list[Any], failures: 
 
 @pytest.mark.parametrize("report", [None, "7", {"dry_run": True}, {**REPORT, "source": "snapshot"}])
 def test_what_syncs_no_cohort_is_no_recovery(told: list[Any], failures: Any, report: Any) -> None:
-    memory = {ALERTS: {"failed": True}, FRESHNESS: {"since": "x", "told": "x"}}
+    memory = {ALERTS: {"failed": True}, FRESHNESS: {"since": "x", "stale_since": "x"}}
     task = Task(dict(memory))
     SyncAlerts("one", [ALERT]).succeeded(task.context(report))
     assert told == []
@@ -133,10 +133,10 @@ def test_what_syncs_no_cohort_is_no_recovery(told: list[Any], failures: Any, rep
 
 
 def test_a_stale_segment_recovers(told: list[Any], failures: Any) -> None:
-    task = Task({FRESHNESS: {"since": "x", "told": "x"}})
+    task = Task({FRESHNESS: {"since": "x", "stale_since": "x"}})
     SyncAlerts("one", [ALERT]).succeeded(task.context(REPORT))
     assert [message.event for message in told] == ["recovery"]
-    assert task.memory[FRESHNESS]["told"] is None
+    assert task.memory[FRESHNESS] == {"since": "x", "stale_since": None, "told": []}
 
 
 def test_a_low_match_rate_is_told_when_it_becomes_low(told: list[Any], failures: Any) -> None:
