@@ -35,6 +35,8 @@ class WatchedSegment:
     :param max_age: how old its last good run may be.
     :param max_age_in_words: as the YAML says it.
     :param alerts: who is told.
+    :param starts: no scheduled run is before that, so none is expected, and the time counts from then at the
+        earliest. ``None`` for no start.
     :param until: when its last scheduled run is; no run is expected after that. ``None`` for no end.
     :param task_id: the sync's task.
     :param has_mistake: whether the sync cannot run because of a mistake in its file.
@@ -46,9 +48,18 @@ class WatchedSegment:
     max_age: timedelta
     max_age_in_words: str
     alerts: Sequence[Alert] = ()
+    starts: datetime | None = None
     until: datetime | None = None
     task_id: str = "sync"
     has_mistake: bool = False
+
+    def expects_runs(self, now: datetime) -> bool:
+        """
+        Return whether scheduled runs are expected.
+
+        :param now: the current time.
+        """
+        return (self.starts is None or now >= self.starts) and (self.until is None or now < self.until)
 
 
 class SegmentFreshnessOperator(BaseOperator):
@@ -72,7 +83,7 @@ class SegmentFreshnessOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Check each segment, send alerts for those that have become stale, and fail if there are any."""
         now = datetime.now(UTC)
-        wanted = [each for each in self.segments if each.until is None or now < each.until]
+        wanted = [each for each in self.segments if each.expects_runs(now)]
         lines, unchecked = [], 0
         for each in wanted:
             try:
@@ -86,12 +97,12 @@ class SegmentFreshnessOperator(BaseOperator):
             listed = "\n".join(f"- {line}" for line in stale)
             also = f", {unchecked} could not be checked" if unchecked else ""
             raise StaleSegmentError(
-                f"{len(stale) - unchecked} of {len(self.segments)} segments are stale{also}.\n"
+                f"{len(stale) - unchecked} of {len(wanted)} segments are stale{also}.\n"
                 f"{listed}\n"
                 "Open the DAG of each sync, fix what stops it, and trigger a run."
             )
-        self.log.info("All %d segments are fresh.", len(self.segments))
-        return {"segments": len(self.segments), "stale": 0}
+        self.log.info("All %d segments are fresh.", len(wanted))
+        return {"segments": len(wanted), "stale": 0}
 
     def _look(self, context: Context, watched: WatchedSegment, now: datetime) -> str | None:
         memory = Memory(context, watched.asset, key_of(FRESHNESS, watched.dag_id, watched.task_id))
@@ -102,21 +113,23 @@ class SegmentFreshnessOperator(BaseOperator):
         filled = _last_good(context, watched, now, since=known)
         seen = filled is not None or kept.get("seen") is True
         since = filled or known or now
-        age = now - since
         self.log.info(
             "%s: last good run %s; max_age is %s.",
             watched.sync,
-            f"{in_words(age)} ago" if seen else "never seen",
+            f"{in_words(now - since)} ago" if seen else "never seen",
             watched.max_age_in_words,
         )
+        due_since = max(since, watched.starts or since)
+        age = now - due_since
         new = {**kept, "since": since.isoformat(), "seen": seen}
         line = None
         if age > watched.max_age:  # otherwise the sync's own success reports the recovery
             state = _MISTAKE if watched.has_mistake else self._state(watched.dag_id)
             never = "" if seen else ", and has never had one"
             about = f"has had no good run for {in_words(age)} (max_age: {watched.max_age_in_words}){never}"
-            sent = fingerprints(kept.get("told")) if kept.get("stale_since") == new["since"] else []
-            new["stale_since"] = new["since"]
+            stale_since = due_since.isoformat()
+            sent = fingerprints(kept.get("told")) if kept.get("stale_since") == stale_since else []
+            new["stale_since"] = stale_since
             new["told"] = self._tell(context, watched, about, state, sent)
             line = f"{watched.sync} {about}. {state}"
         if new != kept:

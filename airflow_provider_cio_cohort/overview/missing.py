@@ -30,7 +30,7 @@ class Present:
     The DAGs to show, and what is wrong with their files.
 
     :param dags: the DAGs by their ids, without those that were removed.
-    :param attention: broken files, and lost watches.
+    :param attention: broken files, and freshness DAGs that are missing or paused.
     """
 
     dags: Mapping[str, Dag]
@@ -58,6 +58,9 @@ def present(
         broken = [one for one in stands if not one.stale]
         syncs = [one for one in those if one not in stands]
         dags |= {one.dag.dag_id: one.dag for one in syncs if not one.stale}
+        found += [
+            _watch_is_paused(one) for one in those if not one.stale and one.dag.paused and _watches(one, tags)
+        ]
         if place not in errors and not broken:
             continue
         lost = _lost(syncs, now)
@@ -66,8 +69,8 @@ def present(
         found += [_of_file(one) for one in broken]
         for one in lost:
             dags[one.dag.dag_id] = replace(one.dag, missing_since=one.parsed)
-            if FRESHNESS in tags.get(one.dag.dag_id, ()):
-                found.append(_unwatched(one))
+            if _watches(one, tags):
+                found.append(_watch_is_missing(one))
     return Present(dags, tuple(found))
 
 
@@ -96,6 +99,19 @@ def _of_file(one: Known) -> Attention:
     return Attention(Kind.BROKEN_FILE, _NO_FILE, file=file, dag_id=one.dag.dag_id)
 
 
-def _unwatched(one: Known) -> Attention:
+def _watches(one: Known, tags: Mapping[str, Set[str]]) -> bool:
+    return FRESHNESS in tags.get(one.dag.dag_id, ())
+
+
+def _watch_is_missing(one: Known) -> Attention:
     text = f"{one.dag.dag_id} is missing with it, so nobody is told when a segment becomes stale."
-    return Attention(Kind.UNWATCHED, text, file=PurePosixPath(one.file or "").name or one.dag.dag_id)
+    return Attention(Kind.UNWATCHED, text, file=_file_of(one))
+
+
+def _watch_is_paused(one: Known) -> Attention:
+    text = f"{one.dag.dag_id} is paused, so nobody is told when a segment becomes stale: unpause it."
+    return Attention(Kind.UNWATCHED, text, file=_file_of(one), dag_id=one.dag.dag_id)
+
+
+def _file_of(one: Known) -> str:
+    return PurePosixPath(one.file or "").name or one.dag.dag_id

@@ -264,3 +264,34 @@ def test_after_its_end_nobody_expects_a_run(sent: list[Any]) -> None:
     look = Look(sent, until=datetime.now(UTC) - timedelta(days=1))
     look.filled(50, **SYNC)
     assert look() == ""
+
+
+def test_before_its_start_nobody_expects_a_run_and_then_the_time_counts_from_it(sent: list[Any]) -> None:
+    now = datetime.now(UTC)
+    look = Look(sent, starts=now + timedelta(days=1))
+    look.memory[FRESHNESS] = {"since": (now - timedelta(days=30)).isoformat(), "seen": False}
+    assert look() == ""
+    look.filled(50, **SYNC)
+    assert look() == ""
+    look.watch(Alert(RECEIVER), starts=now - timedelta(hours=25))
+    assert look() == ""
+    look.watch(Alert(RECEIVER), starts=now - timedelta(hours=27))
+    assert "one has had no good run for 1 day 3 hours (max_age: 26h). " in look()
+    assert len(sent) == 1
+    look.filled(1, **SYNC)
+    assert look() == ""
+
+
+def test_only_segments_that_expect_a_run_are_counted(sent: list[Any]) -> None:
+    look = Look(sent)
+    ended = WatchedSegment(
+        "ended",
+        "cohort_sync__ended",
+        look.task.segments[0].asset,
+        timedelta(1),
+        "1d",
+        until=datetime.now(UTC),
+    )
+    look.task = SegmentFreshnessOperator(task_id="look", segments=[ended, *look.task.segments])
+    look.filled(50, **SYNC)
+    assert look().startswith("1 of 1 segments are stale.")

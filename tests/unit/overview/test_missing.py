@@ -119,3 +119,15 @@ def test_the_exports_of_missing_syncs_still_count(session: Session, airflow: Air
     alone = to_come()
     airflow.broken_file(**FILE)
     assert to_come() == 3 * alone
+
+
+def test_a_watch_that_is_paused(session: Session, airflow: Airflow) -> None:
+    airflow.good(airflow.sync("one", **FILE), airflow.ago(hours=1))
+    dag_id = airflow.dag("cohort_freshness__growth", "cohort-freshness", is_paused=True, **FILE)
+    (found,) = load_overview(session, now=NOW).attention
+    assert (found.kind, found.subject, found.dag_id) == (Kind.UNWATCHED, "growth.py", dag_id)
+    assert found.text == (
+        "cohort_freshness__growth is paused, so nobody is told when a segment becomes stale: unpause it."
+    )
+    assert load_overview(session, {"cohort_sync__one"}, NOW).attention == ()
+    assert len(load_overview(session, {"cohort_sync__one", dag_id}, NOW).attention) == 1
