@@ -38,7 +38,11 @@ class Present:
 
 
 def present(
-    known: Mapping[str, Known], tags: Mapping[str, Set[str]], errors: Mapping[Place, bool], now: datetime
+    known: Mapping[str, Known],
+    tags: Mapping[str, Set[str]],
+    errors: Mapping[Place, bool],
+    now: datetime,
+    readable: Set[str] | None = None,
 ) -> Present:
     """
     Return the DAGs to show, and what is wrong with their files.
@@ -47,6 +51,8 @@ def present(
     :param tags: which of our tags each DAG has.
     :param errors: the DAG files that cannot be imported, and whether this package could not import them.
     :param now: the current time.
+    :param readable: the ids of the DAGs that may be shown; ``None`` for all. The others only help to find out
+        what is missing.
     """
     by_place: dict[Place, list[Known]] = {}
     for one in known.values():
@@ -56,17 +62,20 @@ def present(
     for place, those in by_place.items():
         stands = [one for one in those if BROKEN_FILE in tags.get(one.dag.dag_id, ())]
         broken = [one for one in stands if not one.stale]
-        syncs = [one for one in those if one not in stands]
-        dags |= {one.dag.dag_id: one.dag for one in syncs if not one.stale}
-        found += [
-            _watch_is_paused(one) for one in those if not one.stale and one.dag.paused and _watches(one, tags)
-        ]
-        if place not in errors and not broken:
-            continue
-        lost = _lost(syncs, now)
-        if place in errors and (lost or any(not one.stale for one in those)):
+        is_broken = place in errors or bool(broken)
+        lost = (
+            _readable(_lost([one for one in those if one not in stands], now), readable) if is_broken else []
+        )
+        there = _readable([one for one in those if not one.stale], readable)
+        if place in errors and (lost or there):
             found.append(Attention(Kind.BROKEN_FILE, _NO_IMPORT, file=place[1]))
-        found += [_of_file(one) for one in broken]
+        for one in there:
+            if one in broken:
+                found.append(_of_file(one))
+                continue
+            dags[one.dag.dag_id] = one.dag
+            if one.dag.paused and _watches(one, tags):
+                found.append(_watch_is_paused(one))
         for one in lost:
             dags[one.dag.dag_id] = replace(one.dag, missing_since=one.parsed)
             if _watches(one, tags):
@@ -84,6 +93,10 @@ def unknown_files(errors: Mapping[Place, bool], known: Iterable[Attention]) -> l
     others = {one.file for one in known}
     files = [file for (_, file), names_us in errors.items() if names_us and file not in others]
     return [Attention(Kind.BROKEN_FILE, _NO_IMPORT, file=file) for file in sorted(filter(None, files))]
+
+
+def _readable(those: Iterable[Known], readable: Set[str] | None) -> list[Known]:
+    return [one for one in those if readable is None or one.dag.dag_id in readable]
 
 
 def _lost(syncs: Iterable[Known], now: datetime) -> list[Known]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.overview import Kind, Overview, State, load_history, load_overview
 from tests.unit.overview.database import NOW
-from tests.unit.overview.rows import Airflow
+from tests.unit.overview.rows import Airflow, segment_uri
 
 FILE = {"relative_fileloc": "growth.py"}
 
@@ -66,6 +66,34 @@ def test_what_a_broken_dag_file_takes_along(
     every = {"cohort_sync__one", "cohort_sync__two", "cohort_freshness__growth", "cohort_sync__removed"}
     assert [kind for kind, _ in kinds(load_overview(session, every, NOW))] == expected
     assert kinds(load_overview(session, {"cohort_sync__elsewhere"}, NOW)) == []
+
+
+def test_who_may_see_one_sync_of_a_broken_file_sees_that_and_no_more(
+    session: Session, airflow: Airflow, two: Any
+) -> None:
+    def shown(*readable: str) -> list[tuple[Kind, str]]:
+        overview = load_overview(session, {*readable}, NOW)
+        assert {sync.dag.dag_id for sync in overview.syncs} <= {*readable}
+        return kinds(overview)
+
+    airflow.broken_file(**FILE)
+    one, file, watch = "cohort_sync__one", "cohort_file__growth.yaml", "cohort_freshness__growth"
+    assert shown(one) == [(Kind.MISSING, "one")]
+    assert shown(file, one) == [(Kind.BROKEN_FILE, "growth.yaml"), (Kind.MISSING, "one")]
+    assert shown(watch) == [(Kind.UNWATCHED, "growth.py")]
+    assert shown("cohort_sync__removed", "cohort_sync__elsewhere") == []
+    assert load_history(session, *two[0], readable={one}, now=NOW) is not None
+    assert load_history(session, *two[1], readable={one}, now=NOW) is None
+
+
+def test_what_was_removed_before_a_file_broke_is_missing_for_nobody(
+    session: Session, airflow: Airflow, two: Any
+) -> None:
+    airflow.import_error("growth.py")
+    overview = load_overview(session, {"cohort_sync__removed"}, NOW)
+    assert (overview.syncs, overview.attention) == ((), ())
+    removed = ("cohort_sync__removed", "sync", airflow.asset(segment_uri("removed")))
+    assert load_history(session, *removed, now=NOW) is None
 
 
 def test_what_is_gone_from_a_file_that_can_be_read_was_removed(
