@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import pendulum
 from airflow.sdk import DAG, BaseOperator
 from pydantic import ValidationError
 
+from airflow_provider_cio_cohort.alerts.memory import fingerprints
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.compatibility import AirflowFailException, CronTriggerTimetable
 from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 TAG = "cohort-file"
 TASK_ID = "read"
 _EVERY_TEN_MINUTES = "*/10 * * * *"
-#: The XCom key for which error the alerts were sent, and when it was last seen.
+#: The XCom key for which error which alerts were sent, and when it was last seen.
 _TOLD = "told"
 #: An error that was not seen for this long has been corrected in between.
 _SAME_ERROR = timedelta(minutes=45)
@@ -58,11 +59,11 @@ class BrokenFileOperator(BaseOperator):
         :param context: the task's context.
         """
         now, error = datetime.now(UTC), fingerprint(self.reason)
-        if _is(_told(context["ti"]), error, now) or self._tell(context):
-            context["ti"].xcom_push(_TOLD, {"error": error, "seen": now.isoformat()})
+        alerts = self._tell(context, _already_sent(_told(context["ti"]), error, now))
+        context["ti"].xcom_push(_TOLD, {"error": error, "seen": now.isoformat(), "alerts": alerts})
         raise AirflowFailException(self.reason)
 
-    def _tell(self, context: Context) -> bool:
+    def _tell(self, context: Context, sent: Collection[str]) -> list[str]:
         from airflow_provider_cio_cohort.alerts.message import Message, link_to, shorten
         from airflow_provider_cio_cohort.alerts.sending import send
 
@@ -75,7 +76,7 @@ class BrokenFileOperator(BaseOperator):
             dag_id=self.dag_id,
             events=frozenset({"failure", "stale"}),
         )
-        return send(self.alerts, message, context)
+        return send(self.alerts, message, context, sent)
 
 
 def _told(ti: Any) -> Any:
@@ -88,11 +89,15 @@ def _told(ti: Any) -> Any:
     return XCom.get_one(key=_TOLD, dag_id=ti.dag_id, run_id=before.run_id, task_id=ti.task_id)
 
 
-def _is(told: object, error: str, now: datetime) -> bool:
-    """Return whether the last run has seen the same error, and its alerts were sent."""
+def _already_sent(told: object, error: str, now: datetime) -> list[str]:
+    """Return the alerts that earlier runs have sent about the same error, unless somebody has edited that."""
     if not isinstance(told, Mapping) or told.get("error") != error:
-        return False
-    return now - datetime.fromisoformat(told["seen"]) < _SAME_ERROR
+        return []
+    try:
+        seen = datetime.fromisoformat(str(told.get("seen"))).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return []
+    return fingerprints(told.get("alerts")) if abs(now - seen) < _SAME_ERROR else []
 
 
 def broken_file_dag_id(path: Path) -> str:

@@ -16,7 +16,7 @@ from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX, age
 from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync
 from airflow_provider_cio_cohort.dag_generation.markdown import code
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
-from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID
+from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID, verbatim
 from airflow_provider_cio_cohort.operators.freshness import SegmentFreshnessOperator, WatchedSegment
 
 TAG = "cohort-freshness"
@@ -88,7 +88,9 @@ def _watched(loaded: LoadedSync) -> Iterator[WatchedSegment]:
     if not HAS_STATE_STORES:
         return
     for target, spec in loaded.watched.items():
-        asset = segment_asset(spec.customer_io_conn_id, spec.segment_name, spec.segment_id)
+        asset = segment_asset(
+            verbatim(spec.customer_io_conn_id), verbatim(spec.segment_name), spec.segment_id
+        )
         if asset is not None and spec.enabled and spec.max_age is not None:
             yield WatchedSegment(
                 sync=f"{loaded.name}, target {target}" if target else loaded.name,
@@ -97,6 +99,7 @@ def _watched(loaded: LoadedSync) -> Iterator[WatchedSegment]:
                 asset=asset,
                 max_age=age(spec.max_age),
                 max_age_in_words=spec.max_age,
+                starts=spec.starts,
                 until=spec.ends,
                 alerts=tuple(each.alert for each in spec.alerts),
                 has_mistake=loaded.spec is None,

@@ -49,11 +49,11 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], every: Mapping[
         return
     properties = sorted({each.user_id_property for each in (sync, *targets.values())})
     export_parameters: dict[str, Any] = {
-        key: _verbatim(getattr(sync, key)) for key in ExportParameters.model_fields
+        key: verbatim(getattr(sync, key)) for key in ExportParameters.model_fields
     }
     export = AmplitudeCohortExportOperator(
         task_id=_EXPORT,
-        properties=[_verbatim(name) for name in properties],
+        properties=[verbatim(name) for name in properties],
         destinations=_destinations((sync, *targets.values())),
         source="{{ params.source }}",
         hold_slot=sync.use_pools,
@@ -98,7 +98,7 @@ def _first_task(suffix: str, sync: Sync, parameters: dict[str, Any]) -> BaseOper
 def _destinations(syncs: Iterable[Sync]) -> list[dict[str, str]]:
     """Return the workspaces of the cohort, which are checked before an export is used."""
     found = dict.fromkeys((each.customer_io_conn_id, each.id_type) for each in syncs)
-    return [{"customer_io_conn_id": _verbatim(conn_id), "id_type": id_type} for conn_id, id_type in found]
+    return [{"customer_io_conn_id": verbatim(conn_id), "id_type": id_type} for conn_id, id_type in found]
 
 
 def sync_alerts(sync: Sync) -> SyncAlerts | None:
@@ -125,7 +125,7 @@ def _callbacks(sync: Sync, *, asks: bool = False) -> dict[str, Any]:
 def _parameters(sync: Sync) -> dict[str, Any]:
     templated = AmplitudeCohortToCustomerIOOperator.template_fields
     values = {
-        key: _verbatim(value) if key in templated else value
+        key: verbatim(value) if key in templated else value
         for key in SyncParameters.model_fields
         for value in [getattr(sync, key)]
     }
@@ -136,6 +136,10 @@ def _in_pool(sync: Sync, pool: str) -> dict[str, Any]:
     return {"pool": pool} if sync.use_pools else {}
 
 
-def _verbatim(value: Any) -> Any:
-    """Keep a text from being rendered as a template; text without braces stays as it is, for the UI."""
+def verbatim(value: Any) -> Any:
+    """
+    Keep a text from being rendered as a template; text without braces stays as it is, for the UI.
+
+    :param value: the value of a key in the YAML.
+    """
     return literal(value) if isinstance(value, str) and "{" in value else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,23 @@ def test_each_target_is_watched_and_a_disabled_sync_is_not(tmp_path: Path) -> No
         ("both, target eu", "cohort_sync__both", "sync__eu"),
         ("both, target us", "cohort_sync__both", "sync__us"),
     ]
+
+
+@pytest.mark.parametrize("name", ["A {{ b }}", "{% raw %}", "50% {# off #}", "{"])
+def test_a_segment_whose_name_looks_like_a_template_is_watched(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f'syncs: [{{name: one, cohort_id: a, segment_name: "{name}", max_age: 1d}}]\n')
+    dags = build_dags(path)
+    look: Any = dags["cohort_freshness__a"].get_task("look")
+    assert [each.asset for each in look.segments] == dags["cohort_sync__one"].get_task("sync").outlets
+
+
+def test_the_watch_knows_when_runs_start_and_end(tmp_path: Path) -> None:
+    keys = "  max_age: 26h\n  timezone: Europe/Berlin\n  start_date: 2030-01-01\n  end_date: 2031-07-01\n"
+    look: Any = build(tmp_path, "[]", keys)[FRESHNESS].get_task("look")
+    [watched] = look.segments
+    assert watched.starts == datetime(2029, 12, 31, 23, tzinfo=UTC)
+    assert watched.until == datetime(2031, 6, 30, 22, tzinfo=UTC)
 
 
 def test_a_sync_with_a_mistake_is_still_watched(tmp_path: Path) -> None:
