@@ -92,7 +92,7 @@ class AmplitudeHook(VendorHook):
         super().__init__(method, amplitude_conn_id)
         self.amplitude_conn_id = amplitude_conn_id
         #: When Amplitude has accepted the exports of this hook, in epoch seconds by request id.
-        self._accepted: dict[str, float] = {}
+        self._accepted: dict[str, float | None] = {}
 
     @cached_property
     def api(self) -> AmplitudeApi:
@@ -190,7 +190,8 @@ class AmplitudeHook(VendorHook):
         :raises ExportFailedError: if Amplitude gave up on it, does not know it, or says that it is of another
             cohort.
         """
-        client, accepted_at = self.client, self._accepted.get(request_id, requested_at)
+        client = self.client
+        accepted_at = self._accepted.setdefault(request_id, self.policy.by_this_clock(requested_at))
 
         def ask() -> bool:
             response = client.send("GET", client.api.status_path(request_id), EXPORT_STATUS)
