@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from airflow_provider_cio_cohort import exceptions, exports
@@ -157,6 +159,27 @@ def test_a_file_that_is_larger_than_the_cohort_can_be(tight, task, settings, wor
     assert task.members == {"stays", "leaves"}
     assert task.sandbox.count(path_regex="/file$") == 1
     task.sandbox.configure(surplus_rows=0, long_value=0)
+    for job in task.sandbox.project.jobs.values():
+        job.file = None
+    task.assert_as_without_faults(task.run())
+
+
+def empty_members(count: int) -> bytes:
+    """Return a gzip stream of this many members, all of which are empty, compressed once more."""
+    return gzip.compress(gzip.compress(b"", mtime=0) * count)
+
+
+def test_a_file_that_is_large_between_its_two_layers_alone(tight, task) -> None:
+    count_bad_input()
+
+    def spoil(request) -> None:
+        for job in task.sandbox.project.jobs.values():
+            job.file = empty_members(1_000)
+
+    task.sandbox.at_request(spoil, path="/file$")
+    error = task.fail()
+    assert isinstance(error, exceptions.ExportTooLargeError)
+    assert task.sandbox.count(path_regex="/file$") == 1
     for job in task.sandbox.project.jobs.values():
         job.file = None
     task.assert_as_without_faults(task.run())
