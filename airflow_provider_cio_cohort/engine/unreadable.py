@@ -10,11 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-#: Follows an identifier at the very end of a file that ends with its closing quote: that quote may also be
-#: the first of the two that stand for a quote within the identifier.
-OPEN_END = "\udc22"
-
-_UNREADABLE = re.compile(f"([\udc80-\udcff]+|{OPEN_END})")
+_UNREADABLE = re.compile("([\udc80-\udcff]+)")
 
 
 def is_readable(text: str) -> bool:
@@ -52,7 +48,5 @@ def _pattern(identifier: str) -> str:
 
 
 def _part(text: str) -> str:
-    if text == OPEN_END:
-        return '(?:".*)?'
     # In any encoding, a character takes at least one byte.
     return re.escape(text) if is_readable(text) else f".{{0,{len(text)}}}"

@@ -211,7 +211,8 @@ class AmplitudeHook(VendorHook):
         Download a finished export, decompressed, and return its size in bytes; costs nothing.
 
         How Amplitude exports an empty cohort is not documented. Where its list says that the cohort has no
-        members, a file that is missing, blank or ``[]`` is one: an empty file of 0 bytes is written.
+        members, a file that is missing, blank or ``[]`` is one: an empty file of 0 bytes is written. Where
+        the last line of a complete file has no line end, one is added.
 
         The file is kept for seven days and may be downloaded again. For a large file, Amplitude redirects to
         a signed URL that is valid for a minute and refuses requests with our keys.

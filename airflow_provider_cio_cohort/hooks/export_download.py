@@ -60,7 +60,8 @@ class ExportDownload:
 
     :param client: the client of Amplitude's API.
     :param request_id: the export.
-    :param path: the file to write; it exists only when it is complete.
+    :param path: the file to write; it exists only when it is complete. Its last line has a line end, unless
+        nothing proves that the line is whole.
     :param cancel: once cancelled, nothing more is requested or read.
     :param announced: members that the cohort is said to have; ``None`` if that is unknown.
     """
@@ -296,7 +297,7 @@ class _Bounded(io.RawIOBase):
 
 def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: CancelToken, most: int) -> _Copied:
     size = checksum = 0
-    start = b""
+    start = last = b""
     # urllib3 compares the body with Content-Length, and raises where it is short. It accepts a gzip stream
     # that lacks its trailer, so it is not asked to decompress.
     response.raw.auto_close = False  # otherwise reading the body to its end is an error
@@ -311,9 +312,13 @@ def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: Cancel
             _check_start(block)
         start += block[: _START - len(start)]
         size += len(block)
+        last = block[-1:]
         file.write(block)
         checksum = zlib.crc32(block, checksum)
         progress.step(len(block))
+    if proven and last == b'"':
+        # Every field of an export is quoted, so the last line is whole; its end tells the reader so.
+        file.write(b"\n")
     return _Copied(size, checksum, bool(proven), start)
 
 

@@ -43,6 +43,48 @@ def test_a_blank_last_line_is_no_damage(task, crlf: bool) -> None:
     assert task.errors == []
 
 
+@pytest.mark.parametrize("inline_rows", [0, 1000])
+@pytest.mark.parametrize(("compressed", "content_length"), [(True, True), (True, False), (False, True)])
+def test_a_last_line_without_an_end_counts_where_the_file_is_complete(
+    task, compressed: bool, content_length: bool, inline_rows: int
+) -> None:
+    task.sandbox.configure(
+        last_line_end=False, compressed=compressed, content_length=content_length, inline_rows=inline_rows
+    )
+    fill(task, "stays", "unknown", "joins")
+    report = task.run()
+    assert task.errors == []
+    task.assert_as_without_faults(report)
+    assert report["unreadable"] == 0
+    assert task.sandbox.count(path_regex="/file$") == 1
+
+
+def test_it_never_counts_where_the_file_may_be_cut(task) -> None:
+    count_bad_input()
+    task.sandbox.configure(last_line_end=False, compressed=False, content_length=False)
+    error = task.fail()
+    assert isinstance(error, exceptions.IncompleteExportError)
+    assert "has no line end" in str(error)
+    assert task.members == {"stays", "leaves"}
+    task.sandbox.configure(last_line_end=True)
+    for job in task.sandbox.project.jobs.values():
+        job.file = None
+    task.assert_as_without_faults(task.run())
+
+
+def test_a_complete_file_that_ends_within_a_row_is_damaged(task) -> None:
+    count_bad_input()
+
+    def cut(request) -> None:
+        for job in task.sandbox.project.jobs.values():
+            job.file = b'"amplitude_id","user_id"\n"1","stays"\n"2","joins""'
+
+    task.sandbox.configure(compressed=False)
+    task.sandbox.at_request(cut, path="/file$")
+    assert isinstance(task.fail(), exceptions.IncompleteExportError)
+    assert task.members == {"stays", "leaves"}
+
+
 # ---- identifiers that are not UTF-8
 
 
