@@ -100,7 +100,7 @@ def test_a_row_that_cannot_be_read_is_skipped_and_counted(task, caplog) -> None:
     assert task.sandbox.count(path_regex="/file$") == 2  # the damage may have come on the way
 
 
-@pytest.mark.parametrize("value", [f"lea{BAD}ves", f"leave{BAD}", f"{BAD}leaves{BAD}"])
+@pytest.mark.parametrize("value", [f"lea{BAD}ves", f"{BAD}leaves{BAD}", f"{BAD * 7}leaves"])
 def test_a_member_who_may_be_meant_is_not_removed(task, value: str, caplog) -> None:
     count_bad_input()
     goes = task.sandbox.workspace.add_person(id="goes")
@@ -111,6 +111,20 @@ def test_a_member_who_may_be_meant_is_not_removed(task, value: str, caplog) -> N
     assert (report["unreadable"], report["removed"], report["segment_after"]) == (1, 1, 3)
     assert "1 members stay in the segment because they may be people whose rows cannot be read" in caplog.text
     assert task.run()["to_remove"] == 0
+
+
+@pytest.mark.parametrize(
+    ("person", "row"),
+    [("Иван", "Иван".encode("cp1251")), ("é-1", b"\xe9-1"), ("ソ", "ソ".encode("cp932"))],
+)
+def test_a_member_stays_however_little_can_be_read(task, person: str, row: bytes) -> None:
+    count_bad_input()
+    known = task.sandbox.workspace.add_person(id=person)
+    task.sandbox.workspace.find_segment("Power users").add([known])
+    fill(task, "stays", "joins", row.decode("utf-8", "surrogateescape"))
+    report = task.run()
+    assert task.members == {"stays", "joins", person}
+    assert (report["unreadable"], report["removed"]) == (1, 1)
 
 
 def test_nobody_is_added_for_a_row_that_cannot_be_read(task) -> None:
