@@ -286,7 +286,7 @@ class ExportMismatchError(PermanentError):
 
 
 class OutdatedExportError(PermanentError):
-    """The export that this task was given is older than the one from which the segment was synced last."""
+    """The export is older than the one from which the segment was synced last, and is not replaced."""
 
     segment_touched = False
 

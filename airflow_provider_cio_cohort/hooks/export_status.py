@@ -38,6 +38,8 @@ class StatusClient:
 
     def __init__(self, client: AsyncApiClient[AmplitudeApi]) -> None:
         self.client = client
+        #: When each export was requested, by the clock of this machine.
+        self._accepted: dict[str, float | None] = {}
 
     async def export_finished(
         self, request_id: str, cohort_id: str | None = None, requested_at: float | None = None
@@ -52,9 +54,10 @@ class StatusClient:
             cohort.
         :raises VendorUnavailableError: if no usable response came.
         """
-        api = self.client.api
+        api, policy = self.client.api, self.client.transport.policy
+        accepted_at = self._accepted.setdefault(request_id, policy.by_this_clock(requested_at))
         response = await self.client.send("GET", api.status_path(request_id), EXPORT_STATUS)
-        is_young = self.client.transport.policy.is_young(requested_at)
+        is_young = policy.is_young(accepted_at)
         return api.read_status(response, cohort_id, is_young=is_young)
 
 

@@ -175,16 +175,18 @@ class CohortSync:
             clock=self.ports.clock,
         )
 
-    def request_export(self, found: Preflight) -> Export:
+    def request_export(self, found: Preflight, outdated: Export | None = None) -> Export:
         """
         Return the export that was given, that of an earlier try, or one that is requested now.
 
         :param found: what the checks have found.
+        :param outdated: the export for which this run has waited, if :meth:`transfer` refused it as outdated.
         :raises QuotaReachedError: if only the reserved exports of the month are left.
-        :raises OutdatedExportError: if the segment was synced from a later export than the one given.
+        :raises OutdatedExportError: if the segment was synced from a later export than the one given, or than
+            two exports of this run.
         """
         computed_at = found.cohort.last_computed if found.cohort else None
-        return self.export.request(computed_at, self.memory.synced_from)
+        return self.export.request(computed_at, self.memory.synced_from, outdated)
 
     def resume(self) -> None:
         """Continue after a wait, before which the run has used the keys of both vendors."""

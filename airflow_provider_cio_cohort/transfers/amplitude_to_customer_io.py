@@ -131,7 +131,6 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         #: the export is for.
         self.carried: dict[str, Any] = {}
         self._sync: CohortSync | None = None
-        self._has_restarted = False
         #: The segment as an asset, which carries what is remembered of it from run to run.
         self.segment_asset = segment_asset(customer_io_conn_id, segment_name, segment_id)
         cohort = cohort_asset(amplitude_conn_id, cohort_id)
@@ -214,7 +213,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
             self._sync = self.cohort_sync(context, before_writing=marker.note)
             yield self._sync
 
-    def _start(self, context: Context, sync: CohortSync) -> dict[str, Any]:
+    def _start(self, context: Context, sync: CohortSync, outdated: Export | None = None) -> dict[str, Any]:
         """Take all steps of a run; where it is deferred, :meth:`execute_complete` takes the last one."""
         self._begin(sync)
         if sync.parameters.from_snapshot:
@@ -222,7 +221,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         found = sync.preflight()
         if found.unchanged is not None:
             return self._finish(context, sync, found.unchanged, {})
-        export = sync.request_export(found)
+        export = sync.request_export(found, outdated)
         if not sync.export.is_ready(export):
             if self.deferrable:
                 self._defer(sync, export, found)
@@ -252,13 +251,11 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         try:
             report = sync.transfer(export, cohort)
         except OutdatedExportError:
-            if sync.parameters.export is not None or self._has_restarted:
+            if sync.parameters.export is not None:
                 raise
-            self._has_restarted = True
-            self.log.warning("The segment was synced from a later export meanwhile: requesting a new export.")
         else:
             return self._finish(context, sync, report.to_dict(), export.month)
-        return self._start(context, sync)
+        return self._start(context, sync, outdated=export)
 
     def _finish(
         self, context: Context, sync: CohortSync, report: dict[str, Any], month: Mapping[str, Any]
