@@ -74,8 +74,8 @@ def build_dags(path: str | Path, *, alerts: Iterable[Mapping[str, Any]] = ()) ->
     :param alerts: who is told if the file cannot be read, each with the keys of an alert in the YAML file;
         used if the ``defaults`` of the file have no alerts, or cannot be read either.
     :returns: the DAGs by their ids, ``cohort_sync__<name>``, each with the task ``sync``; if a sync has a
-        ``max_age``, also the DAG ``cohort_freshness__<file>``. In both, ``<file>`` is the file's path in the
-        DAG bundle.
+        ``max_age``, also the DAG ``cohort_freshness__<file>``. In both, ``<file>`` is the file's place: its
+        DAG bundle, if that is not Airflow's default one, and its path in it.
     :raises CohortSyncConfigError: if ``alerts`` are wrong.
     """
     path, fallback = Path(path), given_alerts(alerts)

@@ -14,7 +14,7 @@ from airflow_provider_cio_cohort.dag_generation import build_dags
 from airflow_provider_cio_cohort.dag_generation.keys import age
 
 SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
-FRESHNESS = "cohort_freshness__team_syncs_2c427a3d"  # a space has no place in an id
+FRESHNESS = "cohort_freshness__team_syncs_184db8c3"  # a space has no place in an id
 
 
 def build(tmp_path: Path, alerts: str, more: str = "") -> dict[str, DAG]:

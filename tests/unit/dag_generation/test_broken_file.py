@@ -16,7 +16,6 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_cio_cohort.alerts import sending
 from airflow_provider_cio_cohort.dag_generation import CohortSyncConfigError, build_dags
-from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
 
 HTTP = "airflow.providers.http.notifications.HttpNotifier"
 ALERT = f"[{{notifier: {HTTP}, arguments: {{http_conn_id: desk}}}}]"
@@ -183,26 +182,3 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run(build: Any, monkeypatch:
     runs()
     runs()
     assert len(tried) == 2
-
-
-def test_the_id_comes_from_the_place_in_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def id_of(path: str, bundle: Path) -> str:
-        monkeypatch.setattr("sys.path", ["/", "", "relative", str(bundle)])
-        return file_dag_id("x__", bundle / path)
-
-    assert id_of("growth.yaml", tmp_path) == "x__growth"
-    assert id_of("eu/growth.yaml", tmp_path) == "x__eu__growth"
-    # A Git bundle has a folder for each version.
-    assert {id_of("eu/growth.yaml", tmp_path / version) for version in ("1a", "2b")} == {"x__eu__growth"}
-    names = ["a b.yaml", "a_b.yaml", "a.b.yaml", "a_b.yml", "ä_b.yaml", "ö_b.yaml", "x" * 240 + ".yaml"]
-    ids = {id_of(name, tmp_path) for name in (*names, "x" * 241 + ".yaml")}
-    assert len(ids) == len(names) + 1
-    assert max(map(len, ids)) < 250
-
-
-def test_a_file_behind_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "version" / "eu").mkdir(parents=True)
-    (tmp_path / "current").symlink_to(tmp_path / "version")
-    monkeypatch.setattr("sys.path", [str(tmp_path / "current")])
-    for folder in ("current", "version"):
-        assert file_dag_id("x__", tmp_path / folder / "eu" / "growth.yaml") == "x__eu__growth"
