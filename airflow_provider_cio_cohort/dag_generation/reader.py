@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ class Block:
     :param entries: its keys.
     :param problems: the problems that were found in it.
     :param targets: the mappings under the key ``targets``; ``None`` if there is no such key.
+    :param readable: the items that can be read of each list that cannot be read as a whole.
     """
 
     line: int
@@ -75,6 +76,7 @@ class Block:
     entries: Mapping[str, Entry]
     problems: tuple[Problem, ...] = ()
     targets: tuple[Block, ...] | None = None
+    readable: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -267,13 +269,15 @@ def _block(node: yaml.Node, path: Place) -> Block:
             message = "it must be a list of targets whose items start with a dash (- name: eu)."
             problems.append(Problem(_line_of(key_node), place, message))
     entries: dict[str, Entry] = {}
+    readable: dict[str, list[Any]] = {}
     for key, (key_node, value_node) in pairs.items():
         place = (*path, key)
         try:
             entries[key] = _entry(key_node, value_node, place)
         except _UnreadableError as error:
             problems.append(Problem(_line_of(key_node), place, str(error)))
-    return Block(line, path, entries, tuple(problems), targets)
+            readable[key] = _readable_items(value_node)
+    return Block(line, path, entries, tuple(problems), targets, readable)
 
 
 def _limits(node: yaml.Node) -> tuple[dict[str | None, int], list[Problem]]:
@@ -376,6 +380,17 @@ def _whole(node: yaml.Node, above: frozenset[int], count: Iterator[int]) -> Any:
     if twice := _twice(node):
         raise _UnreadableError(f"its key {show(twice[0].path[-1])}: {twice[0].message}")
     return {key: _whole(value, above, count) for key, (_, value) in _merged(node, {}).items()}
+
+
+def _readable_items(node: yaml.Node) -> list[Any]:
+    """Construct the items of a list that can be read; together they are as bounded as a value is."""
+    items, count = [], itertools.count(1)
+    for item in node.value if isinstance(node, yaml.SequenceNode) else ():
+        try:
+            items.append(_whole(item, frozenset({id(node)}), count))
+        except _UnreadableError:
+            continue
+    return items
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:

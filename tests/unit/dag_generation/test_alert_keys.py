@@ -166,6 +166,32 @@ def test_a_sync_with_a_mistake_is_still_watched(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        (["{notifier: nowhere.X}"], ["a", "b"]),
+        (["{argments: {}}", "7"], ["a", "b"]),
+        ([f"{{notifier: {SMTP}, arguments: {{to: 2026-13-45}}}}"], ["a", "b"]),
+        ([f"{{notifier: {SMTP}, notifier: {SMTP}}}", "&x [*x]", "!!python/none x"], ["a", "b"]),
+        ([f"{{notifier: {SMTP}, arguments: {{to: a}}}}"] * 19, ["a"] * 20),
+    ],
+)
+@pytest.mark.parametrize("place", ["defaults:", "syncs:\n- name: one"])
+def test_a_wrong_alert_does_not_silence_the_others(
+    tmp_path: Path, wrong: list[str], expected: list[str], place: str
+) -> None:
+    good = [f"{{notifier: {SMTP}, arguments: {{to: {to}}}}}" for to in "ab"]
+    alerts = f"{place}\n  max_age: 1d\n  alerts: [{', '.join([good[0], *wrong, good[1]])}]\n"
+    path = tmp_path / "a.yaml"
+    sync = "  cohort_id: a\n  segment_name: One\n"
+    path.write_text(alerts + (sync if place.startswith("syncs") else f"syncs:\n- name: one\n{sync}"))
+    dags = build_dags(path)
+    assert "key alerts" in problem(dags)
+    look: Any = dags["cohort_freshness__a"].get_task("look")
+    (watched,) = look.segments
+    assert [alert.arguments["to"] for alert in watched.alerts] == expected
+
+
 def test_an_approval_is_told(tmp_path: Path) -> None:
     dags = build(tmp_path, f"[{{notifier: {SMTP}, arguments: {{to: a}}}}]", "  on_guard: approve\n")
     approve: Any = dags["cohort_sync__one"].get_task("approve")

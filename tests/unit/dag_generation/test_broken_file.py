@@ -84,6 +84,7 @@ def test_where_a_task_of_another_file_runs_a_broken_one_is_left_out(
         (f"{SYNCS}\n# x\ndefaults:\n\n# y\n  alerts: {ALERT}\n", "desk"),
         (f"defaults: {{alerts: {ALERT}}}\r\n{SYNCS}", "desk"),
         (f"defaults:\n  alerts: [{{notifier: nowhere.X}}, {ALERT[1:]}\n{SYNCS}", "desk"),
+        (f"defaults:\n  alerts: [{{notifier: {HTTP}, a: 2026-13-45}}, {ALERT[1:]}\n{SYNCS}", "desk"),
         (f"defaults:\n\talerts: {ALERT}\nsyncs: []\n", "given"),
         (f"defaults:\n  alerts: [{{notifier: nowhere.X}}]\n{SYNCS}", "given"),
         (f"defaults: &a {{b: *a}}\n{SYNCS}", "given"),
