@@ -8,6 +8,7 @@ constructed on its own, from the composed nodes.
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import re
 from collections.abc import Iterator, Mapping
@@ -36,8 +37,11 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is about
 _TAG = "tag:yaml.org,2002:"
 _MOST_COLLECTIONS = 1_000
 _DEEPEST = 100  # a file of syncs needs four levels
-#: The lines of the defaults: up to the next key of the file, or its end.
-_DEFAULTS = re.compile(rb"^defaults[ \t]*:.*?(?=^[^\s#]|\Z)", re.MULTILINE | re.DOTALL)
+#: The lines of the defaults, or of a key that may have an anchor for them: up to the next key of the file, or
+#: its end. A list and the brackets of a value may stand at the beginning of a line, too.
+_DEFAULTS = re.compile(
+    rb"""^(["']?)(?:defaults|x-[^\n:"']*)\1[ \t]*:.*?(?=^(?!-\s)[^\s#\[\]{}]|\Z)""", re.MULTILINE | re.DOTALL
+)
 _Pairs = dict[str, tuple[yaml.Node, yaml.Node]]
 
 
@@ -142,16 +146,24 @@ def read_defaults(path: Path) -> Block | None:
     Read the defaults of a file that cannot be read as a whole, if the mistake is elsewhere in it.
 
     :param path: the file.
-    :returns: the defaults; ``None`` if there are none that can be read on their own.
+    :returns: the defaults; ``None`` if there are none that can be read with the file's ``x-`` keys alone.
     """
     try:
-        found = _DEFAULTS.search(path.read_bytes())
-        if found is None or _is_deep(found[0]):
-            return None
-        root: yaml.Node | None = yaml.compose(found[0], Loader=_LOADER)
-    except (OSError, yaml.YAMLError, RecursionError, ValueError):
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError:
         return None
-    (_, node), *_ = root.value if isinstance(root, yaml.MappingNode) else [(None, None)]
+    sound = b""
+    pairs: list[tuple[yaml.Node, yaml.Node]] = []
+    for found in _DEFAULTS.finditer(content):
+        try:
+            if _is_deep(sound + found[0]):
+                continue
+            root: yaml.Node | None = yaml.compose(sound + found[0], Loader=_LOADER)
+        except (yaml.YAMLError, RecursionError, ValueError):
+            continue
+        sound += found[0]
+        pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    node = next((value for key, value in pairs if _key_of(key) == "defaults"), None)
     return _block(node, ("defaults",)) if isinstance(node, yaml.MappingNode) else None
 
 
