@@ -296,7 +296,8 @@ def _limits(node: yaml.Node) -> tuple[dict[str | None, int], list[Problem]]:
     """Read one whole number for all connections, or a mapping from connections to whole numbers."""
     pairs = node.value if isinstance(node, yaml.MappingNode) else [(None, node)]
     limits: dict[str | None, int] = {}
-    wrong = []
+    twice = _twice(node) if isinstance(node, yaml.MappingNode) else []
+    wrong = [Problem(each.line, (BUDGET,), f"{show(each.path[0])[1:-1]}: {each.message}") for each in twice]
     for key_node, value_node in pairs:
         limit = _scalar_or_none(value_node)
         if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
