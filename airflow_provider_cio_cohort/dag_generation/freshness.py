@@ -86,7 +86,7 @@ def _watched(loaded: LoadedSync) -> Iterator[WatchedSegment]:
     """Yield the segments of a sync; also of one with a mistake, whose segments become stale."""
     if not HAS_STATE_STORES:
         return
-    for target, spec in loaded.watched.items():
+    for target, spec in loaded.watched:
         asset = segment_asset(spec.customer_io_conn_id, spec.segment_name, spec.segment_id)
         if asset is not None and spec.enabled and spec.max_age is not None:
             yield WatchedSegment(

@@ -50,8 +50,8 @@ class LoadedSync:
     :param over_grant: whether the syncs of its Amplitude connection cost more exports than Amplitude grants.
     :param cadence_line: the line of its cadence, from 1, or of the sync if it has none.
     :param path: the path of the sync in the file's tree.
-    :param watched: the keys of each of its segments (an empty name without targets), as far as they can be
-        read, also if there are problems.
+    :param watched: the target (an empty name without targets) and the keys of each of its segments, as far as
+        they can be read, also if there are problems; those of all syncs of its name.
     """
 
     name: str
@@ -61,7 +61,7 @@ class LoadedSync:
     over_grant: bool = False
     cadence_line: int = 1
     path: Place = ()
-    watched: Mapping[str, Sync] = field(default_factory=dict)
+    watched: Sequence[tuple[str, Sync]] = ()
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _loaded(document: Document, group: list[_Draft], conflict: tuple[str, str] |
         {} if unique else first.targets,
         cadence_line=cadence.line if cadence else first.line("name"),
         path=first.block.path,
-        watched=first.watched,
+        watched=tuple(each for one in group for each in one.watched.items()),
     )
 
 

@@ -192,6 +192,21 @@ def test_a_wrong_alert_does_not_silence_the_others(
     assert [alert.arguments["to"] for alert in watched.alerts] == expected
 
 
+def test_each_of_two_syncs_of_one_name_is_still_watched(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "defaults: {max_age: 2d}\nsyncs:\n"
+        "- {name: same, cohort_id: a, segment_name: One}\n"
+        f"- {{name: same, cohort_id: b, segment_name: Two, alerts: [{{notifier: {SMTP}}}]}}\n",
+        encoding="utf-8",
+    )
+    look: Any = build_dags(path)["cohort_freshness__a"].get_task("look")
+    assert [(each.asset.uri[-3:], each.has_mistake, len(each.alerts)) for each in look.segments] == [
+        ("One", True, 0),
+        ("Two", True, 1),
+    ]
+
+
 def test_an_approval_is_told(tmp_path: Path) -> None:
     dags = build(tmp_path, f"[{{notifier: {SMTP}, arguments: {{to: a}}}}]", "  on_guard: approve\n")
     approve: Any = dags["cohort_sync__one"].get_task("approve")
