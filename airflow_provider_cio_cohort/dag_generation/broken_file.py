@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from airflow_provider_cio_cohort.alerts.memory import fingerprints
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.compatibility import AirflowFailException, CronTriggerTimetable
-from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
+from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys, usable_alerts
 from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
 from airflow_provider_cio_cohort.dag_generation.markdown import code, escape
 from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError
@@ -137,7 +137,7 @@ def broken_file_dag(path: Path, error: CohortSyncConfigError, alerts: Sequence[A
         task_id=TASK_ID,
         file=path.name,
         reason=f"{headline}\n{why}\n{_CONSEQUENCE} Correct the file.",
-        alerts=tuple(_alerts_of(path)) or alerts,
+        alerts=_alerts_of(path) or alerts,
         dag=dag,
     )
     return dag
@@ -163,12 +163,11 @@ def given_alerts(given: Iterable[Mapping[str, Any]]) -> tuple[Alert, ...]:
     return tuple(found)
 
 
-def _alerts_of(path: Path) -> Iterable[Alert]:
-    """Yield the alerts of the file's defaults, as far as they can be read."""
+def _alerts_of(path: Path) -> tuple[Alert, ...]:
+    """Return the alerts of the file's defaults, as far as they can be read."""
     defaults = read_defaults(path)
-    value = defaults.entries["alerts"].value if defaults and "alerts" in defaults.entries else None
-    for each in value if isinstance(value, list) else ():
-        try:
-            yield AlertKeys.model_validate(each).alert
-        except ValidationError:
-            continue
+    if defaults is None:
+        return ()
+    entry = defaults.entries.get("alerts")
+    value = entry.value if entry else defaults.readable.get("alerts")
+    return tuple(each.alert for each in usable_alerts(value))

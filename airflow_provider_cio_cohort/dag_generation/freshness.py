@@ -43,14 +43,13 @@ def deadline(sync: Sync) -> DeadlineAlert | None:
     )
 
 
-def freshness_dag_id(path: Path, root: Path | None = None) -> str:
+def freshness_dag_id(path: Path) -> str:
     """
     Return the id of the DAG that watches the syncs of a file.
 
     :param path: the YAML file.
-    :param root: the folder of the DAG bundle; by default the one that Airflow reads.
     """
-    return file_dag_id("cohort_freshness__", path, root)
+    return file_dag_id("cohort_freshness__", path)
 
 
 def freshness_dag(path: Path, syncs: Sequence[LoadedSync]) -> DAG | None:
@@ -87,7 +86,7 @@ def _watched(loaded: LoadedSync) -> Iterator[WatchedSegment]:
     """Yield the segments of a sync; also of one with a mistake, whose segments become stale."""
     if not HAS_STATE_STORES:
         return
-    for target, spec in loaded.watched.items():
+    for target, spec in loaded.watched:
         asset = segment_asset(
             verbatim(spec.customer_io_conn_id), verbatim(spec.segment_name), spec.segment_id
         )

@@ -12,11 +12,14 @@ from airflow.sdk import Asset, BaseOperator
 from airflow_provider_cio_cohort.alerts.memory import FRESHNESS, Memory, fingerprints, key_of
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.durations import in_words
-from airflow_provider_cio_cohort.exceptions import StaleSegmentError
+from airflow_provider_cio_cohort.exceptions import ConfigurationError, StaleSegmentError
+from airflow_provider_cio_cohort.sync.parameters import CORRECT
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+#: The highest ``max_age``: a longer one would hardly ever report anything.
+LONGEST_AGE = timedelta(days=366)
 #: How many events of a segment are read at a time, and how often at most: those of other syncs, restores and
 #: users may be newer than the last one of the sync itself.
 _EVENTS, _READS = 50, 40
@@ -32,14 +35,16 @@ class WatchedSegment:
     :param sync: the sync's name, with its target.
     :param dag_id: its DAG; a run of another DAG does not make the segment fresh.
     :param asset: the segment.
-    :param max_age: how old its last good run may be.
+    :param max_age: how old its last good run may be: more than 0, up to 366 days.
     :param max_age_in_words: as the YAML says it.
     :param alerts: who is told.
-    :param starts: no scheduled run is before that, so none is expected, and the time counts from then at the
-        earliest. ``None`` for no start.
-    :param until: when its last scheduled run is; no run is expected after that. ``None`` for no end.
+    :param starts: when its first scheduled run is, with a timezone; no run is expected before that, and the time
+        counts from then at the earliest. ``None`` for no start.
+    :param until: when its last scheduled run is, with a timezone; no run is expected after that. ``None`` for
+        no end.
     :param task_id: the sync's task.
     :param has_mistake: whether the sync cannot run because of a mistake in its file.
+    :raises ConfigurationError: if ``max_age``, ``starts`` or ``until`` is not allowed.
     """
 
     sync: str
@@ -52,6 +57,21 @@ class WatchedSegment:
     until: datetime | None = None
     task_id: str = "sync"
     has_mistake: bool = False
+
+    def __post_init__(self) -> None:
+        age: Any = self.max_age
+        if not (isinstance(age, timedelta) and timedelta(0) < age <= LONGEST_AGE):
+            raise ConfigurationError(
+                f"max_age of the segment of {self.sync} is {age!r}; it must be a timedelta above 0 and up to "
+                f"366 days.\n{CORRECT}"
+            )
+        for name in ("starts", "until"):
+            moment: Any = getattr(self, name)
+            if moment is not None and not (isinstance(moment, datetime) and moment.tzinfo):
+                raise ConfigurationError(
+                    f"{name} of the segment of {self.sync} is {moment!r}; it must be a datetime with a "
+                    f"timezone.\n{CORRECT}"
+                )
 
     def expects_runs(self, now: datetime) -> bool:
         """

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_cio_cohort.alerts.memory import key_of
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.assets import segment_asset
-from airflow_provider_cio_cohort.exceptions import StaleSegmentError
+from airflow_provider_cio_cohort.exceptions import ConfigurationError, StaleSegmentError
 from airflow_provider_cio_cohort.operators.freshness import SegmentFreshnessOperator, WatchedSegment
 from tests.unit.alerts.receiver import RECEIVER, Receiver, receiver
 
@@ -180,6 +180,25 @@ def test_a_segment_that_cannot_be_checked_keeps_no_other_from_it(sent: list[Any]
     assert reason.startswith("1 of 2 segments are stale, 1 could not be checked.\n")
     assert "broken could not be checked" in reason
     assert len(sent) == 1
+
+
+@pytest.mark.parametrize("max_age", [timedelta(0), timedelta(hours=-1), timedelta(days=366, seconds=1), 26])
+def test_ages_that_are_refused(max_age: Any) -> None:
+    assert ASSET is not None
+    with pytest.raises(ConfigurationError, match=r"^max_age of the segment of one is .*up to 366 days\.\n"):
+        WatchedSegment("one", "cohort_sync__one", ASSET, max_age, "26h")
+
+
+def test_the_longest_age() -> None:
+    assert ASSET is not None
+    WatchedSegment("one", "cohort_sync__one", ASSET, timedelta(days=366), "366d")
+
+
+@pytest.mark.parametrize("until", [datetime(2026, 1, 1), "2026-01-01"])
+def test_an_end_without_a_timezone_is_refused(until: Any) -> None:
+    assert ASSET is not None
+    with pytest.raises(ConfigurationError, match=r"^until of the segment of one is .*with a timezone\.\n"):
+        WatchedSegment("one", "cohort_sync__one", ASSET, timedelta(hours=1), "1h", until=until)
 
 
 def test_an_event_that_is_dated_in_the_future_does_not_keep_it_fresh(sent: list[Any]) -> None:

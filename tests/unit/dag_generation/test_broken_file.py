@@ -15,7 +15,6 @@ from airflow.sdk.execution_time.xcom import XCom
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_cio_cohort.dag_generation import CohortSyncConfigError, build_dags
-from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
 from tests.unit.alerts.receiver import RECEIVER, Receiver, receiver
 
 __all__ = ["receiver"]
@@ -88,6 +87,19 @@ def test_where_a_task_of_another_file_runs_a_broken_one_is_left_out(
         (f"{SYNCS}\n# x\ndefaults:\n\n# y\n  alerts: {ALERT}\n", "desk"),
         (f"defaults: {{alerts: {ALERT}}}\r\n{SYNCS}", "desk"),
         (f"defaults:\n  alerts: [{{notifier: nowhere.X}}, {ALERT[1:]}\n{SYNCS}", "desk"),
+        (f"defaults:\n  alerts: [{{notifier: {HTTP}, a: 2026-13-45}}, {ALERT[1:]}\n{SYNCS}", "desk"),
+        (f"x-who: &who {ALERT}\ndefaults:\n  alerts: *who\n{SYNCS}", "desk"),
+        (f"x-who: &who\n- {ALERT[1:-1]}\ndefaults:\n  alerts: *who\n{SYNCS}", "desk"),
+        (f"x-who: &who [\n{ALERT[1:-1]}\n]\n{SYNCS}defaults:\n  alerts: *who\n", "desk"),
+        (f"x-a: &a\n  to: &who {ALERT}\nx-b: &b\n  alerts: *who\n{SYNCS}defaults:\n  <<: *b\n", "desk"),
+        (f"x-bad: [\nx-who: &who {ALERT}\ndefaults: {{alerts: *who}}\n{SYNCS}", "desk"),
+        (f"x-bad: [\ndefaults: {{alerts: {ALERT}}}\n{SYNCS}", "desk"),
+        (f"x-who: &who {ALERT}\nx-bad: *nobody\ndefaults: {{alerts: *who}}\n{SYNCS}", "desk"),
+        (f"\ufeffdefaults:\n  alerts: {ALERT}\n{SYNCS}", "desk"),
+        (f"'x-who': &who {ALERT}\n\"defaults\":\n  alerts: *who\n{SYNCS}", "desk"),
+        (f"---\ndefaults:\n  alerts: {ALERT}\n---\n{SYNCS}", "desk"),
+        (f"x-who: &who {ALERT}\ndefaults: {{alerts: *whom}}\n{SYNCS}", "given"),
+        (f"x-deep: {'[' * 5_000}\ndefaults: {{alerts: {ALERT}}}\n{SYNCS}", "desk"),
         (f"defaults:\n\talerts: {ALERT}\nsyncs: []\n", "given"),
         (f"defaults:\n  alerts: [{{notifier: nowhere.X}}]\n{SYNCS}", "given"),
         (f"defaults: &a {{b: *a}}\n{SYNCS}", "given"),
@@ -218,26 +230,3 @@ def test_what_was_told_that_somebody_has_edited(
     runs.kept[-1] = {**runs.kept[-1], **kept} if isinstance(kept, dict) else kept
     runs()
     assert len(receiver.got) == 2
-
-
-def test_the_id_comes_from_the_place_in_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def id_of(path: str, bundle: Path) -> str:
-        monkeypatch.setattr("sys.path", ["/", "", "relative", str(bundle)])
-        return file_dag_id("x__", bundle / path)
-
-    assert id_of("growth.yaml", tmp_path) == "x__growth"
-    assert id_of("eu/growth.yaml", tmp_path) == "x__eu__growth"
-    # A Git bundle has a folder for each version.
-    assert {id_of("eu/growth.yaml", tmp_path / version) for version in ("1a", "2b")} == {"x__eu__growth"}
-    names = ["a b.yaml", "a_b.yaml", "a.b.yaml", "a_b.yml", "ä_b.yaml", "ö_b.yaml", "x" * 240 + ".yaml"]
-    ids = {id_of(name, tmp_path) for name in (*names, "x" * 241 + ".yaml")}
-    assert len(ids) == len(names) + 1
-    assert max(map(len, ids)) < 250
-
-
-def test_a_file_behind_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "version" / "eu").mkdir(parents=True)
-    (tmp_path / "current").symlink_to(tmp_path / "version")
-    monkeypatch.setattr("sys.path", [str(tmp_path / "current")])
-    for folder in ("current", "version"):
-        assert file_dag_id("x__", tmp_path / folder / "eu" / "growth.yaml") == "x__eu__growth"
