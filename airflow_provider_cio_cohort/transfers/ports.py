@@ -14,11 +14,10 @@ from airflow_provider_cio_cohort.sync.parameters import TaskParameters
 if TYPE_CHECKING:
     from airflow.sdk import Asset
 
-    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
     from airflow_provider_cio_cohort.snapshots.layout import Origin
     from airflow_provider_cio_cohort.snapshots.run import RunSnapshots
-    from airflow_provider_cio_cohort.sync.ports import Ports
+    from airflow_provider_cio_cohort.sync.ports import Amplitude, Ports
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ def ports_of(
     task: tuple[str, str],
     asset: Asset | None,
     *,
-    amplitude: AmplitudeHook | None = None,
+    amplitude: Amplitude | None = None,
     customer_io: CustomerIOHook | None = None,
     link_to: Callable[[str], object] = lambda url: None,
     before_writing: Callable[[], object] = lambda: None,
