@@ -581,8 +581,8 @@ class SharedExportParameters(ExportParameters):
     syncs: Annotated[Sequence[_SyncOfExport], TEMPLATED] = Field(
         default=(),
         description="The tasks that use the export, each as a dict of its parameters; cohort_id and "
-        "amplitude_conn_id may be left out. Before it requests an export, the task checks what they need (keys, "
-        "segment, identifiers, storage of snapshots), and fails if none of them could run.",
+        "amplitude_conn_id may be left out. Before it requests an export, the task checks what they need "
+        "(keys, segment, identifiers, storage of snapshots), and fails if none of them could run.",
     )
     source: Annotated[Literal["cohort", "snapshot"], _converted(_as_source), TEMPLATED] = Field(
         default="cohort",

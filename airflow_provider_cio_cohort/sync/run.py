@@ -206,11 +206,20 @@ class CohortSync:
         Return the export that was given, that of an earlier try, or one that is requested now.
 
         :param found: what the checks have found.
+        :raises DiskFullError: if the worker's disk has no room for the cohort.
+        :raises StateStoreError: if the run would be refused later, because Airflow's store cannot be read.
         :raises QuotaReachedError: if only the reserved exports of the month are left.
         :raises OutdatedExportError: if the segment was synced from a later export than the one given.
         """
+        synced_from = self.memory.synced_from
+        if self.export.given is None:
+            with run_directory() as directory:
+                size = found.cohort.size if found.cohort else None
+                check_disk_space(directory, size, 0, self.parameters.id_type)
+            if not self.parameters.dry_run:
+                self.memory.check_read()
         computed_at = found.cohort.last_computed if found.cohort else None
-        return self.export.request(computed_at, self.memory.synced_from)
+        return self.export.request(computed_at, synced_from)
 
     def resume(self) -> None:
         """Continue after a wait, before which the run has used the keys of both vendors."""
