@@ -22,7 +22,8 @@ from airflow_provider_cio_cohort.hooks.amplitude_api import (
     AmplitudeApi,
 )
 from airflow_provider_cio_cohort.hooks.client import HttpTransport
-from airflow_provider_cio_cohort.hooks.connection import check_connection, http_options, secrets_of
+from airflow_provider_cio_cohort.hooks.connection import check_connection, secrets_of
+from airflow_provider_cio_cohort.hooks.http_options import http_options
 
 #: Amplitude takes five requests of a project at once; one is left to the tasks. Source: "Behavioral Cohorts
 #: API", rate limits.
