@@ -71,7 +71,8 @@ class VendorHook(HttpHook):
         except AirflowNotFoundException as error:
             missing = error
         if missing is not None:  # out here, so that the log shows one error and not two
-            check_backends(self.http_conn_id)
+            if failed := check_backends(self.http_conn_id):
+                raise AirflowNotFoundException(f"{missing}, as far as Airflow could look: {failed}.")
             raise missing
         connection = check_connection(connection, self.conn_type, self.extra_keys)
         for secret in secrets_of(connection, connection.extra_dejson):

@@ -296,33 +296,36 @@ def number_in(value: Any, least: float, most: float) -> float | None:
 # ---- a connection that Airflow does not find
 
 
-def check_backends(conn_id: str) -> None:
+def check_backends(conn_id: str) -> str:
     """
-    Say why Airflow cannot read a connection that is defined: it reports such a one as not defined.
+    Say why Airflow cannot read a connection: it reports one that it cannot read as not defined.
 
     :param conn_id: the connection.
+    :return: which secrets backend failed, with the kind of its error; empty if none did.
     :raises ConfigurationError: if a secrets backend has it, and what it has is not a connection.
     """
     try:
         from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
     except ImportError:  # not part of Airflow's public interface
-        return
+        return ""
+    failed = ""
     for backend in ensure_secrets_backend_loaded():
+        name, connection, problem = type(backend).__name__, None, ""
         try:
             connection = backend.get_connection(conn_id=conn_id)
-            problem = ""
         except (ValueError, TypeError, AirflowException) as error:
-            connection, problem = None, _flaw_of_definition(error)
-        except Exception:  # the backend is away, about which Airflow has logged more
-            return
+            problem = _flaw_of_definition(error)
+        except Exception as error:  # the backend is away, or its own keys are wrong
+            failed = failed or f"the secrets backend {name} failed ({type(error).__name__})"
         if connection is not None:
             check_text_fields(connection)
         if problem:  # raised out here, because the cause may show the connection's keys
             raise ConfigurationError(
                 f"Connection {conn_id!r} is defined, but Airflow cannot read it.\n"
-                f"What {type(backend).__name__} has for it {problem}. Write it as JSON, or as a URI whose "
+                f"What {name} has for it {problem}. Write it as JSON, or as a URI whose "
                 "special characters are percent-encoded."
             )
+    return failed
 
 
 def _flaw_of_definition(error: Exception) -> str:
