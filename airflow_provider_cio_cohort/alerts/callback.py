@@ -15,7 +15,7 @@ from airflow_provider_cio_cohort.alerts.memory import ALERTS, FRESHNESS, Memory,
 from airflow_provider_cio_cohort.alerts.message import Message
 from airflow_provider_cio_cohort.alerts.rules import Alert, Event
 from airflow_provider_cio_cohort.alerts.sending import send
-from airflow_provider_cio_cohort.assets import CUSTOMER_IO_SCHEME
+from airflow_provider_cio_cohort.assets import AMPLITUDE_SCHEME, CUSTOMER_IO_SCHEME
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError
 
 log = logging.getLogger(__name__)
@@ -185,11 +185,15 @@ def _memory(context: Mapping[str, Any], kind: str) -> Memory:
 
 
 def _segment(context: Mapping[str, Any]) -> Asset | None:
+    """Return the segment that the task's sync fills; ``None`` for a task that exports for several syncs."""
     task = context["task"]
-    ends = [*task.outlets, *task.inlets]
-    return next(
-        (end for end in ends if isinstance(end, Asset) and end.uri.startswith(f"{CUSTOMER_IO_SCHEME}:")), None
-    )
+    if any(_is_of(AMPLITUDE_SCHEME, end) for end in task.outlets):
+        return None
+    return next((end for end in (*task.outlets, *task.inlets) if _is_of(CUSTOMER_IO_SCHEME, end)), None)
+
+
+def _is_of(scheme: str, end: Any) -> bool:
+    return isinstance(end, Asset) and end.uri.startswith(f"{scheme}:")
 
 
 def _is_low(alert: Alert, report: Mapping[str, Any]) -> bool:

@@ -23,7 +23,6 @@ from airflow_provider_cio_cohort.exceptions import (
 from airflow_provider_cio_cohort.hooks.api import Api, ApiResponse, IncompleteResponseError, list_in, quoted
 from airflow_provider_cio_cohort.hooks.client import ApiClient
 from airflow_provider_cio_cohort.hooks.connection import (
-    HTTP_KEYS,
     base_url_of,
     basic_header,
     key_of,
@@ -31,6 +30,7 @@ from airflow_provider_cio_cohort.hooks.connection import (
     other_region,
     region_of,
 )
+from airflow_provider_cio_cohort.hooks.http_options import HTTP_KEYS
 from airflow_provider_cio_cohort.hooks.retry import Result
 
 CONN_TYPE = "customer_io"

@@ -8,12 +8,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from asgiref.sync import sync_to_async
+
 from airflow_provider_cio_cohort.compatibility import (
+    AirflowNotFoundException,
     amask_secret,
     get_async_connection,
     get_async_extra_dejson,
 )
-from airflow_provider_cio_cohort.exceptions import PermanentError, TriggererError
+from airflow_provider_cio_cohort.exceptions import ConfigurationError, PermanentError, TriggererError
 from airflow_provider_cio_cohort.hooks.aio import AsyncApiClient, open_async_client
 from airflow_provider_cio_cohort.hooks.amplitude_api import (
     CONN_TYPE,
@@ -22,7 +25,8 @@ from airflow_provider_cio_cohort.hooks.amplitude_api import (
     AmplitudeApi,
 )
 from airflow_provider_cio_cohort.hooks.client import HttpTransport
-from airflow_provider_cio_cohort.hooks.connection import check_connection, http_options, secrets_of
+from airflow_provider_cio_cohort.hooks.connection import check_backends, check_connection, secrets_of
+from airflow_provider_cio_cohort.hooks.http_options import http_options
 
 #: Amplitude takes five requests of a project at once; one is left to the tasks. Source: "Behavioral Cohorts
 #: API", rate limits.
@@ -132,12 +136,24 @@ async def _open(conn_id: str) -> AsyncIterator[StatusClient]:
 
 
 async def _connection(conn_id: str) -> Any:
+    reason, is_missing = "", False
     try:
         return await get_async_connection(conn_id)
     except Exception as error:  # whatever the secrets backend raises; its text may hold a key
-        problem = type(error).__name__
+        problem, is_missing = type(error).__name__, isinstance(error, AirflowNotFoundException)
+    if is_missing:
+        reason = await sync_to_async(_reason)(conn_id)
     raise TriggererError(
         f"The triggerer cannot read connection {conn_id!r} ({problem}), so it cannot wait for the export.\n"
-        "The worker could: give the triggerer the same environment variables and secrets backend. A retry "
-        "continues to wait for the same export."
+        f"{reason}The worker could: give the triggerer the same environment variables and secrets backend. A "
+        "retry continues to wait for the same export."
     )
+
+
+def _reason(conn_id: str) -> str:
+    """Return why Airflow does not find a connection; empty if it is simply not defined."""
+    try:
+        failed = check_backends(conn_id)
+    except ConfigurationError as error:
+        return f"{error} "
+    return f"It is not defined, as far as Airflow could look: {failed}. " if failed else ""

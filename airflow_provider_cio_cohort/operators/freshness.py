@@ -38,8 +38,8 @@ class WatchedSegment:
     :param max_age: how old its last good run may be: more than 0, up to 366 days.
     :param max_age_in_words: as the YAML says it.
     :param alerts: who is told.
-    :param starts: when its first scheduled run is, with a timezone; no run is expected before that, and the time
-        counts from then at the earliest. ``None`` for no start.
+    :param starts: when its first scheduled run is, with a timezone; no run is expected before that, and the
+        time counts from then at the earliest. ``None`` for no start.
     :param until: when its last scheduled run is, with a timezone; no run is expected after that. ``None`` for
         no end.
     :param task_id: the sync's task.

@@ -66,6 +66,22 @@ class ExportOf:
         """
         return cls(cohort_id, tuple(sorted(set(properties))), amplitude_conn_id)
 
+    def differs(self, wanted: ExportOf) -> str:
+        """
+        Return how it differs from what is wanted; empty if it holds all of it.
+
+        :param wanted: what is wanted.
+        """
+        if self.cohort_id != wanted.cohort_id:
+            return f"it is of cohort {self.cohort_id}, not of {wanted.cohort_id}"
+        if self.amplitude_conn_id != wanted.amplitude_conn_id:
+            return (
+                f"it was requested by connection {self.amplitude_conn_id!r}, not by "
+                f"{wanted.amplitude_conn_id!r}"
+            )
+        lacking = sorted({*wanted.properties} - {*self.properties, *_BUILT_IN})
+        return f"it lacks the property {', '.join(lacking)}" if lacking else ""
+
     @property
     def binding(self) -> dict[str, str]:
         """The same as plain text, by name."""
@@ -130,22 +146,6 @@ class Export:
             )
         except (TypeError, KeyError, ValueError, AttributeError):
             return None
-
-    def differs(self, wanted: ExportOf) -> str:
-        """
-        Return how it differs from what is wanted; empty if it holds all of it.
-
-        :param wanted: what is wanted.
-        """
-        if self.of.cohort_id != wanted.cohort_id:
-            return f"it is of cohort {self.of.cohort_id}, not of {wanted.cohort_id}"
-        if self.of.amplitude_conn_id != wanted.amplitude_conn_id:
-            return (
-                f"it was requested by connection {self.of.amplitude_conn_id!r}, not by "
-                f"{wanted.amplitude_conn_id!r}"
-            )
-        lacking = sorted({*wanted.properties} - {*self.of.properties, *_BUILT_IN})
-        return f"it lacks the property {', '.join(lacking)}" if lacking else ""
 
     def is_before(self, synced_from: float | None) -> bool:
         """
@@ -241,7 +241,7 @@ def check_given(export: Export, wanted: ExportOf, synced_from: float | None) -> 
     :raises ExportMismatchError: if it is of something else.
     :raises OutdatedExportError: if the segment was synced from a later one.
     """
-    if difference := export.differs(wanted):
+    if difference := export.of.differs(wanted):
         raise ExportMismatchError(
             f"The export that this task was given cannot be used: {difference}.\n"
             "The sync was changed after the export was requested. Clear the task that requests the "

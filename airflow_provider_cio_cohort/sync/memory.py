@@ -139,6 +139,19 @@ class SegmentMemory:
         kept = self._kept(self._key)
         return kept if kept.get("of") == self._of else None
 
+    def check_read(self) -> None:
+        """
+        Refuse to go on where something could not be read, because :meth:`void` would refuse it later.
+
+        :raises StateStoreError: if that is so.
+        """
+        if self._store.exists and self._is_incomplete:
+            raise StateStoreError(
+                "Airflow's state store cannot be read, so nothing was exported and nothing was sent.\n"
+                "What is remembered of the segment is needed before its members are changed: an older export "
+                "could be in use. A retry tries again."
+            )
+
     def void(self) -> None:
         """
         Mark what all syncs remember of the segment as outdated, before the first write.

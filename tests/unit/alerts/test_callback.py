@@ -11,7 +11,7 @@ from airflow_provider_cio_cohort.alerts import callback
 from airflow_provider_cio_cohort.alerts.callback import SyncAlerts
 from airflow_provider_cio_cohort.alerts.memory import key_of
 from airflow_provider_cio_cohort.alerts.rules import Alert
-from airflow_provider_cio_cohort.assets import segment_asset
+from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError
 from tests.unit.alerts.receiver import RECEIVER, Receiver, receiver
 
@@ -137,6 +137,18 @@ def test_a_failure_before_the_sync_task_is_one_of_the_sync(told: list[Any], runs
     alerts.failed(Task(memory, runs, task_id=before).context(error=MappingError("No identifier matches.")))
     alerts.succeeded(Task(memory, runs).context(REPORT))
     assert told[-1].event == "recovery"
+
+
+def test_the_failure_of_a_task_that_exports_for_others_is_kept_with_no_segment(
+    told: list[Any], runs: Runs
+) -> None:
+    memory: dict[str, Any] = {}
+    task = Task(memory, runs, task_id="export")
+    context = task.context(error=MappingError("No identifier matches."))
+    context["task"] = SimpleNamespace(outlets=[cohort_asset("c", "a1b2c3d")], inlets=[ASSET])
+    SyncAlerts("one", [ALERT]).failed(context)
+    assert len(told) == 1
+    assert memory == {}
 
 
 def test_no_match_at_all_is_a_low_match(told: list[Any], runs: Runs) -> None:

@@ -194,11 +194,12 @@ def test_the_longest_age() -> None:
     WatchedSegment("one", "cohort_sync__one", ASSET, timedelta(days=366), "366d")
 
 
-@pytest.mark.parametrize("until", [datetime(2026, 1, 1), "2026-01-01"])
-def test_an_end_without_a_timezone_is_refused(until: Any) -> None:
+@pytest.mark.parametrize("name", ["starts", "until"])
+@pytest.mark.parametrize("moment", [datetime(2026, 1, 1), "2026-01-01"])
+def test_a_time_without_a_timezone_is_refused(name: str, moment: Any) -> None:
     assert ASSET is not None
-    with pytest.raises(ConfigurationError, match=r"^until of the segment of one is .*with a timezone\.\n"):
-        WatchedSegment("one", "cohort_sync__one", ASSET, timedelta(hours=1), "1h", until=until)
+    with pytest.raises(ConfigurationError, match=rf"^{name} of the segment of one is .*with a timezone\.\n"):
+        WatchedSegment("one", "cohort_sync__one", ASSET, timedelta(hours=1), "1h", **{name: moment})
 
 
 def test_an_event_that_is_dated_in_the_future_does_not_keep_it_fresh(sent: list[Any]) -> None:
