@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -12,7 +12,7 @@ from airflow_provider_cio_cohort.exceptions import AuthenticationError, RequestR
 from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_in
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient
-from airflow_provider_cio_cohort.hooks.customer_io_api import AppApi
+from airflow_provider_cio_cohort.hooks.customer_io_api import AppApi, respelt
 from airflow_provider_cio_cohort.hooks.rejected import is_encodable
 
 #: The most identifiers that the App API looks up in a call. Source: ``POST /v1/customers/attributes``.
@@ -55,6 +55,8 @@ class PeopleLookup:
         self.app = app
         self.id_type = id_type
         self.cancel = cancel
+        #: How an identifier may be spelt, from how it was given; the first that finds people is the only one.
+        self._spellings: tuple[Callable[[str], str], ...] = (str, respelt) if id_type == "cio_id" else (str,)
         self._accepted: bool | None = None
         self._halvings = 0
         self._count = 0
@@ -98,7 +100,7 @@ class PeopleLookup:
         while parts:
             part = parts.pop()
             try:
-                people = self._ask(part)
+                people = self._ask_in_each_spelling(part)
             except RequestRejectedError as error:
                 if error.status not in _REFUSED or not self._kind_is_accepted():
                     raise
@@ -110,6 +112,24 @@ class PeopleLookup:
                 parts += [part[middle:], part[:middle]]
             else:
                 self._take(people, len(part))
+
+    def _ask_in_each_spelling(self, values: list[str]) -> list[_Person]:
+        """Look identifiers up; where how they are spelt is not documented, until any of them is found."""
+        refusal, people = None, None
+        for spell in self._spellings:
+            try:
+                people = self._ask(list(map(spell, values)))
+            except RequestRejectedError as error:
+                if error.status not in _REFUSED:
+                    raise
+                refusal = refusal or error
+            else:
+                if people:
+                    self._spellings = (spell,)
+                    break
+        if people is None and refusal is not None:
+            raise refusal
+        return people or []
 
     def _kind_is_accepted(self) -> bool:
         if self._accepted is None:

@@ -99,6 +99,19 @@ def test_null_is_nobody(sandbox, hook: CustomerIOHook) -> None:
     assert hook.find_people(["u-1"]).count == 0
 
 
+@pytest.mark.parametrize(
+    ("needs_prefix", "refuses"), [(True, ""), (True, "^(?!cio_)"), (False, ""), (False, "^cio_")]
+)
+@pytest.mark.parametrize("given", ["", "cio_"])
+def test_a_cio_id_is_looked_up_in_each_spelling(
+    sandbox, hook, needs_prefix: bool, refuses: str, given: str
+) -> None:
+    known = [sandbox.workspace.add_person(id=f"u-{number}").cio_id for number in range(150)]
+    sandbox.configure(cio_prefix=needs_prefix, lookup_refuses=refuses)
+    found = hook.find_people([f"{given}{cio_id}" for cio_id in [*known, "abc"]], "cio_id")
+    assert (found.count, sorted(found.identifiers)) == (150, sorted(known))
+
+
 def test_what_is_refused_does_not_hide_the_others(sandbox, hook: CustomerIOHook) -> None:
     ids = add(sandbox, 300)
     sandbox.configure(lookup_refuses="^bad")
