@@ -34,7 +34,8 @@ class SyncReport:
     :param not_removable: people who should have left and are still members, because they have no ``id`` and
         Customer.io's API removes nobody without one; in a dry run, how many of ``to_remove`` have none.
     :param segment_after: members after the run, as read back.
-    :param unmatched: identifiers that do not exist in Customer.io; ``None`` when a dry run cannot know.
+    :param unmatched: identifiers that do not exist in Customer.io; ``None`` when a dry run cannot know, or
+        when identifiers were not sent because nothing proves that the keys belong to one workspace.
     :param rejected: identifiers that Customer.io refuses to add; not among the ``unmatched``.
     :param match_rate: share of ``identifiers`` that exist in Customer.io, 0 to 1; ``None`` when there are no
         identifiers or ``unmatched`` is not known. Those that are ``rejected`` count as if they did not exist.

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from airflow_provider_cio_cohort.engine import guards
+from airflow_provider_cio_cohort.engine import guards, lookup
 from airflow_provider_cio_cohort.engine.diff import Change, compare, digest_of, keep_unreadable, without
 from airflow_provider_cio_cohort.engine.guards import FLOOR, Sides, check_mapping
 from airflow_provider_cio_cohort.engine.identifiers import (
@@ -20,7 +20,7 @@ from airflow_provider_cio_cohort.engine.identifiers import (
     may_be_too_long,
     normaliser,
 )
-from airflow_provider_cio_cohort.engine.lookup import MOST_LOOKUPS, Lookup, find, look_for_one, look_up
+from airflow_provider_cio_cohort.engine.lookup import Lookup, find, look_for_one, look_up
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Members, Reader, collect
 from airflow_provider_cio_cohort.engine.ports import SegmentStore, Target
 from airflow_provider_cio_cohort.engine.proof import Proof, Proven
@@ -123,6 +123,7 @@ class SegmentSync:
         :raises MappingError: before the first write, if cohort and segment cannot be compared.
         :raises GuardTrippedError: before the first write, if the change looks dangerous.
         :raises WorkspaceMismatchError: if the first write does not become visible.
+        :raises KeysNotProvenError: if it need not, but more would have to be written.
         :raises VerificationError: if the segment does not hold afterwards what it should.
         :raises NotRemovableError: if people cannot be removed, and the options do not allow that.
         """
@@ -203,10 +204,10 @@ class SegmentSync:
                 for value in read_values(change.add_path)
                 if looks_mistyped(value, id_type) or may_be_too_long(value, id_type)
             ),
-            MOST_LOOKUPS + 1,
+            lookup.MOST_LOOKUPS + 1,
         )
         odd = list(values)
-        if not odd or len(odd) > MOST_LOOKUPS:
+        if not odd or len(odd) > lookup.MOST_LOOKUPS:
             return change  # none; or the whole column, so that this is how these identifiers look
         found = find(self.store, odd, id_type)
         exact = set(map(normaliser(id_type), found.identifiers)) if found else set()
@@ -232,12 +233,16 @@ class SegmentSync:
             known = look_up(self.store, path, to_add, options.id_type)
         if known is None or known.people or known.is_exact:
             return known
-        if options.dry_run or options.keys_proven or change.to_remove:
+        if options.dry_run or options.keys_proven or change.to_remove > change.without_id:
             return known
         if not change.same and not options.limits.allow_no_match:
             return known  # enough to refuse the mapping
         # Only a write of a person who exists can prove that the keys belong together.
-        log.info("None of the identifiers in a sample exists in Customer.io: looking up all of them.")
+        log.info(
+            "None of the identifiers in a sample exists in Customer.io: looking up %s of them to find a "
+            "person by whom a write can prove that all keys belong to one workspace.",
+            f"{min(to_add, lookup.MOST_FOR_PROOF):,}",
+        )
         found = look_for_one(self.store, path, to_add, options.id_type)
         # Those before the first one that exists are no sample: the guards estimate from the sample alone.
         return replace(known, examples=found.examples) if found and found.people else found
@@ -333,9 +338,11 @@ class SegmentSync:
             directory=self.directory,
             timeouts=options.verify_timeouts,
         )
-        nobody_to_add = not change.to_add or (known is not None and known.is_exact and not known.people)
-        if not change.to_remove and nobody_to_add:
-            return verification.nothing_written()
+        none_found = not change.to_add or (known is not None and known.is_empty)
+        left_out = none_found and known is not None and not known.is_exact
+        if not change.to_remove and none_found and not (left_out and options.keys_proven):
+            outcome = verification.nothing_written()
+            return self._with_left_out(outcome, change) if left_out else outcome
         self.before_writing()
         proven = Proven(True)
         if not options.keys_proven:
@@ -345,7 +352,7 @@ class SegmentSync:
                 before=before,
                 change=change,
                 examples=known.examples if known else (),
-                may_add=not nobody_to_add,
+                may_add=not none_found,
                 directory=self.directory,
                 timeout=options.verify_timeouts.timeout,
                 interval=options.verify_timeouts.interval,
@@ -365,11 +372,23 @@ class SegmentSync:
             if change.to_remove != proven.removed:
                 verification.remove(change.remove_path, attempt=0, total=change.to_remove)
         outcome = verification.read_back(may_send=proven.is_shown)
+        if left_out and not proven.is_shown:
+            outcome = self._with_left_out(outcome, change)
         if known is None:
             self._check_arrivals(cohort, outcome)
         if outcome.not_removable:
             self._check_removals(segment_id, outcome)
         return outcome
+
+    def _with_left_out(self, outcome: Outcome, change: Change) -> Outcome:
+        """Return an outcome that does not claim to know how many exist, where they must not be sent."""
+        log.warning(
+            "%s identifiers are not sent: none of those that were looked up exists in Customer.io, so no "
+            "person is known by whom a write can prove that all keys belong to one workspace. The next run "
+            "looks up others.",
+            f"{change.to_add:,}",
+        )
+        return replace(outcome, unmatched=None)
 
     def _check_removals(self, segment_id: int, outcome: Outcome) -> None:
         """Warn of people who cannot be removed, or raise an error, as the options say."""

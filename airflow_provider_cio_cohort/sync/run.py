@@ -231,7 +231,10 @@ class CohortSync:
         if not parameters.dry_run:
             if self.export.given is None:
                 self.export.memory.used(export)
-            self.memory.save(report.to_dict(), export.computed_at, export.requested_at)
+            # Where some were left out, a later run must look for them, even if the cohort is unchanged.
+            is_complete = report.unmatched is not None
+            computed_at = export.computed_at if is_complete else None
+            self.memory.save(report.to_dict(), computed_at, export.requested_at)
         return report
 
     def restore(self) -> SyncReport:
@@ -361,7 +364,14 @@ class CohortSync:
             "amplitude_conn_id": parameters.amplitude_conn_id,
         }
         keys = self.ports.customer_io.keys_fingerprint
-        return SegmentMemory(self.ports.segment_store, self._workspace, keys, of, parameters.snapshot_path)
+        return SegmentMemory(
+            self.ports.segment_store,
+            self._workspace,
+            keys,
+            of,
+            parameters.snapshot_path,
+            self.ports.run_store,
+        )
 
     @property
     def last_report(self) -> dict[str, Any]:

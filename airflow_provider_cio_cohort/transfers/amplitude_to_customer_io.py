@@ -15,7 +15,7 @@ from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset
 from airflow_provider_cio_cohort.compatibility import conf
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, OutdatedExportError
 from airflow_provider_cio_cohort.links import AmplitudeCohortLink, CustomerIOSegmentLink
-from airflow_provider_cio_cohort.state import WriteMarker, asset_store, task_store
+from airflow_provider_cio_cohort.state import WriteMarker, asset_store, run_store, task_store
 from airflow_provider_cio_cohort.sync.export import Export
 from airflow_provider_cio_cohort.sync.parameters import TaskParameters, is_template
 from airflow_provider_cio_cohort.transfers.run_conf import check_backfill, check_run_conf
@@ -317,6 +317,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
             owner=self.dag_id,
             task_store=task_store(context),
             segment_store=asset_store(context, self.segment_asset),
+            run_store=run_store(context),
             snapshots=self.snapshots(parameters, context),
             workspace_of=_workspace_of,
             on_segment=link_to,
