@@ -24,7 +24,8 @@ The errors of this package, as one tree: the branch says whether a retry can hel
         ├── ConfigurationError            a parameter or a connection field is missing or wrong
         │   ├── MappingError              cohort and segment cannot be compared: no identifier matches
         │   ├── SegmentConflictError      another sync of the same file writes to the same segment
-        │   └── WorkspaceMismatchError    the two API keys of a connection belong to two workspaces
+        │   ├── WorkspaceMismatchError    the two API keys of a connection belong to two workspaces
+        │   └── KeysNotProvenError        nothing shows whether they do, and people may have to be written
         ├── AuthenticationError           a key is wrong; the message names which
         ├── WrongRegionError              the account lives in the other region
         ├── AmplitudePlanError            the Amplitude plan has no cohort API
@@ -215,6 +216,16 @@ class SegmentConflictError(ConfigurationError):
 
 class WorkspaceMismatchError(ConfigurationError):
     """The App API key does not see what the Track API's keys write: they belong to two workspaces."""
+
+    segment_touched = True
+
+
+class KeysNotProvenError(ConfigurationError):
+    """
+    Nothing shows whether all keys of a connection belong to one workspace, so no more was written.
+
+    No write has become visible, and none had to: who exists cannot be looked up, or is refused.
+    """
 
     segment_touched = True
 

@@ -398,7 +398,14 @@ class CohortSync:
             "amplitude_conn_id": parameters.amplitude_conn_id,
         }
         keys = self.ports.customer_io.keys_fingerprint
-        return SegmentMemory(self.ports.segment_store, self._workspace, keys, of, parameters.snapshot_path)
+        return SegmentMemory(
+            self.ports.segment_store,
+            self._workspace,
+            keys,
+            of,
+            parameters.snapshot_path,
+            self.ports.run_store,
+        )
 
     @property
     def last_report(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
-from airflow_provider_cio_cohort.state import asset_store, task_store
+from airflow_provider_cio_cohort.state import asset_store, run_store, task_store
 from airflow_provider_cio_cohort.sync.parameters import TaskParameters
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def ports_of(
         owner=task[0],
         task_store=task_store(context),
         segment_store=asset_store(context, asset),
+        run_store=run_store(context),
         snapshots=snapshots_of(parameters, context, task),
         workspace_of=_workspace_of,
         on_segment=on_segment,
