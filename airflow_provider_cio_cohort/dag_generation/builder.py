@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, get_parsing_context
@@ -34,8 +35,8 @@ from airflow_provider_cio_cohort.exceptions import ConfigurationError
 log = logging.getLogger(__name__)
 
 _LONGEST_RETRY_DELAY = timedelta(hours=1)
-#: The attribute of a DAG with the file that it was built from.
-_SOURCE = "cohort_sync_file"
+#: The variable of a DAG file with the DAGs that were built for it, each with the YAML file that it is from.
+_BUILT = "_cohort_sync_files"
 
 
 class RefusingOperator(BaseOperator):
@@ -74,18 +75,18 @@ def build_dags(path: str | Path, *, alerts: Iterable[Mapping[str, Any]] = ()) ->
     :param alerts: who is told if the file cannot be read, each with the keys of an alert in the YAML file;
         used if the ``defaults`` of the file have no alerts, or cannot be read either.
     :returns: the DAGs by their ids, ``cohort_sync__<name>``, each with the task ``sync``; if a sync has a
-        ``max_age``, also the DAG ``cohort_freshness__<file>``. In both, ``<file>`` is the file's path in the
-        DAG bundle.
+        ``max_age``, also the DAG ``cohort_freshness__<file>``. In both, ``<file>`` is the file's place: its
+        DAG bundle, if that is not Airflow's default one, and its path in it.
     :raises CohortSyncConfigError: if ``alerts`` are wrong.
     """
     path, fallback = Path(path), given_alerts(alerts)
-    caller = inspect.currentframe()
+    frame = inspect.currentframe()
     try:
         dags = dags_of(path)
     except CohortSyncConfigError as error:
         log.error("%s", error)
         dags = _broken(path, error, fallback)
-    return _apart(dags, path, caller.f_back.f_globals if caller and caller.f_back else {})
+    return _apart(dags, path, _dag_file(frame.f_back if frame else None))
 
 
 def dags_of(path: Path) -> dict[str, DAG]:
@@ -116,20 +117,35 @@ def _broken(path: Path, error: CohortSyncConfigError, alerts: Sequence[Alert]) -
     return {dag_id: broken_file_dag(path, error, alerts)}
 
 
-def _apart(dags: dict[str, DAG], path: Path, module: Mapping[str, Any]) -> dict[str, DAG]:
+def _dag_file(caller: FrameType | None) -> dict[str, Any]:
+    """Return the variables of the DAG file that is being read; none if ``build_dags`` is called elsewhere."""
+    found: dict[str, Any] = {}
+    frame = caller
+    while frame and not str(frame.f_globals.get("__name__")).startswith("airflow."):
+        # A DAG file may import modules that build its DAGs. A script, such as that of pytest, is no DAG file
+        # unless it calls build_dags itself.
+        is_script = frame.f_globals.get("__name__") == "__main__" or "__file__" not in frame.f_globals
+        if frame.f_code.co_name == "<module>" and (frame is caller or not is_script):
+            found = frame.f_globals
+        frame = frame.f_back
+    return found
+
+
+def _apart(dags: dict[str, DAG], path: Path, module: dict[str, Any]) -> dict[str, DAG]:
     """
-    Replace each DAG whose id is that of a DAG of another file, which would replace it silently.
+    Turn each DAG whose id is also that of a DAG of another file into an error, and the other one as well.
 
     :param dags: the DAGs of a file.
     :param path: the file.
-    :param module: the variables of the DAG file, with the DAGs of the files that it has read before.
+    :param module: the variables of the DAG file.
     """
     source = absolute(path)
+    built: dict[str, tuple[Path, DAG]] = module.setdefault(_BUILT, {})
     for dag_id in dags:
-        other = getattr(module.get(dag_id), _SOURCE, source)
-        if other != source:
-            dags[dag_id] = _config_error(dag_id, [_same_id(dag_id, other, source)])
-        setattr(dags[dag_id], _SOURCE, source)
+        first, dag = built.setdefault(dag_id, (source, dags[dag_id]))
+        if first != source:
+            dags[dag_id] = _config_error(dag_id, [_same_id(dag_id, first, source)])
+            vars(dag).update(vars(dags[dag_id]))  # only the DAG file knows which one Airflow gets
     return dags
 
 

@@ -15,7 +15,7 @@ from airflow_provider_cio_cohort.exceptions import CohortSyncError, RetryableErr
 from airflow_provider_cio_cohort.hooks.api import Api, ApiResponse
 from airflow_provider_cio_cohort.hooks.base import VendorHook
 from airflow_provider_cio_cohort.hooks.client import ApiClient
-from airflow_provider_cio_cohort.hooks.connection import aiohttp_options, environment_of
+from airflow_provider_cio_cohort.hooks.http_options import aiohttp_options, environment_of
 
 #: Seconds by which a clock may differ before it is worth a warning, and before syncs rely on it wrongly.
 CLOCK_WARNING, CLOCK_WRONG = 60.0, 300.0

@@ -127,6 +127,7 @@ class SegmentSync:
         :raises MappingError: before the first write, if cohort and segment cannot be compared.
         :raises GuardTrippedError: before the first write, if the change looks dangerous.
         :raises WorkspaceMismatchError: if the first write does not become visible.
+        :raises KeysNotProvenError: if it need not, but more would have to be written.
         :raises VerificationError: if the segment does not hold afterwards what it should.
         :raises NotRemovableError: if people cannot be removed, and the options do not allow that.
         """
@@ -236,12 +237,16 @@ class SegmentSync:
             known = look_up(self.store, path, to_add, options.id_type)
         if known is None or known.people or known.is_exact:
             return known
-        if options.dry_run or options.keys_proven or change.to_remove:
+        if options.dry_run or options.keys_proven or change.to_remove > change.without_id:
             return known
         if not change.same and not options.limits.allow_no_match:
             return known  # enough to refuse the mapping
         # Only a write of a person who exists can prove that the keys belong together.
-        log.info("None of the identifiers in a sample exists in Customer.io: looking up all of them.")
+        log.info(
+            "None of the identifiers in a sample exists in Customer.io: looking up all %s, to find a person "
+            "by whom a write can prove that all keys belong to one workspace.",
+            f"{to_add:,}",
+        )
         found = look_for_one(self.store, path, to_add, options.id_type)
         # Those before the first one that exists are no sample: the guards estimate from the sample alone.
         return replace(known, examples=found.examples) if found and found.people else found

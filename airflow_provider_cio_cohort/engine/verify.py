@@ -291,7 +291,7 @@ class Verification:
         lost = listed = 0
         log.warning("Looking up all %s identifiers that are not in the segment.", f"{found.missing:,}")
         with open_text(self._lost_path, "w") as file:
-            for block, count in existing(self.store, self._missing_path, self.id_type):
+            for block, count in existing(self.store, self._missing_path, found.missing, self.id_type):
                 listed += write_block(file, block)
                 lost += count
         return replace(found, lost=lost, estimate=lost, is_exact=True, listed=listed)

@@ -46,6 +46,7 @@ class Settings:
         connection, and the fault ``cut`` does not break the connection.
     :param crlf: whether lines of an export end in CRLF.
     :param blank_last_line: whether an export ends with a blank line.
+    :param last_line_end: whether the last line of an export has a line end.
     :param surplus_rows: the number of rows in an export beyond those of the cohort.
     :param long_value: the number of characters of the ``user_id`` in one more row of an export; 0 for no such
         row.
@@ -130,6 +131,7 @@ class Settings:
     content_length: bool = True
     crlf: bool = False
     blank_last_line: bool = False
+    last_line_end: bool = True
     surplus_rows: int = 0
     long_value: int = 0
     property_prefix: str = ""

@@ -37,7 +37,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from airflow_provider_cio_cohort.cohort_ids import PATTERN, describe_wrong_id, is_cohort_id
 from airflow_provider_cio_cohort.engine.guards import Approval, Limits
-from airflow_provider_cio_cohort.engine.identifiers import ID_TYPES, IdType
+from airflow_provider_cio_cohort.engine.identifiers import IdType
 from airflow_provider_cio_cohort.engine.sync import Mode, OnNotRemovable
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.sync.export import Export
@@ -252,17 +252,6 @@ def _conn_id(text: str) -> str:
     )
 
 
-def _destination(destination: Mapping[str, str]) -> Mapping[str, str]:
-    if unknown := destination.keys() - {"customer_io_conn_id", "id_type"}:
-        raise ValueError(f"{min(unknown)!r} is not one of customer_io_conn_id and id_type.")
-    if "customer_io_conn_id" not in destination:
-        raise ValueError("customer_io_conn_id is missing.")
-    _conn_id(destination["customer_io_conn_id"])
-    if destination.get("id_type", "id") not in ID_TYPES:
-        raise ValueError(f"id_type must be one of {', '.join(ID_TYPES)}.")
-    return destination
-
-
 def _storage_url(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -299,7 +288,6 @@ SnapshotPath = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\s*[A-Za-z][A-Za-z0-9+.-]*://"}),
 ]
 Flag = Annotated[bool, _converted(_as_flag)]
-Destination = Annotated[Mapping[str, str], AfterValidator(_destination)]
 
 
 # ---- the parameters
@@ -572,6 +560,16 @@ class TaskParameters(SyncParameters):
         return Limits(approved=self.approved_plan, **{name: getattr(self, name) for name in names})
 
 
+def _with_cohort(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    given = {name: info.data[name] for name in ("cohort_id", "amplitude_conn_id") if name in info.data}
+    return {**given, **value}
+
+
+_SyncOfExport = Annotated[TaskParameters, BeforeValidator(_with_cohort)]
+
+
 class SharedExportParameters(ExportParameters):
     """The parameters of a task that exports a cohort for other tasks."""
 
@@ -580,10 +578,11 @@ class SharedExportParameters(ExportParameters):
         min_length=1,
         description="The properties that the tasks map: each task's user_id_property.",
     )
-    destinations: Annotated[Sequence[Destination], TEMPLATED] = Field(
+    syncs: Annotated[Sequence[_SyncOfExport], TEMPLATED] = Field(
         default=(),
-        description="Where the tasks send the cohort: dicts with customer_io_conn_id and id_type. Keys, "
-        "regions and whether the workspace has this identifier are checked before an export is used.",
+        description="The tasks that use the export, each as a dict of its parameters; cohort_id and "
+        "amplitude_conn_id may be left out. Before it requests an export, the task checks what they need "
+        "(keys, segment, identifiers, storage of snapshots), and fails if none of them could run.",
     )
     source: Annotated[Literal["cohort", "snapshot"], _converted(_as_source), TEMPLATED] = Field(
         default="cohort",
@@ -632,7 +631,8 @@ def _in_words(error: ErrorDetails) -> tuple[str, str]:
     """Return what is wrong, and what to do besides correcting it."""
     kind, context = error["type"], error.get("ctx") or {}
     if kind == "sync":
-        return f"{context['key']}: {context['message']}", ""
+        name = ".".join(map(str, (*error["loc"], context["key"])))
+        return f"{name}: {context['message']}", ""
     name = ".".join(map(str, error["loc"]))
     if kind == "parameter":
         return f"{name} {context['message']}", str(context["advice"])

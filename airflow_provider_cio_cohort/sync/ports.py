@@ -213,6 +213,7 @@ class Ports:
     :param owner: whose sync it is, as the DAG's id: other DAGs do not use what it remembers.
     :param task_store: what outlives the tries of the task.
     :param segment_store: what outlives the runs, of the segment's asset.
+    :param run_store: what outlives the runs without an asset's store, for as long as Airflow keeps XComs.
     :param snapshots: of the segment; ``None`` if the sync keeps none.
     :param workspace_of: returns the workspace's number of another Customer.io connection; ``None`` if that
         is unknown.
@@ -228,6 +229,7 @@ class Ports:
     owner: str
     task_store: StateStore = field(default_factory=lambda: StateStore(None))
     segment_store: StateStore = field(default_factory=lambda: StateStore(None))
+    run_store: StateStore = field(default_factory=lambda: StateStore(None))
     snapshots: Snapshots | None = None
     workspace_of: Callable[[str], int | None] = lambda conn_id: None
     on_segment: Callable[[int | None], object] = lambda segment_id: None

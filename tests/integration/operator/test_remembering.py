@@ -76,6 +76,7 @@ def test_what_cannot_be_read_is_not_overwritten_and_stops_the_run(sandbox, cohor
     store.get = get
     assert store.kept == kept
     assert members(sandbox) == {"a"}
+    assert sandbox.project.used == 1
 
 
 def test_what_cannot_be_read_makes_no_second_segment(sandbox, cohort, sync, assets) -> None:
