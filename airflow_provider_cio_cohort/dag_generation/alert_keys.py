@@ -19,7 +19,7 @@ from pydantic import (
 
 from airflow_provider_cio_cohort.alerts.rules import DEFAULT_EVENTS, Alert, Event
 from airflow_provider_cio_cohort.dag_generation.messages import show
-from airflow_provider_cio_cohort.sync.parameters import wrong_parameter
+from airflow_provider_cio_cohort.sync.values import wrong_parameter
 
 #: How many alerts a sync may have.
 MAX_ALERTS = 20

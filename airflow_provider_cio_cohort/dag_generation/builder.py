@@ -19,7 +19,7 @@ from airflow_provider_cio_cohort.dag_generation.broken_file import (
     broken_file_dag_id,
     given_alerts,
 )
-from airflow_provider_cio_cohort.dag_generation.conflicts import Label
+from airflow_provider_cio_cohort.dag_generation.conflicts import Writers
 from airflow_provider_cio_cohort.dag_generation.dag_docs import describe, describe_problems, summary
 from airflow_provider_cio_cohort.dag_generation.file_ids import absolute, folder_of_all
 from airflow_provider_cio_cohort.dag_generation.form import form
@@ -99,11 +99,11 @@ def dags_of(path: Path) -> dict[str, DAG]:
     wanted = get_parsing_context().dag_id  # set when a task runs, which needs its own DAG only
     dags = {}
     syncs = load(path)
-    every = by_label(syncs)
+    writers = Writers(by_label(syncs))
     for sync in syncs:
         dag_id = f"{DAG_PREFIX}{sync.name}"
         if wanted is None or wanted == dag_id:
-            dags[dag_id] = _dag(dag_id, sync, path.name, every)
+            dags[dag_id] = _dag(dag_id, sync, path.name, writers)
     if wanted is None or wanted == freshness_dag_id(path):
         watch = freshness_dag(path, syncs)
         dags |= {watch.dag_id: watch} if watch else {}
@@ -161,20 +161,20 @@ def _same_id(dag_id: str, first: Path, second: Path) -> Problem:
     return Problem(1, (), message, f"{one} and {other}")
 
 
-def _dag(dag_id: str, loaded: LoadedSync, file: str, every: Mapping[Label, Sync]) -> DAG:
+def _dag(dag_id: str, loaded: LoadedSync, file: str, writers: Writers) -> DAG:
     if loaded.spec is None:
         return _config_error(dag_id, loaded.problems)
     try:
         if not loaded.spec.enabled:
             return _disabled(dag_id, loaded, loaded.spec, file)
-        return _sync(dag_id, loaded, loaded.spec, file, every)
+        return _sync(dag_id, loaded, loaded.spec, file, writers)
     # An error of Airflow or the operator that the checks have missed must not stop the other syncs.
     except Exception as error:
         where = f"{file}, sync {loaded.name}"
         return _config_error(dag_id, [Problem(loaded.cadence_line, loaded.path, str(error), where)])
 
 
-def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str, every: Mapping[Label, Sync]) -> DAG:
+def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str, writers: Writers) -> DAG:
     _check_airflow(loaded, sync)
     alerts = sync_alerts(sync)
     dag = DAG(
@@ -188,12 +188,13 @@ def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str, every: Mapping
         default_args=_default_args(sync),
         description=summary(sync, loaded.targets),
         doc_md=_docs(loaded, sync, file),
-        params=form(sync, loaded.targets),
         deadline=deadline(sync),
         on_failure_callback=alerts.run_failed if alerts else None,
         tags=_tags(sync),
     )
-    add_tasks(dag, sync, loaded.targets, every)
+    # Airflow would check the schema of each field of each DAG, which takes longer than all the rest.
+    dag.params.update(form(sync, loaded.targets))
+    add_tasks(dag, sync, loaded.targets, writers)
     return dag
 
 

@@ -16,7 +16,7 @@ from airflow_provider_cio_cohort.dag_generation.schedule import (
     read_moment,
 )
 from airflow_provider_cio_cohort.operators.freshness import LONGEST_AGE
-from airflow_provider_cio_cohort.sync.parameters import Text
+from airflow_provider_cio_cohort.sync.values import Text
 
 #: The prefix of a sync's name in the id of its DAG.
 DAG_PREFIX = "cohort_sync__"

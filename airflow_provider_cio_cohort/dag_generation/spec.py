@@ -24,7 +24,8 @@ from airflow_provider_cio_cohort.dag_generation.keys import (
 )
 from airflow_provider_cio_cohort.dag_generation.schedule import localize
 from airflow_provider_cio_cohort.pools import MAX_CONN_ID
-from airflow_provider_cio_cohort.sync.parameters import Paragraph, SyncParameters, Text, wrong_parameter
+from airflow_provider_cio_cohort.sync.parameters import SyncParameters
+from airflow_provider_cio_cohort.sync.values import Paragraph, Text, wrong_parameter
 
 SEGMENT_KEYS = ("segment_name", "segment_id")
 #: The keys of a target; it takes all others from its sync.

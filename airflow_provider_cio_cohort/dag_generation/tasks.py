@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator, literal
 
-from airflow_provider_cio_cohort.dag_generation.conflicts import Label, other_writers
+from airflow_provider_cio_cohort.dag_generation.conflicts import Writers
 from airflow_provider_cio_cohort.dag_generation.form import FIELDS
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
@@ -28,7 +28,7 @@ _EXPORT = "export"
 _ONE_AT_A_TIME: dict[str, Any] = {"max_active_tis_per_dag": 1}
 
 
-def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], every: Mapping[Label, Sync]) -> None:
+def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], writers: Writers) -> None:
     """
     Add the tasks of a sync to its DAG.
 
@@ -38,11 +38,11 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], every: Mapping[
     :param dag: the DAG.
     :param sync: the sync; with targets, the first of them.
     :param targets: the keys of each of its targets; empty if it has none.
-    :param every: every valid sync or target of the file by its label.
+    :param writers: all syncs of the file, by the segments that they name.
     """
     for_all = {"dag": dag, **_ONE_AT_A_TIME, **_callbacks(sync)}
     if not targets and sync.on_guard == "fail" and not sync.use_pools:
-        others = other_writers((sync.name, ""), every)
+        others = writers.others((sync.name, ""))
         AmplitudeCohortToCustomerIOOperator(
             task_id=TASK_ID, other_writers=others, **for_all, **_parameters(sync)
         )
@@ -54,7 +54,7 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], every: Mapping[
     each_adopts = all(target.adopt_segment for target in targets.values())
     own: dict[str, dict[str, Any]] = {}
     for name, target in (targets or {"": sync}).items():
-        own[name] = {**_parameters(target), "other_writers": other_writers((sync.name, name), every)}
+        own[name] = {**_parameters(target), "other_writers": writers.others((sync.name, name))}
         if targets and target.adopt_segment and not each_adopts:
             own[name]["adopt_segment"] = True  # the form's default, for all targets, is false
     export = AmplitudeCohortExportOperator(
