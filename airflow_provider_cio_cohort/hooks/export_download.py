@@ -7,7 +7,7 @@ import gzip
 import io
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,6 +54,21 @@ class _FileNotFoundError(VendorUnavailableError):
     """The file does not exist yet, or no longer."""
 
 
+@dataclass(frozen=True, repr=False)
+class FileResponse:
+    """
+    A response on the way to a file. Its address may be signed, so it is never shown.
+
+    :param url: the address that was asked.
+    :param status: the status code.
+    :param headers: the headers; looked up without regard to case.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+
+
 class ExportDownload:
     """
     Downloads the file of one export.
@@ -79,8 +94,11 @@ class ExportDownload:
         self.request_id = request_id
         self.path = path
         self.announced = announced
+        #: Every response so far, redirects included, and the file of the last download; for the doctor.
+        self.responses: list[FileResponse] = []
+        self.received: ReceivedFile | None = None
         #: The last file that may have been cut; it is accepted if the next download equals it.
-        self._unproven: _Copied | None = None
+        self._unproven: ReceivedFile | None = None
         #: Until then, a missing file may only be late.
         self._grace_ends = 0.0
 
@@ -111,6 +129,7 @@ class ExportDownload:
                     "Downloading", "bytes", "", self.client.transport.policy.progress_interval
                 )
                 copied = _copy(response, file, progress, self.cancel, most_bytes(self.announced))
+                self.received = copied
         except _FileNotFoundError:
             if self.announced != 0 or time.monotonic() < self._grace_ends:
                 raise
@@ -176,6 +195,7 @@ class ExportDownload:
                 fault = error_from_requests(error, where, WHAT, address)
             if fault:
                 raise fault
+            self.responses.append(FileResponse(url, response.status_code, response.headers))
             with response:
                 yield response
 
@@ -247,7 +267,7 @@ def _no_file() -> _FileNotFoundError:
 
 
 @dataclass(frozen=True)
-class _Copied:
+class ReceivedFile:
     """
     A file as it came.
 
@@ -255,12 +275,14 @@ class _Copied:
     :param checksum: of those.
     :param is_proven: whether an early end would have been noticed.
     :param start: its first bytes.
+    :param layers: how often it was compressed with gzip.
     """
 
     size: int
     checksum: int
     is_proven: bool
     start: bytes = field(default=b"", repr=False)
+    layers: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -291,7 +313,9 @@ class _Bounded(io.RawIOBase):
         return count
 
 
-def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: CancelToken, most: int) -> _Copied:
+def _copy(
+    response: Response, file: BinaryIO, progress: Progress, cancel: CancelToken, most: int
+) -> ReceivedFile:
     size = checksum = 0
     start = b""
     # urllib3 compares the body with Content-Length, and raises where it is short. It accepts a gzip stream
@@ -299,7 +323,8 @@ def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: Cancel
     response.raw.auto_close = False  # otherwise reading the body to its end is an error
     body = io.BufferedReader(_Bounded(response.raw, most), BLOCK)
     proven = "Content-Length" in response.headers or response.raw.chunked or _is_gzip(body)
-    for block in decompressed(body, response.headers.get("Content-Encoding", "")):
+    layers: list[int] = []
+    for block in decompressed(body, response.headers.get("Content-Encoding", ""), layers.append):
         if not size:
             _check_start(block)
         start += block[: _START - len(start)]
@@ -310,10 +335,12 @@ def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: Cancel
         checksum = zlib.crc32(block, checksum)
         progress.step(len(block))
         cancel.check(WHAT)
-    return _Copied(size, checksum, bool(proven), start)
+    return ReceivedFile(size, checksum, bool(proven), start, len(layers))
 
 
-def decompressed(body: io.BufferedReader[Any], encoding: str) -> Iterator[bytes]:
+def decompressed(
+    body: io.BufferedReader[Any], encoding: str, unwrapped: Callable[[int], object] | None = None
+) -> Iterator[bytes]:
     """
     Yield the bytes of a file that may be compressed with gzip, once or twice: its content decides.
 
@@ -322,13 +349,16 @@ def decompressed(body: io.BufferedReader[Any], encoding: str) -> Iterator[bytes]
 
     :param body: the file as it came.
     :param encoding: the Content-Encoding.
+    :param unwrapped: called with the number of each layer of gzip that is taken off, from 0.
     :raises IncompleteExportError: if a gzip stream is damaged or incomplete, or the encoding is another one.
     """
     file: BinaryIO = body
     try:
-        for _ in range(MOST_LAYERS):
+        for layer in range(MOST_LAYERS):
             if not _is_gzip(file):
                 break
+            if unwrapped:
+                unwrapped(layer)
             file = cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb"))
         if file is body and not _is_identity(encoding) and not _is_text(body.peek(BLOCK)):
             raise IncompleteExportError(
