@@ -7,7 +7,7 @@ import gzip
 import io
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,6 +54,21 @@ class _FileNotFoundError(VendorUnavailableError):
     """The file does not exist yet, or no longer."""
 
 
+@dataclass(frozen=True, repr=False)
+class FileResponse:
+    """
+    A response on the way to a file. Its address may be signed, so it is never shown.
+
+    :param url: the address that was asked.
+    :param status: the status code.
+    :param headers: the headers; looked up without regard to case.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+
+
 class ExportDownload:
     """
     Downloads the file of one export.
@@ -80,8 +95,11 @@ class ExportDownload:
         self.request_id = request_id
         self.path = path
         self.announced = announced
+        #: Every response so far, redirects included, and the file of the last download; for the doctor.
+        self.responses: list[FileResponse] = []
+        self.received: ReceivedFile | None = None
         #: The last file that may have been cut; it is accepted if the next download equals it.
-        self._unproven: _Copied | None = None
+        self._unproven: ReceivedFile | None = None
         #: Until then, a missing file may only be late.
         self._grace_ends = 0.0
 
@@ -112,6 +130,7 @@ class ExportDownload:
                     "Downloading", "bytes", "", self.client.transport.policy.progress_interval
                 )
                 copied = _copy(response, file, progress, self.cancel, most_bytes(self.announced))
+                self.received = copied
         except _FileNotFoundError:
             if self.announced != 0 or time.monotonic() < self._grace_ends:
                 raise
@@ -177,6 +196,7 @@ class ExportDownload:
                 fault = error_from_requests(error, where, WHAT, address)
             if fault:
                 raise fault
+            self.responses.append(FileResponse(url, response.status_code, response.headers))
             with response:
                 yield response
 
@@ -248,7 +268,7 @@ def _no_file() -> _FileNotFoundError:
 
 
 @dataclass(frozen=True)
-class _Copied:
+class ReceivedFile:
     """
     A file as it came.
 
@@ -256,12 +276,14 @@ class _Copied:
     :param checksum: of those.
     :param is_proven: whether an early end would have been noticed.
     :param start: its first bytes.
+    :param layers: how often it was compressed with gzip.
     """
 
     size: int
     checksum: int
     is_proven: bool
     start: bytes = field(default=b"", repr=False)
+    layers: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -295,7 +317,9 @@ class _Bounded(io.RawIOBase):
         return count
 
 
-def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: CancelToken, most: int) -> _Copied:
+def _copy(
+    response: Response, file: BinaryIO, progress: Progress, cancel: CancelToken, most: int
+) -> ReceivedFile:
     size = checksum = 0
     start = last = b""
     # urllib3 compares the body with Content-Length, and raises where it is short. It accepts a gzip stream
@@ -307,7 +331,10 @@ def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: Cancel
 
     body = bounded(response.raw)
     proven = "Content-Length" in response.headers or response.raw.chunked or _is_gzip(body)
-    for block in decompressed(body, response.headers.get("Content-Encoding", ""), bounded):
+    layers: list[int] = []
+    for block in decompressed(
+        body, response.headers.get("Content-Encoding", ""), bounded, unwrapped=layers.append
+    ):
         if not size:
             _check_start(block)
         start += block[: _START - len(start)]
@@ -319,13 +346,14 @@ def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: Cancel
     if proven and last == b'"':
         # Every field of an export is quoted, so the last line is whole; its end tells the reader so.
         file.write(b"\n")
-    return _Copied(size, checksum, bool(proven), start)
+    return ReceivedFile(size, checksum, bool(proven), start, len(layers))
 
 
 def decompressed(
     body: io.BufferedReader[Any],
     encoding: str,
     bounded: Callable[[Any], io.BufferedReader[Any]] = io.BufferedReader,
+    unwrapped: Callable[[int], object] = lambda layer: None,
 ) -> Iterator[bytes]:
     """
     Yield the bytes of a file that may be compressed with gzip, once or twice: its content decides.
@@ -337,13 +365,15 @@ def decompressed(
     :param encoding: the Content-Encoding.
     :param bounded: limits how much is read of a layer: a layer may be large although the file is small, such
         as many gzip members that are all empty.
+    :param unwrapped: called with the number of each layer of gzip that is taken off, from 0.
     :raises IncompleteExportError: if a gzip stream is damaged or incomplete, or the encoding is another one.
     """
     file = body
     try:
-        for _ in range(MOST_LAYERS):
+        for layer in range(MOST_LAYERS):
             if not _is_gzip(file):
                 break
+            unwrapped(layer)
             file = bounded(gzip.GzipFile(fileobj=file, mode="rb"))
         if file is body and not _is_identity(encoding) and not _is_text(body.peek(BLOCK)):
             raise IncompleteExportError(

@@ -87,7 +87,8 @@ class Settings:
         any.
     :param track_takes_email: whether the Track API applies e-mail addresses in a workspace where
         ``email_identifies`` is off; otherwise it ignores them with a 200.
-    :param dynamic_status: the status of a write to a data-driven segment; 400, 404 and 422 are plausible.
+    :param dynamic_status: the status of a write to a data-driven segment; 400, 404 and 422 are plausible; 200
+        applies it.
     :param wrong_region_track: the response of the wrong region's Track host to a write: ``401``, ``redirect``
         (a 301 to the right host) or ``success`` (it applies the write).
     :param unique_names: whether a second segment with the same name is refused.
@@ -204,7 +205,8 @@ class Settings:
             raise ValueError(f"setting {name!r} must be of type {kind.__name__}, not {value!r}")
         if name in CHOICES and value not in CHOICES[name]:
             raise ValueError(f"setting {name!r} must be one of {CHOICES[name]}, not {value!r}")
-        if name in STATUSES and value not in range(400, 500):
+        takes_all = name == "dynamic_status" and value == 200
+        if name in STATUSES and value not in range(400, 500) and not takes_all:
             raise ValueError(f"setting {name!r} must be a status from 400 to 499, not {value!r}")
         if name in PATTERNS:
             _check_pattern(name, str(value))

@@ -90,7 +90,7 @@ class TrackApi:
         segment = workspace.segment(request.match_info["id"])
         if segment is None:
             return track_error(404, "segment not found")
-        if segment.type != "manual":
+        if segment.type != "manual" and self.settings.dynamic_status != 200:
             return track_errors(self.settings.dynamic_status, "segment is not a manual segment")
         id_type = request.query.get("id_type", "id")
         if id_type not in ID_TYPES:
