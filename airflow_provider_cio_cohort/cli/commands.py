@@ -130,7 +130,6 @@ def _plan() -> ActionCommand:
 
 
 def _doctor() -> ActionCommand:
-    # Here follow --probe --person --rounds --dynamic-segment, --export, --yes and --record.
     return _action(
         "doctor",
         "doctor",
@@ -148,11 +147,45 @@ def _doctor() -> ActionCommand:
             help="Keep the facts about the Customer.io workspace in Airflow, for its syncs",
             action="store_true",
         ),
+        _arg(
+            "--probe",
+            help="Also add --person to new segments, remove the person again, and delete the segments",
+            action="store_true",
+        ),
+        _arg(
+            "--person", help="The identifier of the only person that --probe adds and removes", metavar="ID"
+        ),
+        _arg(
+            "--id-type",
+            help="Which of Customer.io's identifiers --person is (default: id)",
+            choices=("id", "email", "cio_id"),
+            default="id",
+        ),
+        _arg(
+            "--rounds",
+            help="How often --probe measures how long a write takes to show (default: 5)",
+            type=int,
+            default=5,
+            metavar="N",
+        ),
+        _arg(
+            "--dynamic-segment",
+            help="A data-driven segment to which --probe tries to add the person",
+            type=int,
+            metavar="ID",
+        ),
+        _arg("--export", help="Also export this cohort: costs one of the month's exports", metavar="COHORT"),
+        _arg(
+            "--property",
+            help="A user property that the file of --export is to have as well",
+            metavar="NAME",
+        ),
+        _arg("--yes", "-y", help="Do not ask for confirmation", action="store_true"),
         _OUTPUT,
         description="Ask both vendors and this Airflow what syncs rely on: a line for each question, with "
         "what was seen, what it means for syncs and what to do; then the facts about the vendors that their "
-        "documentation leaves open. It reads only, and costs no export. The exit code is 1 if a line is "
-        "wrong, 3 if none is wrong and one is unknown.",
+        "documentation leaves open. Without --probe and --export it reads only, and costs no export. The "
+        "exit code is 1 if a line is wrong, 3 if none is wrong and one is unknown.",
     )
 
 

@@ -6,7 +6,8 @@ import shutil
 import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from airflow_provider_cio_cohort.cli.asset_stores import AssetStores
 from airflow_provider_cio_cohort.cli.output import dump, printable, show
 from airflow_provider_cio_cohort.cli.runtime import (
     FINE,
+    INTERRUPTED,
     NO,
     NOT_FOUND_OUT,
     WRONG_USAGE,
@@ -36,8 +38,10 @@ from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.doctor.checks_airflow import check_airflow
 from airflow_provider_cio_cohort.doctor.checks_amplitude import check_amplitude
 from airflow_provider_cio_cohort.doctor.checks_customer_io import check_customer_io
+from airflow_provider_cio_cohort.doctor.export import probe_export
 from airflow_provider_cio_cohort.doctor.facts import as_table
 from airflow_provider_cio_cohort.doctor.finding import Finding, Status
+from airflow_provider_cio_cohort.doctor.probe import probe
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.state import VENDOR_FACTS
@@ -47,6 +51,10 @@ _PACKAGE = "airflow-provider-cio-cohort"
 _OF_CUSTOMER_IO = "customer_io."
 _STATUS_WIDTH = max(len(status) for status in Status)
 _NAME_WIDTH = 25
+_INTERRUPTED = (
+    "\nInterrupted. The probe has deleted its segments as far as Customer.io answered; the next --probe "
+    "deletes what is left."
+)
 
 
 @dataclass(frozen=True)
@@ -67,15 +75,23 @@ def doctor(args: Namespace) -> int:
     """
     if args.save and not HAS_STATE_STORES:
         raise CommandError("--save needs Airflow 3.3 or newer, whose assets have state stores.", WRONG_USAGE)
+    _check_usage(args)
     subject = _subject(args)
+    if _effects(args, subject) and not args.yes and not _agrees(_effects(args, subject)):
+        raise CommandError("Nothing was asked.", NO)
     asked_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     findings = []
     if args.output == "table":
         _print_head()
-    for finding in _findings(args, subject):
-        findings.append(finding)
-        if args.output == "table":
-            _print(finding)
+    try:
+        # Closed at once after an error or Ctrl-C, so that a probe deletes its segments.
+        with closing(_findings(args, subject)) as found:
+            for finding in found:
+                findings.append(finding)
+                if args.output == "table":
+                    _print(finding)
+    except KeyboardInterrupt:
+        raise CommandError(_INTERRUPTED if args.probe else "\nInterrupted.", INTERRUPTED) from None
     seen = {key: value for finding in findings for key, value in finding.facts.items()}
     if args.output == "table":
         say("")
@@ -92,14 +108,25 @@ def doctor(args: Namespace) -> int:
     return _exit_code(findings, is_saved=is_saved)
 
 
-def _findings(args: Namespace, subject: _Subject) -> Iterator[Finding]:
+def _findings(args: Namespace, subject: _Subject) -> Generator[Finding]:
     amplitude = vendors.hurried(AmplitudeHook(subject.amplitude_conn_id))
     customer_io = vendors.hurried(CustomerIOHook(subject.customer_io_conn_id))
     yield from check_amplitude(amplitude)
     yield from check_customer_io(customer_io, subject.syncs)
     use_pools = any(sync.use_pools for sync in subject.syncs)
     yield from check_airflow(amplitude, customer_io, subject.syncs, use_pools=use_pools)
-    # What writes or costs an export comes last, each behind its own option: --probe, --export.
+    if args.probe:
+        yield from probe(
+            CustomerIOHook(subject.customer_io_conn_id),
+            args.person,
+            id_type=args.id_type,
+            rounds=args.rounds,
+            dynamic_segment=args.dynamic_segment,
+        )
+    if args.export is not None:
+        yield from probe_export(
+            AmplitudeHook(subject.amplitude_conn_id), args.export, user_property=args.property
+        )
 
 
 def _exit_code(findings: list[Finding], *, is_saved: bool) -> int:
@@ -108,6 +135,57 @@ def _exit_code(findings: list[Finding], *, is_saved: bool) -> int:
     if Status.WRONG in statuses:
         return NO
     return NOT_FOUND_OUT if Status.UNKNOWN in statuses or not is_saved else FINE
+
+
+# ---- what writes, or costs something
+
+
+def _check_usage(args: Namespace) -> None:
+    if args.probe and not (args.person or "").strip():
+        raise CommandError(
+            "--probe needs --person: the identifier of a test person, the only one that it adds and removes.",
+            WRONG_USAGE,
+        )
+    for option, needed in (
+        ("--person", "probe"),
+        ("--dynamic-segment", "probe"),
+        ("--property", "export"),
+    ):
+        value = getattr(args, option[2:].replace("-", "_"))
+        if value is not None and not getattr(args, needed):
+            raise CommandError(f"{option} has no effect without --{needed}.", WRONG_USAGE)
+    if args.rounds < 1:
+        raise CommandError("--rounds must be at least 1.", WRONG_USAGE)
+    if (args.probe or args.export) and not (args.yes or sys.stdin.isatty()):
+        raise CommandError("stdin is not a terminal: pass --yes.", WRONG_USAGE)
+
+
+def _effects(args: Namespace, subject: _Subject) -> list[str]:
+    """Return what the command does besides reading."""
+    effects = []
+    if args.probe:
+        effects.append(
+            f"--probe creates segments in the workspace of {subject.customer_io_conn_id!r}, adds the one "
+            "person of --person, removes the person again, and deletes the segments. It takes some minutes."
+        )
+        if args.dynamic_segment is not None:
+            effects.append(
+                f"It also tries to add the person to segment {args.dynamic_segment}, and removes the person "
+                "if that works: campaigns that the segment triggers may start for the person."
+            )
+    if args.export:
+        effects.append(
+            f"--export costs one of the month's exports of the project of {subject.amplitude_conn_id!r}."
+        )
+    return effects
+
+
+def _agrees(effects: list[str]) -> bool:
+    for effect in effects:
+        say(effect)
+    sys.stderr.write("Continue? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 # ---- who is asked

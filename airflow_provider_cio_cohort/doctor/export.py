@@ -244,6 +244,7 @@ def _ask_file(export: _Export) -> Iterator[Finding]:
         "amplitude.content_encoding": last.headers.get("Content-Encoding", "")[:40],
         "amplitude.length_proven_by": _proof(last, received),
         "amplitude.gzip_layers": received.layers if received else None,
+        "amplitude.last_line_ends": received.last_line_ends if received else None,
         "amplitude.file_is_late": any(each.status >= 400 for each in responses) and last.status < 400,
     }
     if hops:

@@ -18,6 +18,7 @@ class Fact(NamedTuple):
     :param assumed: what syncs assume until the doctor has seen the answer, in words.
     :param line: the name of the doctor's line that answers it, see :attr:`.Finding.name`.
     :param option: what the doctor must be called with to ask: empty, ``--probe`` or ``--export``.
+    :param also: another line that may answer it.
     """
 
     key: str
@@ -25,6 +26,7 @@ class Fact(NamedTuple):
     assumed: str
     line: str
     option: str = ""
+    also: str = ""
 
 
 #: What the doctor asks without writing anything. A probe sees some of it, too.
@@ -64,12 +66,14 @@ READ_ONLY_FACTS = (
         "What is next on the last page of a membership?",
         "anything falsy, or a cursor to an empty page",
         "customer_io.membership",
+        also="probe.page",
     ),
     Fact(
         "customer_io.empty_list",
         "Is an empty list of members null or []?",
         "either",
         "customer_io.membership",
+        also="probe.page",
     ),
     Fact(
         "customer_io.member_fields",
@@ -82,6 +86,7 @@ READ_ONLY_FACTS = (
         "Are ids of digits shown as JSON numbers?",
         "either",
         "customer_io.membership",
+        also="probe.page",
     ),
     Fact(
         "customer_io.identifiers",
@@ -253,6 +258,7 @@ PROBE_FACTS = (
         "no: several are an error of the sync",
         "probe.same_name",
         "--probe",
+        also="customer_io.segment_names",
     ),
     Fact(
         "customer_io.segment_name_rewrite",
@@ -409,6 +415,13 @@ EXPORT_FACTS = (
         "--export",
     ),
     Fact("amplitude.line_end", "How lines end.", "LF or CRLF", "export.header", "--export"),
+    Fact(
+        "amplitude.last_line_ends",
+        "Whether the last line of the file has a line end.",
+        "either, where the file is proven to be whole",
+        "export.file",
+        "--export",
+    ),
     Fact(
         "amplitude.blank_last_line",
         "Whether the file ends with a blank line.",

@@ -277,6 +277,7 @@ class ReceivedFile:
     :param is_proven: whether an early end would have been noticed.
     :param start: its first bytes.
     :param layers: how often it was compressed with gzip.
+    :param last_line_ends: whether its last line had a line end.
     """
 
     size: int
@@ -284,6 +285,7 @@ class ReceivedFile:
     is_proven: bool
     start: bytes = field(default=b"", repr=False)
     layers: int = 0
+    last_line_ends: bool = True
 
     @property
     def is_empty(self) -> bool:
@@ -346,7 +348,7 @@ def _copy(
     if proven and last == b'"':
         # Every field of an export is quoted, so the last line is whole; its end tells the reader so.
         file.write(b"\n")
-    return ReceivedFile(size, checksum, bool(proven), start, len(layers))
+    return ReceivedFile(size, checksum, bool(proven), start, len(layers), last in (b"", b"\n", b"\r"))
 
 
 def decompressed(

@@ -181,22 +181,31 @@ def test_without_the_list_of_segments_nothing_is_made(world, ask) -> None:
     assert world.count(path_regex="customers$") == 0
 
 
+#: The name of a throwaway segment.
+NEW = f"{MARK} 0a1b2c3d"
+
+
 @pytest.mark.parametrize(
     ("name", "description", "is_ours"),
     [
-        (new_name(), DESCRIPTION, True),
-        (new_name(), DESCRIPTION[:20], True),
-        (new_name(), "", True),
-        (f" {new_name()}  <b>x", f" {DESCRIPTION}  <b>x", True),
+        (NEW, DESCRIPTION, True),
+        (NEW, DESCRIPTION[:20], True),
+        (NEW, "", True),
+        (f" {NEW}  <b>x", f" {DESCRIPTION}  <b>x", True),
         (MARK[:10], DESCRIPTION, True),
         (MARK[:10], MARK[:10], False),
         ("", DESCRIPTION, False),
         ("Power users", DESCRIPTION, False),
-        (new_name(), "Our own", False),
+        (NEW, "Our own", False),
         (f"{MARK} 1234567", DESCRIPTION, False),
-        (f"{new_name()}0", DESCRIPTION, False),
+        (f"{NEW}0", DESCRIPTION, False),
     ],
 )
 def test_a_throwaway_segment_is_recognised(name: str, description: str, is_ours: bool) -> None:
     assert is_throwaway(Segment(11, name, description, is_manual=True)) == is_ours
     assert not is_throwaway(Segment(11, name, description, is_manual=False))
+
+
+def test_a_new_name_is_one_of_a_throwaway_segment() -> None:
+    assert is_throwaway(Segment(11, new_name(), DESCRIPTION, is_manual=True))
+    assert new_name() != new_name()

@@ -125,6 +125,7 @@ EXPORT: list[Case] = [
     *each("export_seconds", "export_seconds", {0: AtLeast(0), 0.05: AtLeast(0.05)}),
     *each("file_after", "file_is_late", {0: False, 3600: True}),
     *each("inline_rows", "delivery", {1000: "inline", 0: "redirect"}),
+    *each("last_line_end", "last_line_ends", BOTH),
     *each("leading_tab", "leading_tab", BOTH),
     *each("long_value", "longest_user_id", {0: 3, 2000: 2000}),
     *each("missing_columns", "property_column", {False: "bare", True: "missing"}),
@@ -141,7 +142,7 @@ EXPORT: list[Case] = [
 #: Switches that need another cohort or project.
 OTHER_COHORTS = ("archived_can_export", "empty_export", "unpaid_status")
 #: Switches that the doctor sees without writing anything; the tests of that part have them.
-READ_ONLY = {"archived_listed", "exports_a_month"}
+READ_ONLY = {"archived_listed", "clock_ahead", "exports_a_month"}
 #: What the doctor cannot see, and why.
 BLIND: dict[str, str] = {
     "app_per_second": "it would have to exceed the limit, which syncs need; it sends 3 requests a second",
@@ -254,7 +255,7 @@ def test_every_fact_is_seen_by_its_line(world, ask, ask_export) -> None:
     world.configure(email_identifies=True, inline_rows=0)
     world.project.add_cohort(id=COHORT, name="x", rows=[{"amplitude_id": "1", "user_id": "u-0"}])
     computed = world.workspace.find_segment("Computed").id
-    lines = {f"{fact.key} {fact.line}" for fact in FACTS}
+    lines = {f"{fact.key} {line}" for fact in FACTS for line in (fact.line, fact.also)}
     findings = [*ask(dynamic_segment=computed), *ask_export(user_property="plan")]
     seen = {f"{key} {finding.name}" for finding in findings for key in finding.facts}
     assert seen <= lines
