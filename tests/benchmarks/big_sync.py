@@ -12,7 +12,7 @@ from typing import Any
 from tests.benchmarks import plots, record
 from tests.benchmarks.phases import NAMES, floors, phases
 from tests.benchmarks.running import Runner
-from tests.benchmarks.tables import megabytes, number, people, seconds, table
+from tests.benchmarks.tables import number, people, seconds, table
 from tests.benchmarks.vendors import Vendors
 
 NAME = "big_sync"
@@ -72,12 +72,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 #: Those with a column: the wait for Amplitude's export has none.
 _PHASES = NAMES[1:]
-_TITLES = ("people", "run", "wall", "CPU", "MiB", "App", "Track", "MB sent", "received", *_PHASES, "work",
-           "ratio")  # fmt: skip
+_TITLES = ("people", "run", "wall", "CPU", "MiB", "App", "Track", *_PHASES)
 
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
-    writing, floor = run["phases"]["writing"], run["floors"]["writing"]
     return (
         people(run["members"]),
         run["kind"],
@@ -85,10 +83,7 @@ def _row(run: dict[str, Any]) -> tuple[str, ...]:
         seconds(run["cpu"]),
         number(run["above_idle_mib"]),
         *(number(run["requests"][api]) for api in ("app", "track")),
-        megabytes(run["sent_bytes"]),
-        megabytes(run["received_bytes"]),
-        *_seconds(run["phases"]),
-        number(writing / floor if writing else None, 2),
+        *(seconds(run["phases"][name]) for name in _PHASES),
     )
 
 
@@ -101,23 +96,19 @@ def section(found: dict[str, Any]) -> list[str]:
     figures = found["figures"]
     runs = figures["runs"]
     requests = sorted({run["requests"]["amplitude"] for run in runs})
-    exports = sorted(run["phases"]["export"] or 0.0 for run in runs)
     wrong = sum(run["held"]["missing"] + run["held"]["too_many"] for run in runs)
     largest = max(run["members"] for run in runs)
     idle = runs[0]["idle_mib"]
     return [
         "## One big sync",
         "",
-        f"One task, as Airflow runs it, at {figures['latency_ms']} ms latency and {figures['pace']} Track "
-        "requests a second; times in seconds. One in ten identifiers matches nobody and is sent again to "
-        "find out, except in the last run of each size. MiB is the peak above an empty task "
-        f"({idle:,.0f} MiB of imports). Phases may overlap; `export`, the wait for Amplitude, took "
-        f"{_span(exports, 1)} s. `verify` includes the wait until the writes are visible "
-        "(`verify_stable_seconds`); `work` is download, parse, sort and diff (goal: at most 5 s for two "
-        "million people on either side); *ratio* is the time of writing over its floor, requests divided by "
-        "the pace. All runs: "
-        f"{_span(requests, 0)} requests to Amplitude each, {sum(run['refused'] for run in runs):,} 429s, "
-        f"{wrong:,} people missing or wrong in a segment.",
+        f"One task at {figures['latency_ms']} ms latency and {figures['pace']} Track requests a second; "
+        "times in seconds. One in ten identifiers matches nobody, so every run sends it again, except in "
+        f"*unchanged, all known*. MiB is the peak above an empty task ({idle:,.0f} MiB of imports). App and "
+        f"Track are requests; {_span(requests, 0)} more go to Amplitude. Phases may overlap. `verify` "
+        "includes the wait until the writes are visible (`verify_stable_seconds`). The wait for Amplitude's "
+        f"export is left out. {sum(run['refused'] for run in runs):,} requests got a "
+        f"429, and {wrong:,} people were missing or wrong in a segment.",
         "",
         *table(_TITLES, map(_row, runs)),
         "",
@@ -141,15 +132,7 @@ def section(found: dict[str, Any]) -> list[str]:
             "MiB",
             {kind: _series(runs, kind, lambda run: run["above_idle_mib"]) for kind in KINDS},
         ),
-        "",
-        f"The vendors used {max(run['vendors_cpu'] / run['seconds'] for run in runs):.0%} of one core at "
-        "most.",
     ]
-
-
-def _seconds(phases: dict[str, float | None]) -> list[str]:
-    work = sum(phases[name] or 0 for name in ("download", "parse, sort", "diff"))
-    return [*(seconds(phases[name]) for name in _PHASES), seconds(work)]
 
 
 def _span(ordered: list[float], digits: int) -> str:

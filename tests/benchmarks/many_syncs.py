@@ -208,8 +208,7 @@ def section(record: dict[str, Any]) -> list[str]:
         *lines,
         "",
         f"{wrong:,} segments were wrong, {tries:,} tasks were retried, {refused:,} requests got a 429. "
-        "Memory and CPU are sums over all processes of Airflow, PostgreSQL and Redis (CPU without the "
-        "sandbox); shared memory counts more than once.",
+        "Memory and CPU are sums over all processes of Airflow, PostgreSQL and Redis.",
     ]
 
 

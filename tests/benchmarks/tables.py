@@ -35,11 +35,6 @@ def seconds(value: float | None) -> str:
     return number(value, 0 if value is not None and value >= 100 else 1)
 
 
-def megabytes(value: float) -> str:
-    """Return bytes as MB."""
-    return number(value / 1e6, 1)
-
-
 def people(value: int) -> str:
     """Return a number of people in few letters: 10 k, 2 M."""
     if value >= 1_000_000:
