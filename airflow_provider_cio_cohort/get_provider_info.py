@@ -128,7 +128,8 @@ def _customer_io() -> dict[str, Any]:
             "requests_per_second": {
                 "label": "Requests per second",
                 "description": "How fast a run sends requests, each of which adds or removes up to "
-                "1,000 people. Customer.io drops data of a workspace that stays above its limit.",
+                "1,000 people. 100 is a cautious default: Customer.io publishes 1,000, shared by everything "
+                "that writes to the workspace, and may drop what exceeds it.",
                 "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 100},
             },
             "max_concurrent_tasks": {
