@@ -217,7 +217,7 @@ class Anonymizer:
         if name in ("Date", "Retry-After") and (seconds := _seconds_from_now(text)) is not None:
             return f"now{seconds:+d}"
         if name == "Content-Length":
-            return "…"
+            return "of the body"
         return self.placeholders.text(text, "text")
 
     # ---- columns

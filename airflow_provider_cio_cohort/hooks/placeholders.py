@@ -53,8 +53,6 @@ class Placeholders:
         core = value.strip()
         if not core:
             return white_space(value)
-        if core in NOBODY:
-            return core
         if self._is_own(core, is_sent=is_sent):
             return value
         before, after = value[: value.index(core)], value[value.index(core) + len(core) :]
@@ -96,6 +94,8 @@ class Placeholders:
         return start is not None and _HEXADECIMAL.issuperset(core[len(start) :].strip())
 
     def _of(self, core: str, kind: str) -> str:
+        if core in NOBODY:
+            return core
         found = self._known.get(core)
         if found is None:
             others = self._by_folded.setdefault(core.casefold(), [])
@@ -107,7 +107,7 @@ class Placeholders:
     def _in_another_case(self, core: str, others: list[str]) -> str | None:
         for other in others:
             for change in _CASES:
-                if change(other) == core:
+                if core.isascii() and other.isascii() and change(other) == core:
                     return change(self._known[other])
         return None
 
