@@ -17,14 +17,15 @@ HELM ?= helm
 KUBERNETES_VALIDATE := 1.37.0
 # Empty to keep the locked versions and only add new packages.
 UPGRADE ?= --upgrade
-# A test in a real Airflow that fails runs once more, because a busy machine can make Airflow miss a heartbeat; the
-# summary names it.
+# A test that fails runs once more, because on a busy machine Airflow can miss a heartbeat, and a response can come
+# after a time-out; the summary names it.
 ONCE_MORE := --reruns 1 -r aR
 CRASHES := tests/system/test_crashes.py tests/system/test_bundles.py
+ALERTS := $(addprefix tests/system/test_,alerts.py connections.py privacy.py watching.py)
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
-.PHONY: demo up test test-fast test-system test-crashes test-browser test-distributed test-compose test-matrix \
-	test-editor check-kubernetes check-release docs screenshots lint bench lock compose-env clean
+.PHONY: demo up test test-fast test-system test-alerts test-crashes test-browser test-distributed test-compose \
+	test-matrix test-editor check-kubernetes check-release docs screenshots lint bench lock compose-env clean
 
 demo: $(READY)            ## runs the syncs of dags/ in a real Airflow with the sandbox, and prints the reports
 	$(BIN)/python -m dev.demo
@@ -32,17 +33,21 @@ demo: $(READY)            ## runs the syncs of dags/ in a real Airflow with the 
 up: $(READY)              ## the same, and keeps the UI running until Ctrl-C
 	$(BIN)/python -m dev.demo --stay
 
-test: lint                ## static checks, then all tests, in parallel: those in a real Airflow wait more than they work
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
-		test-fast test-system test-crashes test-browser test-distributed
+# Those in a real Airflow wait more than they work; the others take what is left of the processors.
+test: $(READY)            ## static checks and all tests, in parallel
+	@$(MAKE) --no-print-directory --jobs=5 --keep-going --output-sync=target LATER="nice -n 15" \
+		test-fast test-system test-browser test-crashes lint test-alerts test-distributed
 
 test-fast: $(READY)       ## the tests that need no running Airflow
-	$(BIN)/python -m pytest -n 2 --dist loadfile \
+	$(LATER) $(BIN)/python -m pytest $(ONCE_MORE) -n 2 --dist loadfile \
 		tests/docs tests/editor tests/fuzz tests/integration tests/model tests/unit
 
-test-system: $(READY)     ## the tests in a running Airflow, except those of the other targets
+test-system: $(READY)     ## the tests in a running Airflow, except those of the next targets
 	$(BIN)/python -m pytest $(ONCE_MORE) tests/system --ignore=tests/system/distributed \
-		--ignore=tests/system/browser $(CRASHES:%=--ignore=%)
+		--ignore=tests/system/browser $(addprefix --ignore=,$(CRASHES) $(ALERTS))
+
+test-alerts: $(READY)     ## the system tests of alerts, of connections, and of what others see and may not see
+	$(BIN)/python -m pytest $(ONCE_MORE) $(ALERTS)
 
 test-crashes: $(READY)    ## the system tests that kill parts of Airflow, and those of DAG bundles
 	$(BIN)/python -m pytest $(ONCE_MORE) $(CRASHES)

@@ -1,7 +1,8 @@
 """
 Cohorts and segments as Airflow assets, and what their addresses mean to OpenLineage.
 
-``amplitude://<connection>/cohorts/<id>`` and ``customerio://<connection>/segments/name|id/<name or id>``.
+``amplitude://<connection>/cohorts/<id>`` and ``customerio://<connection>/segments/name|id/<name or id>``; and
+``customerio://<connection>/``, which carries what is known of the workspace.
 """
 
 from __future__ import annotations
@@ -41,6 +42,26 @@ def cohort_asset(conn_id: Any, cohort_id: Any) -> Asset | None:
     :param cohort_id: its id.
     """
     return _asset(AMPLITUDE_SCHEME, conn_id, "cohorts", cohort_id)
+
+
+def workspace_asset(conn_id: Any) -> Asset | None:
+    """
+    Return the Airflow asset of a workspace; ``None`` where a template decides which it is.
+
+    :param conn_id: the connection to the workspace.
+    """
+    known = _as_it_is(conn_id)
+    return None if known is None else Asset(f"{CUSTOMER_IO_SCHEME}://{quote(known.strip(), safe='')}/")
+
+
+def is_segment(asset: Any) -> bool:
+    """
+    Say whether an inlet or outlet is the asset of a segment.
+
+    :param asset: anything that a task may have as such.
+    """
+    uri = asset.uri if isinstance(asset, Asset) else ""
+    return uri.startswith(f"{CUSTOMER_IO_SCHEME}://") and "/segments/" in uri
 
 
 def as_dataset(asset: Asset, lineage_context: Any) -> Dataset | None:

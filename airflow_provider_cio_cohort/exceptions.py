@@ -24,7 +24,8 @@ The errors of this package, as one tree: the branch says whether a retry can hel
         ├── ConfigurationError            a parameter or a connection field is missing or wrong
         │   ├── MappingError              cohort and segment cannot be compared: no identifier matches
         │   ├── SegmentConflictError      another sync of the same file writes to the same segment
-        │   └── WorkspaceMismatchError    the two API keys of a connection belong to two workspaces
+        │   ├── WorkspaceMismatchError    the two API keys of a connection belong to two workspaces
+        │   └── KeysNotProvenError        nothing shows whether they do, and people may have to be written
         ├── AuthenticationError           a key is wrong; the message names which
         ├── WrongRegionError              the account lives in the other region
         ├── AmplitudePlanError            the Amplitude plan has no cohort API
@@ -74,6 +75,8 @@ class CohortSyncError(AirflowException):
     segment_touched: bool | None = None
     #: The same as a sentence, the first one below the headline; empty until a task sets it.
     consequence: str = ""
+    #: The sentence of the message that quotes the vendor, who may name anything; empty if none does.
+    quotation: str = ""
 
     @property
     def headline(self) -> str:
@@ -219,6 +222,16 @@ class WorkspaceMismatchError(ConfigurationError):
     segment_touched = True
 
 
+class KeysNotProvenError(ConfigurationError):
+    """
+    Nothing shows whether all keys of a connection belong to one workspace, so no more was written.
+
+    No write has become visible, and none had to: who exists cannot be looked up, or is refused.
+    """
+
+    segment_touched = True
+
+
 class AuthenticationError(PermanentError):
     """
     A key is wrong or lacks a permission; the message names the key and its connection field.
@@ -286,7 +299,7 @@ class ExportMismatchError(PermanentError):
 
 
 class OutdatedExportError(PermanentError):
-    """The export that this task was given is older than the one from which the segment was synced last."""
+    """The export is older than the one from which the segment was synced last, and is not replaced."""
 
     segment_touched = False
 

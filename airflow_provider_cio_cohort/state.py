@@ -16,11 +16,15 @@ key                        store  content                                       
                                   had computed the cohort
 ``alerts.<sync>``,         asset  which alerts of a sync were sent                      until overwritten
 ``freshness.<sync>``
+``vendor_facts``           asset  what ``airflow cohort-sync doctor --save`` has seen,   until overwritten
+                                  of a connection to Customer.io
+``keys_proven``            XCom   a fingerprint of the keys and the segment for which   with the run's XComs
+                                  the keys are proven, where no asset has a store
 =========================  =====  ====================================================  ===================
 
 Workspace, keys and sync (its DAG and task) are fingerprints, a segment is its number in a workspace. A task's
-store belongs to one task of one run, an asset's store to a segment, whichever sync fills it. Airflow has both
-since 3.3.
+store belongs to one task of one run, an asset's store to a segment, whichever sync fills it, or to the
+connection to a workspace. Airflow has both since 3.3.
 """
 
 from __future__ import annotations
@@ -43,6 +47,8 @@ ASKED = "asked"
 SEGMENT = "segment"
 WRITES = "writes"
 LAST_SYNC = "last_sync"
+VENDOR_FACTS = "vendor_facts"
+KEYS_PROVEN = "keys_proven"
 
 
 class _Unknown:
@@ -154,6 +160,32 @@ def asset_store(context: Mapping[str, Any], asset: Any) -> StateStore:
     except Exception as error:
         log.warning("Airflow's state store cannot be reached (%s).", type(error).__name__)
         return StateStore(None)
+
+
+def run_store(context: Mapping[str, Any]) -> StateStore:
+    """
+    Return what a task keeps for its later runs in XComs, where no asset's store does.
+
+    It is lost with the run's XComs, so it may only hold what can be found out again.
+
+    :param context: the task's context.
+    """
+    ti = context.get("ti")
+    return StateStore(None if ti is None else _Xcoms(ti))
+
+
+class _Xcoms:
+    """The latest XComs of a task, of this run or an earlier one."""
+
+    def __init__(self, ti: Any) -> None:
+        self._ti = ti
+
+    def get(self, key: str) -> Any:
+        ti = self._ti
+        return ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, key=key, include_prior_dates=True)
+
+    def set(self, key: str, value: Any) -> None:
+        self._ti.xcom_push(key, value)
 
 
 def fingerprint(*parts: object) -> str:

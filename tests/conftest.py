@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
+from airflow_provider_cio_cohort.sandbox.records import Journal
+from tests import conformance, vendor_files
 from tests.places import local_place, place, s3, s3_place  # noqa: F401 (fixtures)
 from tests.summary import (  # noqa: F401 (hooks of pytest)
     pytest_sessionfinish,
@@ -44,10 +46,14 @@ for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse deprecated imports; said here, because naming the warning imports Airflow."""
+    """Refuse deprecated imports, and compare the sandbox with what the vendors publish."""
+    # Said here, because naming the warning imports Airflow.
     config.addinivalue_line(
         "filterwarnings", "error::airflow.utils.deprecation_tools.DeprecatedImportWarning"
     )
+    if vendor_files.are_there():
+        config.pluginmanager.register(conformance)
+        Journal.observers.append(conformance.listen)
 
 
 @pytest.fixture

@@ -23,6 +23,16 @@ def count_bad_input() -> None:
     _counts["inputs"] += 1
 
 
+def count(name: str) -> None:
+    """Count a request or an answer that was compared with what the vendors publish."""
+    _counts[name] += 1
+
+
+def counted(name: str) -> int:
+    """Return how many there were so far in this process."""
+    return _counts[name]
+
+
 def _counted(self: Faults, api: str, method: str, path: str) -> Fault | None:
     fault = _take(self, api, method, path)
     if fault is not None:
@@ -50,5 +60,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the counts, where there are any."""
     if _counts:
         terminalreporter.write_line(
-            f"faults injected: {_counts['faults']:,} · bad inputs tried: {_counts['inputs']:,}"
+            f"faults injected: {_counts['faults']:,} · bad inputs tried: {_counts['inputs']:,} · "
+            f"requests and answers compared: {_counts['requests']:,}, {_counts['answers']:,}"
         )

@@ -11,18 +11,18 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_cio_cohort.alerts import message
-from airflow_provider_cio_cohort.alerts.memory import ALERTS, FRESHNESS, Memory, key_of
+from airflow_provider_cio_cohort.alerts.memory import ALERTS, FRESHNESS, Memory, fingerprints, key_of
 from airflow_provider_cio_cohort.alerts.message import Message
 from airflow_provider_cio_cohort.alerts.rules import Alert, Event
 from airflow_provider_cio_cohort.alerts.sending import send
-from airflow_provider_cio_cohort.assets import CUSTOMER_IO_SCHEME
+from airflow_provider_cio_cohort.assets import AMPLITUDE_SCHEME, is_segment
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError
 
 log = logging.getLogger(__name__)
 
 _LOW_MATCH_GUARD = "low_match"
-#: The fields of a report that decide whether the match rate is low.
-_MATCHED = ("match_rate", "identifiers")
+_RECOVERY = frozenset({"recovery"})
+_FAILED = ("failed", "upstream_failed")
 #: The tasks before that of a sync, by the first part of their ids.
 _BEFORE_THE_SYNC = ("plan", "approve")
 #: The XCom key that a task sets when it has sent the alert about its failure.
@@ -62,7 +62,7 @@ class SyncAlerts:
         self._tell(context, frozenset(events), f"{verb}: {line}", details)
         if _segment(context) is not None:  # the recovery after a failed export is seen by its downstream
             memory = _memory(context, ALERTS)
-            memory.save({**memory.load(), "failed": True})
+            memory.save({**(memory.load() or {}), "failed": True})
         context["ti"].xcom_push(TOLD_KEY, True)
 
     def run_failed(self, context: Mapping[str, Any]) -> None:
@@ -98,34 +98,51 @@ class SyncAlerts:
 
         :param context: the task's context.
         """
-        report = _report(context)
+        report = _report(context["ti"])
         if report is None:
             return
-        memory = _memory(context, ALERTS)
-        before, failures = memory.load(), _failures(context)
+        memory, failures = _memory(context, ALERTS), _failures(context)
+        before = self._before(context, memory.load(), failures)
         freshness = _memory(context, FRESHNESS)
-        stale = freshness.load()
-        if before.get("failed") or failures > before.get("failures", 0) or stale.get("told"):
-            self._tell(context, frozenset({"recovery"}), f"has recovered: {_counts(report)}.", "")
-        if stale.get("told"):
-            freshness.save({**stale, "told": None})
-        matched = {key: report.get(key) for key in _MATCHED}
-        if matched["match_rate"] is None:  # unknown, so the last known values still apply
-            matched = {key: before.get(key) for key in _MATCHED}
-        self._tell_of_low_match(context, before, matched)
-        memory.save({"failed": False, "failures": failures, **matched})
+        stale = freshness.load() or {}
+        unsent = fingerprints(before.get("unsent"))
+        if before.get("failed") or failures > before["failures"] or stale.get("stale_since"):
+            unsent = [alert.fingerprint for alert in self.alerts if alert.concerns(_RECOVERY)]
+        if stale.get("stale_since"):
+            freshness.save({**stale, "stale_since": None, "told": []})
+        to_tell = [alert for alert in self.alerts if alert.fingerprint in unsent]
+        line = f"has recovered: {_counts(report)}."
+        sent = send(to_tell, self._message(context, _RECOVERY, line, ""), context)
+        low = self._tell_of_low_match(context, report, fingerprints(before.get("low")))
+        unsent = [alert.fingerprint for alert in to_tell if alert.fingerprint not in sent]
+        memory.save({"failed": False, "failures": failures, "unsent": unsent, "low": low})
+
+    def _before(
+        self, context: Mapping[str, Any], kept: dict[str, Any] | None, failures: int
+    ) -> dict[str, Any]:
+        """Return what is kept; as far as nothing is, what Airflow's database knows of the run before."""
+        if kept is not None and isinstance(kept.get("failures"), int):
+            return kept
+        failed, report = _run_before(context, failures)
+        if kept is None:
+            low = [alert.fingerprint for alert in self.alerts if report and _is_low(alert, report)]
+            return {"failed": failed, "failures": failures, "low": low}
+        return {**kept, "failed": failed or kept.get("failed"), "failures": failures}
 
     def _tell_of_low_match(
-        self, context: Mapping[str, Any], before: Mapping[str, Any], now: Mapping[str, Any]
-    ) -> None:
-        """Send the alert once when the rate falls below a limit, and not again while it stays there."""
-        rate = now["match_rate"]
+        self, context: Mapping[str, Any], report: Mapping[str, Any], told: list[str]
+    ) -> list[str]:
+        """Send the alert once when the rate falls below a limit; return the alerts that were sent since."""
+        rate = report.get("match_rate")
+        if rate is None:  # unknown, so what was told still applies
+            return told
+        low = []
         for alert in self.alerts:
-            was_low = alert.is_low(before.get("match_rate"), before.get("identifiers"))
-            if alert.is_low(rate, now["identifiers"]) and not was_low:
+            if _is_low(alert, report):
                 line = f"matches only {rate:.1%} of its cohort (alert below {alert.limit:.0%})."
-                told = self._message(context, frozenset({"low_match"}), line, _LOW_MATCH)
-                send([alert], told, context)
+                message = self._message(context, frozenset({"low_match"}), line, _LOW_MATCH)
+                low += send([alert], message, context, told)
+        return low
 
     def _tell(self, context: Mapping[str, Any], events: frozenset[str], line: str, details: str) -> None:
         send(self.alerts, self._message(context, events, line, details), context)
@@ -168,17 +185,20 @@ def _memory(context: Mapping[str, Any], kind: str) -> Memory:
 
 
 def _segment(context: Mapping[str, Any]) -> Asset | None:
+    """Return the segment that the task's sync fills; ``None`` for a task that exports for several syncs."""
     task = context["task"]
-    ends = [*task.outlets, *task.inlets]
-    return next(
-        (end for end in ends if isinstance(end, Asset) and end.uri.startswith(f"{CUSTOMER_IO_SCHEME}:")), None
-    )
+    if any(isinstance(end, Asset) and end.uri.startswith(f"{AMPLITUDE_SCHEME}:") for end in task.outlets):
+        return None
+    return next(filter(is_segment, (*task.outlets, *task.inlets)), None)
 
 
-def _report(context: Mapping[str, Any]) -> dict[str, Any] | None:
+def _is_low(alert: Alert, report: Mapping[str, Any]) -> bool:
+    return alert.is_low(report.get("match_rate"), report.get("identifiers"))
+
+
+def _report(ti: RuntimeTaskInstance, run_id: str | None = None) -> dict[str, Any] | None:
     """Return the report of a task that has synced a cohort; ``None`` for a dry run or a restore."""
-    ti = context["ti"]
-    report = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
+    report = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, run_id=run_id)
     synced = isinstance(report, dict) and report.get("dry_run") is False
     return report if synced and report.get("source") != "snapshot" else None
 
@@ -190,6 +210,28 @@ def _failures(context: Mapping[str, Any]) -> int:
     This is needed besides our own state: a killed task could not save any, and a task whose upstream failed
     never ran.
     """
-    ti = context["ti"]
-    states = ["failed", "upstream_failed"]
-    return int(RuntimeTaskInstance.get_ti_count(ti.dag_id, task_ids=[ti.task_id], states=states))
+    return _count(context["ti"], _FAILED)
+
+
+def _count(ti: RuntimeTaskInstance, states: Sequence[str], run_ids: list[str] | None = None) -> int:
+    count = RuntimeTaskInstance.get_ti_count(
+        ti.dag_id, task_ids=[ti.task_id], states=list(states), run_ids=run_ids
+    )
+    return int(count)
+
+
+def _run_before(context: Mapping[str, Any], failures: int) -> tuple[bool, dict[str, Any] | None]:
+    """
+    Return whether the task failed in the run before, and what it reported there, from Airflow's database.
+
+    Airflow finds it by the logical date. For a run that has none, or before which there is none, the run
+    before has certainly failed if some have failed and none has succeeded.
+    """
+    ti: RuntimeTaskInstance = context["ti"]
+    before = ti.get_previous_dagrun()
+    if before is None:
+        successes = _count(ti, ["success"]) - _count(ti, ["success"], [ti.run_id])
+        return failures > 0 and successes == 0, None
+    states = RuntimeTaskInstance.get_task_states(ti.dag_id, task_ids=[ti.task_id], run_ids=[before.run_id])
+    failed = any(state in _FAILED for state in states.get(before.run_id, {}).values())
+    return failed, _report(ti, before.run_id)

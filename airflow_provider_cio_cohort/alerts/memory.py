@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Asset
 
-from airflow_provider_cio_cohort.state import fingerprint
-
-log = logging.getLogger(__name__)
+from airflow_provider_cio_cohort.state import UNKNOWN, asset_store, fingerprint
 
 #: What is kept of a sync: which alerts were sent, and how fresh its segment is.
 ALERTS, FRESHNESS = "alerts", "freshness"
@@ -27,41 +24,39 @@ def key_of(kind: str, dag_id: str, task_id: str) -> str:
     return f"{kind}.{fingerprint(dag_id, task_id)}"
 
 
+def fingerprints(kept: object) -> list[str]:
+    """
+    Return stored fingerprints of alerts; none if there are none, or somebody has edited them.
+
+    :param kept: what is stored.
+    """
+    return [one for one in kept if isinstance(one, str)] if isinstance(kept, list) else []
+
+
 class Memory:
     """
     The state of the alerts of one sync of a segment.
 
     :param context: the task's context.
-    :param asset: the segment, one of the task's inlets or outlets.
+    :param asset: the segment, one of the task's inlets or outlets; ``None`` where a template decides.
     :param key: the key in the store, see :func:`key_of`.
     """
 
     def __init__(self, context: Mapping[str, Any], asset: Asset | None, key: str) -> None:
-        self._context = context
-        self._asset = asset
+        self._store = asset_store(context, asset)
         self._key = key
 
-    def load(self) -> dict[str, Any]:
-        """Return the state; empty if there is none, or if Airflow has no such store."""
-        try:
-            kept = self._store().get(self._key)
-        except Exception as error:  # a callback that the DAG processor runs has no state store
-            log.debug("The state of earlier alerts cannot be read: %s", type(error).__name__)
-            return {}
+    def load(self) -> dict[str, Any] | None:
+        """Return the state, empty if none is stored; ``None`` if it cannot be read, or there is no store."""
+        kept = self._store.get(self._key)
+        if kept is UNKNOWN:
+            return None
         return kept if isinstance(kept, dict) else {}
 
     def save(self, what: Mapping[str, Any]) -> None:
         """
         Save the state.
 
-        :param what: counts, times and flags, never a person.
+        :param what: counts, times, flags and fingerprints, never a person.
         """
-        try:
-            self._store().set(self._key, dict(what))
-        except Exception as error:
-            log.warning(
-                "The state of the alerts cannot be saved for the next run (%s).", type(error).__name__
-            )
-
-    def _store(self) -> Any:
-        return self._context["asset_state_store"][self._asset]
+        self._store.set(self._key, dict(what))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from airflow_provider_cio_cohort.matching import LOW_MATCH_RATE, is_low
+from airflow_provider_cio_cohort.state import fingerprint
 
 Event = Literal["failure", "guard", "recovery", "low_match", "stale"]
 #: By importance: an alert about several events has the name of the first one.
@@ -54,6 +56,11 @@ class Alert:
     def limit(self) -> float:
         """The share of the cohort below which ``low_match`` is sent."""
         return LOW_MATCH_RATE if self.match_rate_below is None else self.match_rate_below
+
+    @property
+    def fingerprint(self) -> str:
+        """A short text that tells it apart from other alerts, and does not reveal its arguments."""
+        return fingerprint(json.dumps(self.to_dict(), sort_keys=True, default=str))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the alert as plain data, for :meth:`from_dict`."""

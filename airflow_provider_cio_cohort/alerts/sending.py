@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import inspect
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from airflow.sdk import BaseNotifier
@@ -85,18 +85,23 @@ def _usual(kind: type[BaseNotifier], given: Mapping[str, Any]) -> dict[str, Any]
     return usual
 
 
-def send(alerts: Iterable[Alert], message: Message, context: Mapping[str, Any]) -> bool:
+def send(
+    alerts: Iterable[Alert], message: Message, context: Mapping[str, Any], sent: Collection[str] = ()
+) -> list[str]:
     """
     Send a message with all alerts that it concerns; a failure does not stop the others.
 
     :param alerts: the sync's alerts.
     :param message: the message.
     :param context: the context of the task, for templates.
-    :return: whether all of them were sent, as far as the notifiers report.
+    :param sent: the fingerprints of the alerts that were sent before, and are left out.
+    :return: the fingerprints of all alerts that were sent, before or now, as far as the notifiers report.
     """
-    fine = True
+    done = []
     for alert in alerts:
-        if alert.concerns(message.events):
+        if not alert.concerns(message.events):
+            continue
+        if alert.fingerprint not in sent:
             hidden: list[str] = []
             try:
                 notifier = make_notifier(alert)
@@ -104,11 +109,11 @@ def send(alerts: Iterable[Alert], message: Message, context: Mapping[str, Any]) 
                 hidden = mask(notifier, alert.arguments)
                 notifier.notify(_whole(context, message))
             except Exception as error:
-                fine = False
                 _complain(alert, message, error, hidden)
-            else:
-                log.info("%s sent the alert: %s", alert.notifier, message.event)
-    return fine
+                continue
+            log.info("%s sent the alert: %s", alert.notifier, message.event)
+        done.append(alert.fingerprint)
+    return done
 
 
 async def send_async(alerts: Iterable[Alert], message: Message, context: Mapping[str, Any]) -> None:

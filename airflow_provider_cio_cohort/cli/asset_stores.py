@@ -37,6 +37,14 @@ class _AssetStore:
     uri: str
     writes: bool
 
+    @property
+    def exists(self) -> bool:
+        """Whether Airflow has the asset."""
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            return _scope(self.uri, session) is not None
+
     def get(self, key: str) -> Any:
         """
         Return a stored value, ``None`` if there is none.

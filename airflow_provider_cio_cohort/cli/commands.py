@@ -85,6 +85,7 @@ def get_cli_commands() -> list[CLICommand]:
             subcommands=(
                 _validate(),
                 _plan(),
+                _doctor(),
                 _status(),
                 *_lists(),
                 _pools(),
@@ -125,6 +126,66 @@ def _plan() -> ActionCommand:
         _OUTPUT,
         description="Show what a run would do now; writes nothing. Without --exact it only compares sizes, "
         "which costs no export.",
+    )
+
+
+def _doctor() -> ActionCommand:
+    return _action(
+        "doctor",
+        "doctor",
+        "Ask both vendors and this Airflow what syncs rely on",
+        _arg(
+            "file",
+            help="A YAML file: its connections, names of segments, pools and storages are checked",
+            nargs="?",
+            metavar="FILE",
+        ),
+        _connection("--amplitude-conn-id", "amplitude", default=None),
+        _connection("--customer-io-conn-id", "customer_io", default=None),
+        _arg(
+            "--save",
+            help="Keep the facts about the Customer.io workspace in Airflow, for its syncs",
+            action="store_true",
+        ),
+        _arg(
+            "--probe",
+            help="Also add --person to new segments, remove the person again, and delete the segments",
+            action="store_true",
+        ),
+        _arg(
+            "--person", help="The identifier of the only person that --probe adds and removes", metavar="ID"
+        ),
+        _arg(
+            "--id-type",
+            help="Which of Customer.io's identifiers --person is (default: id)",
+            choices=("id", "email", "cio_id"),
+            default="id",
+        ),
+        _arg(
+            "--rounds",
+            help="How often --probe measures how long a write takes to show (default: 5)",
+            type=int,
+            default=5,
+            metavar="N",
+        ),
+        _arg(
+            "--dynamic-segment",
+            help="A data-driven segment to which --probe tries to add the person",
+            type=int,
+            metavar="ID",
+        ),
+        _arg("--export", help="Also export this cohort: costs one of the month's exports", metavar="COHORT"),
+        _arg(
+            "--property",
+            help="A user property that the file of --export is to have as well",
+            metavar="NAME",
+        ),
+        _arg("--yes", "-y", help="Do not ask for confirmation", action="store_true"),
+        _OUTPUT,
+        description="Ask both vendors and this Airflow what syncs rely on: a line for each question, with "
+        "what was seen, what it means for syncs and what to do; then the facts about the vendors that their "
+        "documentation leaves open. Without --probe and --export it reads only, and costs no export. The "
+        "exit code is 1 if a line is wrong, 3 if none is wrong and one is unknown.",
     )
 
 

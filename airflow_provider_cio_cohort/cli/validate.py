@@ -15,8 +15,6 @@ from airflow_provider_cio_cohort.cli.runtime import FINE, NO, command, say
 from airflow_provider_cio_cohort.cli.select import check_is_there, files_in
 from airflow_provider_cio_cohort.dag_generation.builder import RefusingOperator, dags_of
 from airflow_provider_cio_cohort.dag_generation.conflicts import Label, find_conflicts_of_files, shown
-from airflow_provider_cio_cohort.dag_generation.file_ids import folder_of_all
-from airflow_provider_cio_cohort.dag_generation.freshness import freshness_dag_id
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
 from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync, by_label, load
 from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError
@@ -34,7 +32,6 @@ class _Checked:
     conn_id: str | None = None
     enabled: bool = True
     exports: int | None = None
-    watched_by: str | None = None
     needs_pools: bool = False
 
     @property
@@ -62,23 +59,14 @@ class _Names:
     first: dict[str, str] = field(default_factory=dict)
 
     def checked(self, one: _Checked) -> _Checked:
-        problems = []
-        if file := self._other(one.file, one.sync):
-            problems.append(
-                f"{one.file}, sync {one.sync}, key name: {file} has a sync of the same name, and Airflow "
-                "would show only one of the two DAGs. Rename one."
-            )
-        if file := self._other(one.file, one.watched_by):
-            problems.append(
-                f"{one.file}, sync {one.sync}, key max_age: the freshness DAG of {file} would have the same "
-                f"id, {one.watched_by}, and Airflow would show only one of the two. Rename one of the files."
-            )
-        return replace(one, problems=(*one.problems, *problems))
-
-    def _other(self, file: str, dag: str | None) -> str | None:
-        """Return the first file with this DAG, if it is another file."""
-        first = self.first.setdefault(dag, file) if dag else file
-        return None if first == file else first
+        first = self.first.setdefault(one.sync, one.file) if one.sync else one.file
+        if first == one.file:
+            return one
+        problem = (
+            f"{one.file}, sync {one.sync}, key name: {first} has a sync of the same name, and Airflow "
+            "would show only one of the two DAGs. Rename one."
+        )
+        return replace(one, problems=(*one.problems, problem))
 
 
 @dataclass
@@ -103,8 +91,7 @@ def validate(args: Namespace) -> int:
     """
     names, sound = _Names(), _Sound()
     files = files_in(args.files)
-    root = folder_of_all(map(Path, files))
-    checked = sound.checked([names.checked(one) for file in files for one in _check(file, root, sound)])
+    checked = sound.checked([names.checked(one) for file in files for one in _check(file, sound)])
     rows = [one.row for one in checked]
     problems = [problem for one in checked for problem in one.problems]
     show(rows, args.output, [_as_table(row) for row in rows], problems)
@@ -116,7 +103,7 @@ def validate(args: Namespace) -> int:
     return NO if count["wrong"] else FINE
 
 
-def _check(file: str, root: Path, sound: _Sound) -> Iterator[_Checked]:
+def _check(file: str, sound: _Sound) -> Iterator[_Checked]:
     try:
         check_is_there(file)
         loaded = load(Path(file))
@@ -126,17 +113,16 @@ def _check(file: str, root: Path, sound: _Sound) -> Iterator[_Checked]:
         return
     sound.files[file] = by_label(loaded)
     for one in loaded:
-        yield _of(file, root, one, unbuildable)
+        yield _of(file, one, unbuildable)
 
 
-def _of(file: str, root: Path, one: LoadedSync, unbuildable: Mapping[str, str]) -> _Checked:
+def _of(file: str, one: LoadedSync, unbuildable: Mapping[str, str]) -> _Checked:
     spec = one.spec
     if spec is None:
         return _Checked(file, one.name, tuple(map(str, one.problems)))
     problems: tuple[str, ...] = (unbuildable[one.name],) if spec.enabled and one.name in unbuildable else ()
     problems += tuple(f"{Path(file).name}, sync {one.name}, key alerts{flaw}" for flaw in _unsendable(spec))
     exports = exports_a_month(spec.cadence) if spec.enabled else 0
-    watched_by = freshness_dag_id(Path(file), root) if spec.max_age and spec.enabled else None
     return _Checked(
         file,
         one.name,
@@ -144,7 +130,6 @@ def _of(file: str, root: Path, one: LoadedSync, unbuildable: Mapping[str, str]) 
         spec.amplitude_conn_id,
         spec.enabled,
         exports,
-        watched_by,
         needs_pools=spec.use_pools and spec.enabled,
     )
 

@@ -121,13 +121,18 @@ class Vendors:
 
 
 def _amplitude(conn_id: str) -> Amplitude:
-    return _hurried(Amplitude(conn_id))
+    return hurried(Amplitude(conn_id))
 
 
 def _customer_io(conn_id: str) -> CustomerIO:
-    return _hurried(CustomerIO(conn_id))
+    return hurried(CustomerIO(conn_id))
 
 
-def _hurried(hook: Hook) -> Hook:
+def hurried(hook: Hook) -> Hook:
+    """
+    Return a hook with short timeouts, because somebody waits.
+
+    :param hook: the hook.
+    """
     hook.policy = hook.policy.for_interactive_use()
     return hook

@@ -7,11 +7,22 @@ import json
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from airflow_provider_cio_cohort.alerts.rules import DEFAULT_EVENTS, Alert, Event
 from airflow_provider_cio_cohort.dag_generation.messages import show
-from airflow_provider_cio_cohort.sync.parameters import wrong_parameter
+from airflow_provider_cio_cohort.sync.values import wrong_parameter
+
+#: How many alerts a sync may have.
+MAX_ALERTS = 20
 
 
 def _importable(path: str) -> str:
@@ -94,3 +105,18 @@ class AlertKeys(BaseModel):
     def alert(self) -> Alert:
         """The alert for the tasks."""
         return Alert(self.notifier, tuple(self.on), self.arguments, self.match_rate_below)
+
+
+def usable_alerts(value: object) -> list[AlertKeys]:
+    """
+    Return the alerts of a list that are valid on their own, so that a mistake in one silences no other.
+
+    :param value: the parsed value of ``alerts``.
+    """
+    found = []
+    for each in value if isinstance(value, list) else ():
+        try:
+            found.append(AlertKeys.model_validate(each))
+        except ValidationError:
+            continue
+    return found[:MAX_ALERTS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,10 @@ import pendulum
 from airflow.sdk import DAG, BaseOperator
 from pydantic import ValidationError
 
+from airflow_provider_cio_cohort.alerts.memory import fingerprints
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.compatibility import AirflowFailException, CronTriggerTimetable
-from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
+from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys, usable_alerts
 from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
 from airflow_provider_cio_cohort.dag_generation.markdown import code, escape
 from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 TAG = "cohort-file"
 TASK_ID = "read"
 _EVERY_TEN_MINUTES = "*/10 * * * *"
-#: The XCom key for which error the alerts were sent, and when it was last seen.
+#: The XCom key for which error which alerts were sent, and when it was last seen.
 _TOLD = "told"
 #: An error that was not seen for this long has been corrected in between.
 _SAME_ERROR = timedelta(minutes=45)
@@ -58,11 +59,11 @@ class BrokenFileOperator(BaseOperator):
         :param context: the task's context.
         """
         now, error = datetime.now(UTC), fingerprint(self.reason)
-        if _is(_told(context["ti"]), error, now) or self._tell(context):
-            context["ti"].xcom_push(_TOLD, {"error": error, "seen": now.isoformat()})
+        alerts = self._tell(context, _already_sent(_told(context["ti"]), error, now))
+        context["ti"].xcom_push(_TOLD, {"error": error, "seen": now.isoformat(), "alerts": alerts})
         raise AirflowFailException(self.reason)
 
-    def _tell(self, context: Context) -> bool:
+    def _tell(self, context: Context, sent: Collection[str]) -> list[str]:
         from airflow_provider_cio_cohort.alerts.message import Message, link_to, shorten
         from airflow_provider_cio_cohort.alerts.sending import send
 
@@ -75,7 +76,7 @@ class BrokenFileOperator(BaseOperator):
             dag_id=self.dag_id,
             events=frozenset({"failure", "stale"}),
         )
-        return send(self.alerts, message, context)
+        return send(self.alerts, message, context, sent)
 
 
 def _told(ti: Any) -> Any:
@@ -88,11 +89,15 @@ def _told(ti: Any) -> Any:
     return XCom.get_one(key=_TOLD, dag_id=ti.dag_id, run_id=before.run_id, task_id=ti.task_id)
 
 
-def _is(told: object, error: str, now: datetime) -> bool:
-    """Return whether the last run has seen the same error, and its alerts were sent."""
+def _already_sent(told: object, error: str, now: datetime) -> list[str]:
+    """Return the alerts that earlier runs have sent about the same error, unless somebody has edited that."""
     if not isinstance(told, Mapping) or told.get("error") != error:
-        return False
-    return now - datetime.fromisoformat(told["seen"]) < _SAME_ERROR
+        return []
+    try:
+        seen = datetime.fromisoformat(str(told.get("seen"))).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return []
+    return fingerprints(told.get("alerts")) if abs(now - seen) < _SAME_ERROR else []
 
 
 def broken_file_dag_id(path: Path) -> str:
@@ -132,7 +137,7 @@ def broken_file_dag(path: Path, error: CohortSyncConfigError, alerts: Sequence[A
         task_id=TASK_ID,
         file=path.name,
         reason=f"{headline}\n{why}\n{_CONSEQUENCE} Correct the file.",
-        alerts=tuple(_alerts_of(path)) or alerts,
+        alerts=_alerts_of(path) or alerts,
         dag=dag,
     )
     return dag
@@ -158,12 +163,11 @@ def given_alerts(given: Iterable[Mapping[str, Any]]) -> tuple[Alert, ...]:
     return tuple(found)
 
 
-def _alerts_of(path: Path) -> Iterable[Alert]:
-    """Yield the alerts of the file's defaults, as far as they can be read."""
+def _alerts_of(path: Path) -> tuple[Alert, ...]:
+    """Return the alerts of the file's defaults, as far as they can be read."""
     defaults = read_defaults(path)
-    value = defaults.entries["alerts"].value if defaults and "alerts" in defaults.entries else None
-    for each in value if isinstance(value, list) else ():
-        try:
-            yield AlertKeys.model_validate(each).alert
-        except ValidationError:
-            continue
+    if defaults is None:
+        return ()
+    entry = defaults.entries.get("alerts")
+    value = entry.value if entry else defaults.readable.get("alerts")
+    return tuple(each.alert for each in usable_alerts(value))

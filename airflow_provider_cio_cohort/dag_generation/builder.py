@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, get_parsing_context
@@ -18,7 +19,7 @@ from airflow_provider_cio_cohort.dag_generation.broken_file import (
     broken_file_dag_id,
     given_alerts,
 )
-from airflow_provider_cio_cohort.dag_generation.conflicts import Label
+from airflow_provider_cio_cohort.dag_generation.conflicts import Writers
 from airflow_provider_cio_cohort.dag_generation.dag_docs import describe, describe_problems, summary
 from airflow_provider_cio_cohort.dag_generation.file_ids import absolute, folder_of_all
 from airflow_provider_cio_cohort.dag_generation.form import form
@@ -34,8 +35,8 @@ from airflow_provider_cio_cohort.exceptions import ConfigurationError
 log = logging.getLogger(__name__)
 
 _LONGEST_RETRY_DELAY = timedelta(hours=1)
-#: The attribute of a DAG with the file that it was built from.
-_SOURCE = "cohort_sync_file"
+#: The variable of a DAG file with the DAGs that were built for it, each with the YAML file that it is from.
+_BUILT = "_cohort_sync_files"
 
 
 class RefusingOperator(BaseOperator):
@@ -74,18 +75,18 @@ def build_dags(path: str | Path, *, alerts: Iterable[Mapping[str, Any]] = ()) ->
     :param alerts: who is told if the file cannot be read, each with the keys of an alert in the YAML file;
         used if the ``defaults`` of the file have no alerts, or cannot be read either.
     :returns: the DAGs by their ids, ``cohort_sync__<name>``, each with the task ``sync``; if a sync has a
-        ``max_age``, also the DAG ``cohort_freshness__<file>``. In both, ``<file>`` is the file's path in the
-        DAG bundle.
+        ``max_age``, also the DAG ``cohort_freshness__<file>``. In both, ``<file>`` is the file's place: its
+        DAG bundle, if that is not Airflow's default one, and its path in it.
     :raises CohortSyncConfigError: if ``alerts`` are wrong.
     """
     path, fallback = Path(path), given_alerts(alerts)
-    caller = inspect.currentframe()
+    frame = inspect.currentframe()
     try:
         dags = dags_of(path)
     except CohortSyncConfigError as error:
         log.error("%s", error)
         dags = _broken(path, error, fallback)
-    return _apart(dags, path, caller.f_back.f_globals if caller and caller.f_back else {})
+    return _apart(dags, path, _dag_file(frame.f_back if frame else None))
 
 
 def dags_of(path: Path) -> dict[str, DAG]:
@@ -98,11 +99,11 @@ def dags_of(path: Path) -> dict[str, DAG]:
     wanted = get_parsing_context().dag_id  # set when a task runs, which needs its own DAG only
     dags = {}
     syncs = load(path)
-    every = by_label(syncs)
+    writers = Writers(by_label(syncs))
     for sync in syncs:
         dag_id = f"{DAG_PREFIX}{sync.name}"
         if wanted is None or wanted == dag_id:
-            dags[dag_id] = _dag(dag_id, sync, path.name, every)
+            dags[dag_id] = _dag(dag_id, sync, path.name, writers)
     if wanted is None or wanted == freshness_dag_id(path):
         watch = freshness_dag(path, syncs)
         dags |= {watch.dag_id: watch} if watch else {}
@@ -116,20 +117,35 @@ def _broken(path: Path, error: CohortSyncConfigError, alerts: Sequence[Alert]) -
     return {dag_id: broken_file_dag(path, error, alerts)}
 
 
-def _apart(dags: dict[str, DAG], path: Path, module: Mapping[str, Any]) -> dict[str, DAG]:
+def _dag_file(caller: FrameType | None) -> dict[str, Any]:
+    """Return the variables of the DAG file that is being read; none if ``build_dags`` is called elsewhere."""
+    found: dict[str, Any] = {}
+    frame = caller
+    while frame and not str(frame.f_globals.get("__name__")).startswith("airflow."):
+        # A DAG file may import modules that build its DAGs. A script, such as that of pytest, is no DAG file
+        # unless it calls build_dags itself.
+        is_script = frame.f_globals.get("__name__") == "__main__" or "__file__" not in frame.f_globals
+        if frame.f_code.co_name == "<module>" and (frame is caller or not is_script):
+            found = frame.f_globals
+        frame = frame.f_back
+    return found
+
+
+def _apart(dags: dict[str, DAG], path: Path, module: dict[str, Any]) -> dict[str, DAG]:
     """
-    Replace each DAG whose id is that of a DAG of another file, which would replace it silently.
+    Turn each DAG whose id is also that of a DAG of another file into an error, and the other one as well.
 
     :param dags: the DAGs of a file.
     :param path: the file.
-    :param module: the variables of the DAG file, with the DAGs of the files that it has read before.
+    :param module: the variables of the DAG file.
     """
     source = absolute(path)
+    built: dict[str, tuple[Path, DAG]] = module.setdefault(_BUILT, {})
     for dag_id in dags:
-        other = getattr(module.get(dag_id), _SOURCE, source)
-        if other != source:
-            dags[dag_id] = _config_error(dag_id, [_same_id(dag_id, other, source)])
-        setattr(dags[dag_id], _SOURCE, source)
+        first, dag = built.setdefault(dag_id, (source, dags[dag_id]))
+        if first != source:
+            dags[dag_id] = _config_error(dag_id, [_same_id(dag_id, first, source)])
+            vars(dag).update(vars(dags[dag_id]))  # only the DAG file knows which one Airflow gets
     return dags
 
 
@@ -145,20 +161,20 @@ def _same_id(dag_id: str, first: Path, second: Path) -> Problem:
     return Problem(1, (), message, f"{one} and {other}")
 
 
-def _dag(dag_id: str, loaded: LoadedSync, file: str, every: Mapping[Label, Sync]) -> DAG:
+def _dag(dag_id: str, loaded: LoadedSync, file: str, writers: Writers) -> DAG:
     if loaded.spec is None:
         return _config_error(dag_id, loaded.problems)
     try:
         if not loaded.spec.enabled:
             return _disabled(dag_id, loaded, loaded.spec, file)
-        return _sync(dag_id, loaded, loaded.spec, file, every)
+        return _sync(dag_id, loaded, loaded.spec, file, writers)
     # An error of Airflow or the operator that the checks have missed must not stop the other syncs.
     except Exception as error:
         where = f"{file}, sync {loaded.name}"
         return _config_error(dag_id, [Problem(loaded.cadence_line, loaded.path, str(error), where)])
 
 
-def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str, every: Mapping[Label, Sync]) -> DAG:
+def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str, writers: Writers) -> DAG:
     _check_airflow(loaded, sync)
     alerts = sync_alerts(sync)
     dag = DAG(
@@ -172,12 +188,13 @@ def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str, every: Mapping
         default_args=_default_args(sync),
         description=summary(sync, loaded.targets),
         doc_md=_docs(loaded, sync, file),
-        params=form(sync, loaded.targets),
         deadline=deadline(sync),
         on_failure_callback=alerts.run_failed if alerts else None,
         tags=_tags(sync),
     )
-    add_tasks(dag, sync, loaded.targets, every)
+    # Airflow would check the schema of each field of each DAG, which takes longer than all the rest.
+    dag.params.update(form(sync, loaded.targets))
+    add_tasks(dag, sync, loaded.targets, writers)
     return dag
 
 

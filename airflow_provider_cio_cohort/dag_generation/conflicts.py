@@ -66,36 +66,53 @@ def find_conflicts_of_files(files: Mapping[str, Mapping[Label, Sync]]) -> Iterat
                 yield file, label, f"key {key}: this sync ({sync.mode}) and {them} {_UNDO}. {_WAYS_OUT}"
 
 
-def other_writers(label: Label, syncs: Mapping[Label, Sync]) -> list[dict[str, Any]]:
+class Writers:
     """
-    Return the other syncs of a file that may write to the segment of a sync.
+    All syncs of a file, by the segments that they name.
 
-    They would undo each other's work if the segment is the same, but they name it in another way or use
-    another connection. A run asks Customer.io.
-
-    :param label: the label of the sync.
     :param syncs: every valid sync or target of the file by its label.
     """
-    sync = syncs[label]
-    return [
-        {
-            "sync": shown(other),
-            "customer_io_conn_id": that.customer_io_conn_id,
-            "segment_name": that.segment_name,
-            "segment_id": that.segment_id,
-            "mode": that.mode,
-            "people": "/".join(_people(that)),
-        }
-        for other, that in syncs.items()
-        if other != label and that.enabled and _may_be_same(sync, that) and _collide(sync, that)
-    ]
 
+    def __init__(self, syncs: Mapping[Label, Sync]) -> None:
+        self._syncs = syncs
+        self._order = {label: place for place, label in enumerate(syncs)}
+        self._by_kind: dict[str, list[Label]] = {"id": [], "name": []}
+        self._by_segment: dict[tuple[str, str], list[Label]] = {}
+        for label, sync in syncs.items():
+            if sync.enabled:
+                segment = _segment(sync)
+                self._by_kind[segment[0]].append(label)
+                self._by_segment.setdefault(segment, []).append(label)
 
-def _may_be_same(one: Sync, other: Sync) -> bool:
-    """Return whether only Customer.io knows if two syncs write to the same segment."""
-    if _segment(one)[0] != _segment(other)[0]:
-        return True  # one gives the name, the other the number
-    return _segment(one) == _segment(other) and one.customer_io_conn_id != other.customer_io_conn_id
+    def others(self, label: Label) -> list[dict[str, Any]]:
+        """
+        Return the other syncs that may write to the segment of a sync, in the order of the file.
+
+        They would undo each other's work if the segment is the same, but only Customer.io knows whether it
+        is: one sync gives its name and the other its id, or they use two connections. A run asks.
+
+        :param label: the label of the sync.
+        """
+        sync = self._syncs[label]
+        segment = _segment(sync)
+        elsewhere = [
+            other
+            for other in self._by_segment.get(segment, ())
+            if self._syncs[other].customer_io_conn_id != sync.customer_io_conn_id
+        ]
+        named_otherwise = self._by_kind["id" if segment[0] == "name" else "name"]
+        return [
+            {
+                "sync": shown(other),
+                "customer_io_conn_id": that.customer_io_conn_id,
+                "segment_name": that.segment_name,
+                "segment_id": that.segment_id,
+                "mode": that.mode,
+                "people": "/".join(_people(that)),
+            }
+            for other in sorted([*elsewhere, *named_otherwise], key=self._order.__getitem__)
+            if _collide(sync, that := self._syncs[other])
+        ]
 
 
 def _segment(sync: Sync) -> tuple[str, str]:

@@ -5,26 +5,35 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+from airflow_provider_cio_cohort.compatibility import conf
+
 _LONGEST = 200  # a DAG id has at most 250 characters, the prefix included
+#: Airflow's bundle if no others are configured; its name is left out of the ids.
+_DEFAULT_BUNDLE = "dags-folder"
+_WORD = r"[A-Za-z0-9-]+(?:_[A-Za-z0-9-]+)*"  # no two words become one when they are joined by __
+_PLAIN = re.compile(rf"(?:{_WORD}:)?(?:{_WORD}/)*{_WORD}\.yaml")
 
 
-def file_dag_id(prefix: str, path: Path, root: Path | None = None) -> str:
+def file_dag_id(prefix: str, path: Path) -> str:
     """
-    Return the id of a DAG of a file; files in different folders of a DAG bundle have different ids.
+    Return the id of a DAG of a file: the same in every process, and a different one for each file.
+
+    It has the name of the DAG bundle, unless that is Airflow's default one, and the path in the bundle. A
+    hash is added where these are not unique, or have characters that an id must not have.
 
     :param prefix: the kind of the DAG.
     :param path: the YAML file.
-    :param root: the folder of the DAG bundle; by default the one that Airflow reads.
     """
-    text = "__".join(_below(path, root)).removesuffix(".yaml")
-    safe = re.sub(r"[^A-Za-z0-9_-]", "_", text)
-    if safe != text or len(safe) > _LONGEST:  # two files must not become one by what is replaced or cut off
-        safe = f"{safe[:_LONGEST]}_{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-    return f"{prefix}{safe}"
+    shown, whole = _place(path)
+    text = shown.removesuffix(".yaml").replace(":", ".").replace("/", "__")
+    if shown != whole or not _PLAIN.fullmatch(whole) or len(text) > _LONGEST:
+        digest = sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        text = f"{re.sub(r'[^A-Za-z0-9_-]', '_', text)[:_LONGEST]}_{digest}"
+    return f"{prefix}{text}"
 
 
 def folder_of_all(paths: Iterable[Path]) -> Path:
@@ -45,17 +54,49 @@ def absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def _below(path: Path, root: Path | None) -> tuple[str, ...]:
-    """Return the folders within the bundle, and the name of the file."""
-    whole = absolute(path)
-    # Airflow appends the folder of the bundle to sys.path before it imports a DAG file, in every process. The
-    # folder itself is no part of an id: a Git bundle has another one for each version.
-    roots = [root] if root else [Path(entry) for entry in reversed(sys.path) if os.path.isabs(entry)]
-    for one in roots:
-        if whole.is_relative_to(one):
-            return whole.relative_to(one).parts
-    real = Path(os.path.realpath(whole))
-    for folder in map(os.path.realpath, roots):
-        if real.is_relative_to(folder):
-            return real.relative_to(folder).parts
-    return (whole.name,)
+def _place(path: Path) -> tuple[str, str]:
+    """Return what an id shows of a file's place, and the whole place."""
+    ways: tuple[Callable[[Path], Path], ...] = (absolute, _real)
+    for resolve in ways:
+        roots = {root: name for name, root in _bundles(path, resolve)}
+        if around := _around(resolve(path), roots):
+            root = max(around, key=lambda each: len(each.parts))
+            name = "" if roots[root] == _DEFAULT_BUNDLE else f"{roots[root]}:"
+            whole = name + resolve(path).relative_to(root).as_posix()
+            return whole, whole
+    for resolve in ways:  # a bundle of another kind; its path may differ for each of its versions
+        if around := _around(resolve(path), _import_path(resolve)):
+            own = resolve(path).parent  # a DAG file may have appended it after the bundle
+            root = next((each for each in reversed(around) if each != own), own)
+            return path.name, f"?/{resolve(path).relative_to(root).as_posix()}"
+    return path.name, absolute(path).as_posix()
+
+
+def _bundles(path: Path, resolve: Callable[[Path], Path]) -> Iterator[tuple[str, Path]]:
+    """Yield the name and the folder of each DAG bundle that may contain a file."""
+    from airflow.dag_processing.bundles.base import get_bundle_base_folder
+
+    around = _around(resolve(path), _import_path(resolve))
+    for bundle in conf.getjson("dag_processor", "dag_bundle_config_list", fallback=[]):
+        name, folder = bundle["name"], bundle.get("kwargs", {}).get("path") or ""
+        is_local = bundle["classpath"].endswith(".LocalDagBundle")
+        if is_local or os.path.isabs(folder):
+            yield name, resolve(Path(folder or os.path.expanduser(conf.get("core", "dags_folder"))))
+            continue
+        # Airflow downloads it, each version into another folder, which is in sys.path while it is read.
+        storage = resolve(get_bundle_base_folder(name))
+        if versions := [each for each in around if each.is_relative_to(storage)]:
+            yield name, min(versions, key=lambda each: len(each.parts))
+
+
+def _import_path(resolve: Callable[[Path], Path]) -> list[Path]:
+    return [resolve(Path(entry)) for entry in sys.path if os.path.isabs(entry)]
+
+
+def _around(path: Path, folders: Iterable[Path]) -> list[Path]:
+    """Return the folders that contain a file."""
+    return [folder for folder in folders if path.is_relative_to(folder)]
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))

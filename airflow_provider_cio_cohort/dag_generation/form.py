@@ -31,7 +31,8 @@ def _field(name: str, beside: str, each: Sequence[Sync]) -> Param:
     shown = f" ({beside}: {_shown(each, beside)})" if beside else ""
     default, kind = field.default, _kind(field.annotation)
     if name in SyncParameters.model_fields:
-        default = all(getattr(target, name) for target in each)
+        values = {getattr(target, name) for target in each}
+        default = values.pop() if len(values) == 1 else default
     return Param(default, title=field.title, description=f"{field.description}{shown}", **kind)
 
 

@@ -16,7 +16,7 @@ from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX, age
 from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync
 from airflow_provider_cio_cohort.dag_generation.markdown import code
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
-from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID
+from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID, verbatim
 from airflow_provider_cio_cohort.operators.freshness import SegmentFreshnessOperator, WatchedSegment
 
 TAG = "cohort-freshness"
@@ -43,14 +43,13 @@ def deadline(sync: Sync) -> DeadlineAlert | None:
     )
 
 
-def freshness_dag_id(path: Path, root: Path | None = None) -> str:
+def freshness_dag_id(path: Path) -> str:
     """
     Return the id of the DAG that watches the syncs of a file.
 
     :param path: the YAML file.
-    :param root: the folder of the DAG bundle; by default the one that Airflow reads.
     """
-    return file_dag_id("cohort_freshness__", path, root)
+    return file_dag_id("cohort_freshness__", path)
 
 
 def freshness_dag(path: Path, syncs: Sequence[LoadedSync]) -> DAG | None:
@@ -87,8 +86,10 @@ def _watched(loaded: LoadedSync) -> Iterator[WatchedSegment]:
     """Yield the segments of a sync; also of one with a mistake, whose segments become stale."""
     if not HAS_STATE_STORES:
         return
-    for target, spec in loaded.watched.items():
-        asset = segment_asset(spec.customer_io_conn_id, spec.segment_name, spec.segment_id)
+    for target, spec in loaded.watched:
+        asset = segment_asset(
+            verbatim(spec.customer_io_conn_id), verbatim(spec.segment_name), spec.segment_id
+        )
         if asset is not None and spec.enabled and spec.max_age is not None:
             yield WatchedSegment(
                 sync=f"{loaded.name}, target {target}" if target else loaded.name,
@@ -97,6 +98,7 @@ def _watched(loaded: LoadedSync) -> Iterator[WatchedSegment]:
                 asset=asset,
                 max_age=age(spec.max_age),
                 max_age_in_words=spec.max_age,
+                starts=spec.starts,
                 until=spec.ends,
                 alerts=tuple(each.alert for each in spec.alerts),
                 has_mistake=loaded.spec is None,

@@ -15,7 +15,8 @@ from airflow_provider_cio_cohort.dag_generation.schedule import (
     check_timezone,
     read_moment,
 )
-from airflow_provider_cio_cohort.sync.parameters import Text
+from airflow_provider_cio_cohort.operators.freshness import LONGEST_AGE
+from airflow_provider_cio_cohort.sync.values import Text
 
 #: The prefix of a sync's name in the id of its DAG.
 DAG_PREFIX = "cohort_sync__"
@@ -35,7 +36,7 @@ def age(text: str) -> timedelta:
     if match is None:
         raise ValueError(f"{show(text)} is not an age. Write a number followed by m, h or d: 90m, 26h or 2d.")
     found = float(match[1]) * _UNITS[match[2]]
-    if not timedelta(0) < found <= timedelta(days=366):
+    if not timedelta(0) < found <= LONGEST_AGE:
         raise ValueError(f"{show(text)} is not allowed; it must be more than 0 and at most 366 days.")
     return found
 

@@ -16,6 +16,7 @@ from typing import Any
 from airflow.sdk import get_parsing_context
 from pydantic import ValidationError
 
+from airflow_provider_cio_cohort.dag_generation.alert_keys import usable_alerts
 from airflow_provider_cio_cohort.dag_generation.conflicts import Label, find_conflicts
 from airflow_provider_cio_cohort.dag_generation.messages import Place, Problem, did_you_mean, show
 from airflow_provider_cio_cohort.dag_generation.reader import (
@@ -49,8 +50,8 @@ class LoadedSync:
     :param over_grant: whether the syncs of its Amplitude connection cost more exports than Amplitude grants.
     :param cadence_line: the line of its cadence, from 1, or of the sync if it has none.
     :param path: the path of the sync in the file's tree.
-    :param watched: the keys of each of its segments (an empty name without targets), as far as they can be
-        read, also if there are problems.
+    :param watched: the target (an empty name without targets) and the keys of each of its segments, as far as
+        they can be read, also if there are problems; those of all syncs of its name.
     """
 
     name: str
@@ -60,7 +61,7 @@ class LoadedSync:
     over_grant: bool = False
     cadence_line: int = 1
     path: Place = ()
-    watched: Mapping[str, Sync] = field(default_factory=dict)
+    watched: Sequence[tuple[str, Sync]] = ()
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _loaded(document: Document, group: list[_Draft], conflict: tuple[str, str] |
         {} if unique else first.targets,
         cadence_line=cadence.line if cadence else first.line("name"),
         path=first.block.path,
-        watched=first.watched,
+        watched=tuple(each for one in group for each in one.watched.items()),
     )
 
 
@@ -296,31 +297,35 @@ def _merged(name: str, block: Block, defaults: Block) -> _Draft:
         *block.problems,
         *_unknown(block),
     ]
-    spec = readable = None
+    spec = None
     values = {key: entry.value for key, entry in entries.items()}
+    parts = {k: v for k, v in defaults.readable.items() if k not in taken} | dict(block.readable)
     try:
-        spec = readable = Sync(**values)
+        spec = Sync(**values)
     except ValidationError as error:
         unread = {problem.key for problem in (*defaults.problems, *block.problems)}
         problems.extend(_explained(error, entries, block, unread))
-        readable = _without_mistakes(name, values, error)
+    readable = spec
+    if spec is None or parts:
+        readable = _without_mistakes(name, values | {k: v for k, v in parts.items() if k in _KEYS})
     watched = {} if readable is None else {"": readable}
     return _Draft(name, block, entries, tuple(problems), spec, watched=watched)
 
 
-def _without_mistakes(name: str, values: Mapping[str, Any], error: ValidationError) -> Sync | None:
-    """Return a sync without the keys that have a mistake; ``None`` if it cannot do without them."""
-    wrong = {
-        each["loc"][0] if each["loc"] else each.get("ctx", {}).get("key")
-        for each in error.errors(include_url=False)
-    }
-    rest = {key: value for key, value in values.items() if key not in wrong} | {"name": name}
+def _without_mistakes(name: str, values: Mapping[str, Any]) -> Sync | None:
+    """Return a sync without the keys and alerts that have a mistake; ``None`` if it needs them."""
+    values = {**values, "name": name}
+    try:
+        return Sync(**values)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    wrong = {each["loc"][0] if each["loc"] else each.get("ctx", {}).get("key") for each in details}
+    rest = {key: value for key, value in values.items() if key == "name" or key not in wrong}
+    if "alerts" in wrong:
+        rest["alerts"] = usable_alerts(values["alerts"])
     if rest == values:  # what is wrong is missing
         return None
-    try:
-        return Sync(**rest)
-    except ValidationError as another:  # keys are compared with each other once each is valid
-        return _without_mistakes(name, rest, another)
+    return _without_mistakes(name, rest)  # keys are compared with each other once each is valid
 
 
 def _taken(block: Block) -> set[str | None]:

@@ -8,10 +8,11 @@ constructed on its own, from the composed nodes.
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,11 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is about
 _TAG = "tag:yaml.org,2002:"
 _MOST_COLLECTIONS = 1_000
 _DEEPEST = 100  # a file of syncs needs four levels
-#: The lines of the defaults: up to the next key of the file, or its end.
-_DEFAULTS = re.compile(rb"^defaults[ \t]*:.*?(?=^[^\s#]|\Z)", re.MULTILINE | re.DOTALL)
+#: The lines of the defaults, or of a key that may have an anchor for them: up to the next key of the file, or
+#: its end. A list and the brackets of a value may stand at the beginning of a line, too.
+_DEFAULTS = re.compile(
+    rb"""^(["']?)(?:defaults|x-[^\n:"']*)\1[ \t]*:.*?(?=^(?!-\s)[^\s#\[\]{}]|\Z)""", re.MULTILINE | re.DOTALL
+)
 _Pairs = dict[str, tuple[yaml.Node, yaml.Node]]
 
 
@@ -68,6 +72,7 @@ class Block:
     :param entries: its keys.
     :param problems: the problems that were found in it.
     :param targets: the mappings under the key ``targets``; ``None`` if there is no such key.
+    :param readable: the items that can be read of each list that cannot be read as a whole.
     """
 
     line: int
@@ -75,6 +80,7 @@ class Block:
     entries: Mapping[str, Entry]
     problems: tuple[Problem, ...] = ()
     targets: tuple[Block, ...] | None = None
+    readable: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,16 +146,24 @@ def read_defaults(path: Path) -> Block | None:
     Read the defaults of a file that cannot be read as a whole, if the mistake is elsewhere in it.
 
     :param path: the file.
-    :returns: the defaults; ``None`` if there are none that can be read on their own.
+    :returns: the defaults; ``None`` if there are none that can be read with the file's ``x-`` keys alone.
     """
     try:
-        found = _DEFAULTS.search(path.read_bytes())
-        if found is None or _is_deep(found[0]):
-            return None
-        root: yaml.Node | None = yaml.compose(found[0], Loader=_LOADER)
-    except (OSError, yaml.YAMLError, RecursionError, ValueError):
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError:
         return None
-    (_, node), *_ = root.value if isinstance(root, yaml.MappingNode) else [(None, None)]
+    sound = b""
+    pairs: list[tuple[yaml.Node, yaml.Node]] = []
+    for found in _DEFAULTS.finditer(content):
+        try:
+            if _is_deep(sound + found[0]):
+                continue
+            root: yaml.Node | None = yaml.compose(sound + found[0], Loader=_LOADER)
+        except (yaml.YAMLError, RecursionError, ValueError):
+            continue
+        sound += found[0]
+        pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    node = next((value for key, value in pairs if _key_of(key) == "defaults"), None)
     return _block(node, ("defaults",)) if isinstance(node, yaml.MappingNode) else None
 
 
@@ -267,20 +281,23 @@ def _block(node: yaml.Node, path: Place) -> Block:
             message = "it must be a list of targets whose items start with a dash (- name: eu)."
             problems.append(Problem(_line_of(key_node), place, message))
     entries: dict[str, Entry] = {}
+    readable: dict[str, list[Any]] = {}
     for key, (key_node, value_node) in pairs.items():
         place = (*path, key)
         try:
             entries[key] = _entry(key_node, value_node, place)
         except _UnreadableError as error:
             problems.append(Problem(_line_of(key_node), place, str(error)))
-    return Block(line, path, entries, tuple(problems), targets)
+            readable[key] = _readable_items(value_node)
+    return Block(line, path, entries, tuple(problems), targets, readable)
 
 
 def _limits(node: yaml.Node) -> tuple[dict[str | None, int], list[Problem]]:
     """Read one whole number for all connections, or a mapping from connections to whole numbers."""
     pairs = node.value if isinstance(node, yaml.MappingNode) else [(None, node)]
     limits: dict[str | None, int] = {}
-    wrong = []
+    twice = _twice(node) if isinstance(node, yaml.MappingNode) else []
+    wrong = [Problem(each.line, (BUDGET,), f"{show(each.path[0])[1:-1]}: {each.message}") for each in twice]
     for key_node, value_node in pairs:
         limit = _scalar_or_none(value_node)
         if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
@@ -376,6 +393,17 @@ def _whole(node: yaml.Node, above: frozenset[int], count: Iterator[int]) -> Any:
     if twice := _twice(node):
         raise _UnreadableError(f"its key {show(twice[0].path[-1])}: {twice[0].message}")
     return {key: _whole(value, above, count) for key, (_, value) in _merged(node, {}).items()}
+
+
+def _readable_items(node: yaml.Node) -> list[Any]:
+    """Construct the items of a list that can be read; together they are as bounded as a value is."""
+    items, count = [], itertools.count(1)
+    for item in node.value if isinstance(node, yaml.SequenceNode) else ():
+        try:
+            items.append(_whole(item, frozenset({id(node)}), count))
+        except _UnreadableError:
+            continue
+    return items
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import pendulum
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
-from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
+from airflow_provider_cio_cohort.dag_generation.alert_keys import MAX_ALERTS, AlertKeys
 from airflow_provider_cio_cohort.dag_generation.keys import (
     Age,
     Cadence,
@@ -24,7 +24,8 @@ from airflow_provider_cio_cohort.dag_generation.keys import (
 )
 from airflow_provider_cio_cohort.dag_generation.schedule import localize
 from airflow_provider_cio_cohort.pools import MAX_CONN_ID
-from airflow_provider_cio_cohort.sync.parameters import Paragraph, SyncParameters, Text, wrong_parameter
+from airflow_provider_cio_cohort.sync.parameters import SyncParameters
+from airflow_provider_cio_cohort.sync.values import Paragraph, Text, wrong_parameter
 
 SEGMENT_KEYS = ("segment_name", "segment_id")
 #: The keys of a target; it takes all others from its sync.
@@ -109,7 +110,7 @@ class Sync(SyncParameters):
         default=[],
         description="Alerts about failures, guards, recoveries and so on, by any Airflow notifier. A "
         "sync's own list replaces that of the defaults.",
-        max_length=20,
+        max_length=MAX_ALERTS,
     )
     max_age: Age | None = Field(
         default=None,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator, literal
 
-from airflow_provider_cio_cohort.dag_generation.conflicts import Label, other_writers
+from airflow_provider_cio_cohort.dag_generation.conflicts import Writers
 from airflow_provider_cio_cohort.dag_generation.form import FIELDS
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.pools import exports_pool, syncs_pool
-from airflow_provider_cio_cohort.sync.parameters import ExportParameters, SyncParameters
+from airflow_provider_cio_cohort.sync.parameters import ExportParameters, SyncParameters, TaskParameters
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
     AmplitudeCohortToCustomerIOOperator,
 )
@@ -28,7 +28,7 @@ _EXPORT = "export"
 _ONE_AT_A_TIME: dict[str, Any] = {"max_active_tis_per_dag": 1}
 
 
-def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], every: Mapping[Label, Sync]) -> None:
+def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], writers: Writers) -> None:
     """
     Add the tasks of a sync to its DAG.
 
@@ -38,36 +38,38 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], every: Mapping[
     :param dag: the DAG.
     :param sync: the sync; with targets, the first of them.
     :param targets: the keys of each of its targets; empty if it has none.
-    :param every: every valid sync or target of the file by its label.
+    :param writers: all syncs of the file, by the segments that they name.
     """
     for_all = {"dag": dag, **_ONE_AT_A_TIME, **_callbacks(sync)}
     if not targets and sync.on_guard == "fail" and not sync.use_pools:
-        others = other_writers((sync.name, ""), every)
+        others = writers.others((sync.name, ""))
         AmplitudeCohortToCustomerIOOperator(
             task_id=TASK_ID, other_writers=others, **for_all, **_parameters(sync)
         )
         return
     properties = sorted({each.user_id_property for each in (sync, *targets.values())})
     export_parameters: dict[str, Any] = {
-        key: _verbatim(getattr(sync, key)) for key in ExportParameters.model_fields
+        key: verbatim(getattr(sync, key)) for key in ExportParameters.model_fields
     }
+    each_adopts = all(target.adopt_segment for target in targets.values())
+    own: dict[str, dict[str, Any]] = {}
+    for name, target in (targets or {"": sync}).items():
+        own[name] = {**_parameters(target), "other_writers": writers.others((sync.name, name))}
+        if targets and target.adopt_segment and not each_adopts:
+            own[name]["adopt_segment"] = True  # the form's default, for all targets, is false
     export = AmplitudeCohortExportOperator(
         task_id=_EXPORT,
-        properties=[_verbatim(name) for name in properties],
-        destinations=_destinations((sync, *targets.values())),
+        properties=[verbatim(name) for name in properties],
+        syncs=[_needs(parameters) for parameters in own.values()],
         source="{{ params.source }}",
         hold_slot=sync.use_pools,
         **for_all,
         **_in_pool(sync, exports_pool(sync.amplitude_conn_id)),
         **export_parameters,
     )
-    each_adopts = all(target.adopt_segment for target in targets.values())
     for name, target in (targets or {"": sync}).items():
-        parameters = {**_parameters(target), **_in_pool(target, syncs_pool(target.customer_io_conn_id))}
-        parameters["other_writers"] = other_writers((sync.name, name), every)
-        if targets and target.adopt_segment and not each_adopts:
-            parameters["adopt_segment"] = True  # the form's default, for all targets, is false
-        export.set_downstream(_first_task(f"__{name}" if name else "", target, {**for_all, **parameters}))
+        parameters = {**for_all, **own[name], **_in_pool(target, syncs_pool(target.customer_io_conn_id))}
+        export.set_downstream(_first_task(f"__{name}" if name else "", target, parameters))
 
 
 def _first_task(suffix: str, sync: Sync, parameters: dict[str, Any]) -> BaseOperator:
@@ -95,10 +97,13 @@ def _first_task(suffix: str, sync: Sync, parameters: dict[str, Any]) -> BaseOper
     return plan
 
 
-def _destinations(syncs: Iterable[Sync]) -> list[dict[str, str]]:
-    """Return the workspaces of the cohort, which are checked before an export is used."""
-    found = dict.fromkeys((each.customer_io_conn_id, each.id_type) for each in syncs)
-    return [{"customer_io_conn_id": _verbatim(conn_id), "id_type": id_type} for conn_id, id_type in found]
+def _needs(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a sync's parameters as those of the export: without the export's own, and the defaults."""
+    return {
+        name: literal(value) if name == "other_writers" else value
+        for name, value in parameters.items()
+        if name not in ExportParameters.model_fields and value != TaskParameters.model_fields[name].default
+    }
 
 
 def sync_alerts(sync: Sync) -> SyncAlerts | None:
@@ -125,7 +130,7 @@ def _callbacks(sync: Sync, *, asks: bool = False) -> dict[str, Any]:
 def _parameters(sync: Sync) -> dict[str, Any]:
     templated = AmplitudeCohortToCustomerIOOperator.template_fields
     values = {
-        key: _verbatim(value) if key in templated else value
+        key: verbatim(value) if key in templated else value
         for key in SyncParameters.model_fields
         for value in [getattr(sync, key)]
     }
@@ -136,6 +141,10 @@ def _in_pool(sync: Sync, pool: str) -> dict[str, Any]:
     return {"pool": pool} if sync.use_pools else {}
 
 
-def _verbatim(value: Any) -> Any:
-    """Keep a text from being rendered as a template; text without braces stays as it is, for the UI."""
+def verbatim(value: Any) -> Any:
+    """
+    Keep a text from being rendered as a template; text without braces stays as it is, for the UI.
+
+    :param value: the value of a key in the YAML.
+    """
     return literal(value) if isinstance(value, str) and "{" in value else value

@@ -30,7 +30,7 @@ from airflow_provider_cio_cohort.engine.sorted_file import (
     write_block,
     write_blocks,
 )
-from airflow_provider_cio_cohort.engine.unreadable import pattern_of
+from airflow_provider_cio_cohort.engine.unreadable import matcher_of
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,9 @@ def keep_unreadable(cohort: CohortIdentifiers, members_path: Path, id_type: IdTy
     :param members_path: sorted members, see :mod:`.members`.
     :param id_type: which of Customer.io's identifiers the cohort is mapped to.
     """
-    pattern = pattern_of(normaliser(id_type)(value.lstrip("\t")) for value in cohort.unreadable)
-    if pattern is None:
-        return cohort
+    may_be = matcher_of((value.lstrip("\t") for value in cohort.unreadable), normaliser(id_type))
     kept = {
-        key
-        for block in read_blocks(members_path)
-        for key in keys_of(block)
-        if key and pattern.fullmatch(unescape(key))
+        key for block in read_blocks(members_path) for key in keys_of(block) if key and may_be(unescape(key))
     }
     if not kept:
         return cohort

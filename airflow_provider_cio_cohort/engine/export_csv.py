@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from airflow_provider_cio_cohort.engine.unreadable import OPEN_END, is_readable
+from airflow_provider_cio_cohort.engine.unreadable import is_readable
 from airflow_provider_cio_cohort.exceptions import (
     ExportEncodingError,
     ExportTooLargeError,
@@ -47,9 +47,9 @@ def read_property(path: Path, name: str, most_rows: int | None = None) -> Iterat
     """
     Yield the values of the property ``name`` of all members of an exported cohort, in blocks.
 
-    Every field of an export is quoted, so a file that ends within a row is noticed: the parser is strict,
-    every row must be as wide as the header, and a last line without a line end must end with a quote. Blank
-    lines are ignored at the end of the file, and are damage elsewhere.
+    A file that ends within a row is noticed: the parser is strict, every row must be as wide as the header,
+    and the last line must have a line end. (A quote at the end of a file may be the first of two, which stand
+    for a quote within the value.) Blank lines are ignored at the end of the file, and are damage elsewhere.
 
     A value that is not valid UTF-8 has lone surrogates in it, see :mod:`.unreadable`.
 
@@ -129,6 +129,8 @@ class _Export:
         left = yield from self._plain(column, width)
         if left:
             yield from self._parsed(left, column, width)
+        if self._last_byte not in _LINE_ENDS:
+            raise _DamagedError(f"line {self.line:,} has no line end, so it may be cut")
 
     def check_encoding(self) -> None:
         """Refuse a file of which too much cannot be read."""
@@ -188,12 +190,6 @@ class _Export:
             if not value.isascii() and not is_readable(value):
                 self._note_unreadable_at(self.line - sum(len(_LINE_BREAK.findall(each)) for each in row))
             values.append(value)
-        if self._last_byte == b'"' and column == width - 1 and values:
-            if is_readable(values[-1]):
-                self._note_unreadable_at(self.line)
-            values[-1] += OPEN_END
-        elif self._last_byte not in (*_LINE_ENDS, b'"'):
-            raise _DamagedError(f"line {self.line:,} ends within a row")
         self._note_rows(len(values))
         if values:
             yield values

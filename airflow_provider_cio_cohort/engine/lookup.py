@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 MOST_LOOKUPS = 2_000
 #: Identifiers that exist of which a look-up keeps examples.
 MOST_EXAMPLES = 20
-#: Identifiers that an exhaustive look-up holds in memory at once.
-_CHUNK = 2_000
+
+_REFUSALS = (AuthenticationError, RequestRejectedError)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def look_up(
     :param most: look up no more than this many.
     :return: ``None`` if the key may not look people up.
     """
-    values = _sample(path, total, most)
+    values = sample(path, total, most)
     found = find(store, values, id_type)
     if found is None:
         return None
@@ -75,7 +75,7 @@ def look_up(
 
 def look_for_one(store: SegmentStore, path: Path, total: int, id_type: IdType) -> Lookup | None:
     """
-    Look identifiers up until one of them exists: all of them if none does.
+    Look identifiers up until one of them exists: all of them if none does. Progress is logged.
 
     :param store: Customer.io.
     :param path: escaped identifiers, one a line, sorted.
@@ -83,14 +83,15 @@ def look_for_one(store: SegmentStore, path: Path, total: int, id_type: IdType) -
     :param id_type: which of Customer.io's identifiers they are.
     :return: ``None`` if the key may not look people up.
     """
-    asked, values = 0, read_values(path)
-    while block := list(islice(values, _CHUNK)):
-        found = find(store, block, id_type)
-        if found is None:
-            return None
-        asked += len(block)
-        if found.count:
-            return Lookup(asked, found.count, total, _examples(block, found, id_type))
+    asked = 0
+    try:
+        for block, found in store.find_people_in_blocks(read_values(path), id_type, total=total):
+            asked += len(block)
+            if found.count:
+                return Lookup(asked, found.count, total, _examples(block, found, id_type))
+    except _REFUSALS as error:
+        _warn(error)
+        return None
     return Lookup(asked, 0, total)
 
 
@@ -105,23 +106,26 @@ def find(store: SegmentStore, values: list[str], id_type: IdType) -> FoundPeople
     """
     try:
         return store.find_people(values, id_type)
-    except (AuthenticationError, RequestRejectedError) as error:
-        log.warning("Customer.io does not say which identifiers exist: %s", error.headline)
+    except _REFUSALS as error:
+        _warn(error)
         return None
 
 
-def existing(store: SegmentStore, path: Path, id_type: IdType) -> Iterator[tuple[list[str], int]]:
+def _warn(error: AuthenticationError | RequestRejectedError) -> None:
+    log.warning("Customer.io does not say which identifiers exist: %s", error.headline)
+
+
+def existing(store: SegmentStore, path: Path, total: int, id_type: IdType) -> Iterator[tuple[list[str], int]]:
     """
     Look up all identifiers of a file, and yield those that exist, escaped, and how many exist, in blocks.
 
     :param store: Customer.io.
     :param path: escaped identifiers, one a line, sorted.
+    :param total: how many they are.
     :param id_type: which of Customer.io's identifiers they are.
     """
     normalise = normaliser(id_type)
-    values = read_values(path)
-    while block := list(islice(values, _CHUNK)):
-        found = store.find_people(block, id_type)
+    for block, found in store.find_people_in_blocks(read_values(path), id_type, total=total):
         known = set(map(normalise, found.identifiers))
         yield [escape(value) for value in block if normalise(value) in known], found.count
 
@@ -132,7 +136,14 @@ def _examples(values: Iterable[str], found: FoundPeople, id_type: IdType) -> tup
     return tuple(islice((value for value in values if normalise(value) in known), MOST_EXAMPLES))
 
 
-def _sample(path: Path, total: int, most: int) -> list[str]:
+def sample(path: Path, total: int, most: int) -> list[str]:
+    """
+    Return all identifiers of a file, or a new random sample each time.
+
+    :param path: escaped identifiers, one a line, sorted.
+    :param total: how many they are.
+    :param most: return no more than this many.
+    """
     values = read_values(path)
     return list(values if total <= most else _drawn(values, total, most))
 

@@ -60,6 +60,11 @@ class SegmentStore(Protocol):
     def find_people(self, values: Iterable[str], id_type: IdType) -> FoundPeople:
         """Look up which of the identifiers exist."""
 
+    def find_people_in_blocks(
+        self, values: Iterable[str], id_type: IdType, *, total: int
+    ) -> Iterator[tuple[list[str], FoundPeople]]:
+        """Look up many identifiers, and yield each block of them with what was found."""
+
 
 @dataclass(frozen=True)
 class Target:

@@ -19,17 +19,22 @@ from pathlib import Path
 from airflow_provider_cio_cohort.engine import members
 from airflow_provider_cio_cohort.engine.diff import Change
 from airflow_provider_cio_cohort.engine.identifiers import IdType
+from airflow_provider_cio_cohort.engine.lookup import sample
 from airflow_provider_cio_cohort.engine.ports import SegmentStore
-from airflow_provider_cio_cohort.engine.sorted_file import escape, read_lines, read_values
+from airflow_provider_cio_cohort.engine.sorted_file import escape, read_lines
 from airflow_provider_cio_cohort.engine.writer import SegmentWriter
-from airflow_provider_cio_cohort.exceptions import WorkspaceMismatchError
+from airflow_provider_cio_cohort.exceptions import (
+    ConfigurationError,
+    KeysNotProvenError,
+    WorkspaceMismatchError,
+)
 
 log = logging.getLogger(__name__)
 
 #: Up to this many members, the segment is read to see whether the person is in it; for a larger segment, the
 #: count is used.
 READ_UP_TO = 30_000
-#: Identifiers of the first batch, where none is known to exist.
+#: Identifiers of the batch that is sent where it is not known which exist: a new random sample each time.
 FIRST_BATCH = 1_000
 #: Members whose removal is tried, one after the other, as long as Customer.io refuses their ids.
 MOST_REMOVALS = 20
@@ -45,7 +50,7 @@ class Probe:
     :param added: identifiers to add that it sends.
     :param removed: members to remove that it sends.
     :param sent: what it sends, for messages.
-    :param must_show: whether it shows if the keys belong to one workspace.
+    :param unseen: returns the error if it never arrives; ``None`` where that says nothing and is none.
     """
 
     write: Callable[[], bool]
@@ -53,7 +58,7 @@ class Probe:
     added: int
     removed: int
     sent: str
-    must_show: bool = True
+    unseen: Callable[[Probe], ConfigurationError] | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Proof:
     :param before: the segment's members.
     :param change: what is to be written.
     :param examples: identifiers to add that exist in Customer.io; empty if none is known.
-    :param may_add: whether any identifier to add may exist.
+    :param may_add: whether any identifier to add is known to exist, or cannot be looked up.
     :param directory: where the members are written to be searched.
     :param timeout: seconds that a write may take to become visible in a read.
     :param interval: seconds between two checks.
@@ -112,16 +117,23 @@ class Proof:
 
     def run(self) -> Proven:
         """
-        Write one person of the change, or a batch where none is known to exist, and wait until it is visible.
+        Write one person of the change, or a batch where nobody can be looked up, and wait until it is
+        visible.
 
         With keys of two workspaces, at most one person of an unrelated segment is added or removed, or one
         batch added.
 
-        :raises WorkspaceMismatchError: if it never becomes visible.
+        :raises WorkspaceMismatchError: if a person who must become visible never does.
+        :raises KeysNotProvenError: if nobody of a batch does, or Customer.io refuses what is sent: whether
+            the rest may be sent is not known.
         """
         for probe in self._probes():
             if probe.write():
                 return Proven(self._wait_for(probe), probe.added, probe.removed)
+        if self.may_add and self.change.to_add > len(self.writer.rejected):
+            raise self._not_proven(
+                "Customer.io refuses the identifiers that were sent first.", "Correct them in Amplitude."
+            )
         return Proven(False)
 
     def _wait_for(self, probe: Probe) -> bool:
@@ -130,9 +142,9 @@ class Proof:
         pause, is_repeated = self.interval, False
         while not self._shows(probe):
             if time.monotonic() >= deadline:
-                if not probe.must_show:
+                if probe.unseen is None:
                     return False
-                raise self._nothing_arrived(probe)
+                raise probe.unseen(probe)
             if not is_repeated and time.monotonic() >= half:
                 is_repeated = True
                 probe.write()  # a busy workspace answers 200 and drops what was sent
@@ -164,7 +176,8 @@ class Proof:
         def shows(count: int, lines: Iterable[str] | None) -> bool:
             return count > self.before if lines is None else key in map(members.key_of, lines)
 
-        return Probe(lambda: self._add([value]), shows, 1, 0, f"One {self.id_type} was to be added.")
+        sent = f"One {self.id_type} was to be added."
+        return Probe(lambda: self._add([value]), shows, 1, 0, sent, self._mismatch)
 
     def _removal(self, line: str) -> Probe:
         """Remove a member by one identifier: in another workspace, each may belong to a different person."""
@@ -178,23 +191,28 @@ class Proof:
             return count < self.before if lines is None else line not in lines
 
         # Customer.io's reference says that nobody is removed without an id.
-        return Probe(remove, shows, 0, 1, f"One {kind} was to be removed.", must_show=kind == "id")
+        unseen = self._mismatch if kind == "id" else None
+        return Probe(remove, shows, 0, 1, f"One {kind} was to be removed.", unseen)
 
     def _first_batch(self) -> Probe:
-        batch = list(islice(read_values(self.change.add_path), FIRST_BATCH))
+        batch = sample(self.change.add_path, self.change.to_add, FIRST_BATCH)
+        keys = set(map(escape, batch))
 
         def shows(count: int, lines: Iterable[str] | None) -> bool:
-            return count > self.before
+            if lines is None:
+                return count > self.before
+            return not keys.isdisjoint(map(members.key_of, lines))
 
         sent = (
-            f"A batch of {len(batch):,} identifiers was to be added. The App API key may not look people up: "
-            "if it may, a run finds an identifier that exists, or learns that none does."
+            f"A batch of {len(batch):,} identifiers was sent with the Tracking API key; within "
+            f"{self.timeout:g} s, none of them appeared in the segment that the App API key reads."
         )
-        return Probe(lambda: self._add(batch), shows, len(batch), 0, sent)
+        return Probe(lambda: self._add(batch), shows, len(batch), 0, sent, self._batch_unseen)
 
     def _add(self, values: Sequence[str]) -> bool:
-        spelt = [spelling for value in values for spelling in _spellings(self.id_type, value)]
-        return self.writer.add(spelt, len(spelt)) > 0
+        """Add people by each spelling; all are sent, because which one is right is not documented."""
+        spelt = zip(*(_spellings(self.id_type, value) for value in values), strict=True)
+        return sum(self.writer.add(spelling, len(values)) for spelling in spelt) > 0
 
     def _shows(self, probe: Probe) -> bool:
         count = self.store.count_members(self.segment_id)
@@ -206,7 +224,7 @@ class Proof:
         path.unlink()
         return has_arrived
 
-    def _nothing_arrived(self, probe: Probe) -> WorkspaceMismatchError:
+    def _mismatch(self, probe: Probe) -> WorkspaceMismatchError:
         return WorkspaceMismatchError(
             f"A write to segment {self.segment_id} is not visible: the keys may belong to two workspaces.\n"
             f"{probe.sent} It was sent with the Tracking API key, to segment {self.segment_id} of the Site "
@@ -214,6 +232,21 @@ class Proof:
             "change. Copy Site ID, Tracking API key and App API key from one workspace into the "
             "connection. If they already belong to one workspace, Customer.io takes longer to show a "
             "write: raise verify_timeout in [cio_cohort]."
+        )
+
+    def _batch_unseen(self, probe: Probe) -> KeysNotProvenError:
+        return self._not_proven(
+            f"{probe.sent} Perhaps none of them exists in Customer.io, perhaps the keys belong to two "
+            "workspaces: the App API key may not look people up, so a run cannot tell.",
+            "Allow the App API key to look people up: then a run finds a person to prove it by, or learns "
+            "that nobody of the cohort is left to add.",
+        )
+
+    def _not_proven(self, what: str, remedy: str) -> KeysNotProvenError:
+        return KeysNotProvenError(
+            f"Nothing proves that the keys that fill segment {self.segment_id} belong to one workspace.\n"
+            f"{what} Nothing more was sent, and nobody was removed. {remedy} Check that Site ID, Tracking "
+            "API key and App API key are of one workspace, and that user_id_property and id_type are right."
         )
 
 

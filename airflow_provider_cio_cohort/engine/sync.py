@@ -61,6 +61,8 @@ class Options:
     :param on_not_removable: ``warn`` if people who cannot be removed are counted, ``fail`` if they are an
         error.
     :param not_removable_before: people who could not be removed at the last good sync.
+    :param cio_prefix: whether a ``cio_id`` is sent with its prefix; ``None`` if both spellings are tried.
+    :param removes_without_id: whether Customer.io removes people without an ``id``; ``None`` if unknown.
     """
 
     cohort_id: str
@@ -79,6 +81,8 @@ class Options:
     keys_proven: bool = True
     on_not_removable: OnNotRemovable = "warn"
     not_removable_before: int = 0
+    cio_prefix: bool | None = None
+    removes_without_id: bool | None = None
 
 
 class SegmentSync:
@@ -123,6 +127,7 @@ class SegmentSync:
         :raises MappingError: before the first write, if cohort and segment cannot be compared.
         :raises GuardTrippedError: before the first write, if the change looks dangerous.
         :raises WorkspaceMismatchError: if the first write does not become visible.
+        :raises KeysNotProvenError: if it need not, but more would have to be written.
         :raises VerificationError: if the segment does not hold afterwards what it should.
         :raises NotRemovableError: if people cannot be removed, and the options do not allow that.
         """
@@ -151,7 +156,7 @@ class SegmentSync:
         self._check_mapping(cohort, before, change, known)
         self._guard(cohort, before.count, change, known)
         if options.dry_run or self.target.id is None:
-            outcome = _expected_of_dry_run(before.count, change, known)
+            outcome = self._expected_of_dry_run(before.count, change, known)
         else:
             outcome = self._apply(self.target.id, cohort, before.count, change, known)
         return self._report(cohort, before.count, change, outcome)
@@ -232,12 +237,16 @@ class SegmentSync:
             known = look_up(self.store, path, to_add, options.id_type)
         if known is None or known.people or known.is_exact:
             return known
-        if options.dry_run or options.keys_proven or change.to_remove:
+        if options.dry_run or options.keys_proven or change.to_remove > change.without_id:
             return known
         if not change.same and not options.limits.allow_no_match:
             return known  # enough to refuse the mapping
         # Only a write of a person who exists can prove that the keys belong together.
-        log.info("None of the identifiers in a sample exists in Customer.io: looking up all of them.")
+        log.info(
+            "None of the identifiers in a sample exists in Customer.io: looking up all %s, to find a person "
+            "by whom a write can prove that all keys belong to one workspace.",
+            f"{to_add:,}",
+        )
         found = look_for_one(self.store, path, to_add, options.id_type)
         # Those before the first one that exists are no sample: the guards estimate from the sample alone.
         return replace(known, examples=found.examples) if found and found.people else found
@@ -321,7 +330,7 @@ class SegmentSync:
         self, segment_id: int, cohort: CohortIdentifiers, before: int, change: Change, known: Lookup | None
     ) -> Outcome:
         options = self.options
-        writer = SegmentWriter(self.store, segment_id, options.id_type)
+        writer = SegmentWriter(self.store, segment_id, options.id_type, options.cio_prefix)
         verification = Verification(
             store=self.store,
             writer=writer,
@@ -332,6 +341,7 @@ class SegmentSync:
             before=before,
             directory=self.directory,
             timeouts=options.verify_timeouts,
+            removes_without_id=options.removes_without_id,
         )
         nobody_to_add = not change.to_add or (known is not None and known.is_exact and not known.people)
         if not change.to_remove and nobody_to_add:
@@ -426,12 +436,10 @@ class SegmentSync:
             match_rate=match_rate(cohort.identifiers, outcome.unmatched, outcome.rejected),
         )
 
-
-def _expected_of_dry_run(before: int, change: Change, known: Lookup | None) -> Outcome:
-    # An estimate is good enough for a guard, but a report holds what is known.
-    unmatched = None
-    if known is not None and known.is_exact:
-        unmatched = change.not_sent + change.to_add - known.people
-    return Outcome(
-        segment_after=before, added=0, removed=0, unmatched=unmatched, not_removable=change.without_id
-    )
+    def _expected_of_dry_run(self, before: int, change: Change, known: Lookup | None) -> Outcome:
+        # An estimate is good enough for a guard, but a report holds what is known.
+        unmatched = None
+        if known is not None and known.is_exact:
+            unmatched = change.not_sent + change.to_add - known.people
+        may_stay = 0 if self.options.removes_without_id else change.without_id
+        return Outcome(segment_after=before, added=0, removed=0, unmatched=unmatched, not_removable=may_stay)

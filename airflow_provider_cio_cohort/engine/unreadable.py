@@ -8,13 +8,13 @@ Such an identifier is never sent. What can be read of it still says whose it may
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 
-#: Follows an identifier at the very end of a file that ends with its closing quote: that quote may also be
-#: the first of the two that stand for a quote within the identifier.
-OPEN_END = "\udc22"
-
-_UNREADABLE = re.compile(f"([\udc80-\udcff]+|{OPEN_END})")
+_ASCII = re.compile("[\x00-\x7f]")
+_UNREADABLE = re.compile("[\udc80-\udcff]+")
+#: Encodings that write some other characters with a byte of ASCII in them.
+_ASCII_WITHIN = ("cp932", "gb18030", "big5hkscs", "cp949")
 
 
 def is_readable(text: str) -> bool:
@@ -30,29 +30,56 @@ def is_readable(text: str) -> bool:
     return True
 
 
-def pattern_of(identifiers: Iterable[str]) -> re.Pattern[str] | None:
+def matcher_of(identifiers: Iterable[str], normalise: Callable[[str], str] = str) -> Callable[[str], bool]:
     """
-    Return a pattern of all identifiers that these may stand for; ``None`` if they tell too little.
+    Return a function that says whether an identifier may be one of these.
 
-    An identifier counts only where at least half of it can be read: otherwise, it may be almost anybody's.
+    Almost every encoding writes ASCII characters as themselves, and them alone, with bytes below 128. So an
+    unreadable byte stands for one other character or for none. Identifiers are looked up by their ASCII
+    characters, so that thousands of unreadable ones take hardly longer than one. The few encodings that are
+    different are tried one by one.
+
+    Of an identifier that is all unreadable, only the length is known: it may be any that has no ASCII
+    character and is not longer.
 
     :param identifiers: identifiers that are not readable.
+    :param normalise: gives an identifier the form in which it is compared.
     """
-    patterns = sorted({_pattern(each) for each in identifiers if _tells_enough(each)})
-    return re.compile("|".join(patterns), re.DOTALL) if patterns else None
+    exact: set[str] = set()
+    # By ASCII characters: what can be read between them, and how long each stretch there may be.
+    similar: dict[str, set[tuple[tuple[str, ...], tuple[int, ...]]]] = defaultdict(set)
+    for identifier in identifiers:
+        exact.update(map(normalise, _decoded(identifier)))
+        text = normalise(identifier)
+        stretches = _ASCII.split(text)
+        readable = tuple(_UNREADABLE.sub("", stretch) for stretch in stretches)
+        similar[_ascii(text)].add((readable, tuple(map(len, stretches))))
+
+    def may_be(text: str) -> bool:
+        if text in exact:
+            return True
+        known = similar.get(_ascii(text))
+        if not known:
+            return False
+        stretches = _ASCII.split(text)
+        return any(all(map(_fits, stretches, *each)) for each in known)
+
+    return may_be
 
 
-def _tells_enough(identifier: str) -> bool:
-    unreadable = sum(map(len, _UNREADABLE.findall(identifier)))
-    return len(identifier) - unreadable >= unreadable
+def _ascii(text: str) -> str:
+    return text if text.isascii() else text.encode("ascii", "ignore").decode()
 
 
-def _pattern(identifier: str) -> str:
-    return "".join(map(_part, _UNREADABLE.split(identifier)))
+def _fits(stretch: str, readable: str, length: int) -> bool:
+    characters = iter(stretch)
+    return len(stretch) <= length and all(each in characters for each in readable)
 
 
-def _part(text: str) -> str:
-    if text == OPEN_END:
-        return '(?:".*)?'
-    # In any encoding, a character takes at least one byte.
-    return re.escape(text) if is_readable(text) else f".{{0,{len(text)}}}"
+def _decoded(identifier: str) -> Iterable[str]:
+    content = identifier.encode("utf-8", "surrogateescape")
+    for encoding in _ASCII_WITHIN:
+        try:
+            yield content.decode(encoding)
+        except UnicodeDecodeError:
+            continue

@@ -87,6 +87,7 @@ class Verification:
     :param before: members before it.
     :param directory: where the members are written to be compared.
     :param timeouts: how long to wait until the writes are visible.
+    :param removes_without_id: whether Customer.io removes people without an ``id``; ``None`` if unknown.
     """
 
     store: SegmentStore
@@ -98,6 +99,7 @@ class Verification:
     before: int
     directory: Path
     timeouts: VerifyTimeouts
+    removes_without_id: bool | None = None
 
     @property
     def segment_id(self) -> int:
@@ -154,7 +156,8 @@ class Verification:
             if found.as_wanted:
                 return self._outcome(found)
             is_over = time.monotonic() >= deadline
-            if found.is_final and (is_over or attempt == MAX_REMOVALS):
+            known = self.removes_without_id is False and not found.refused
+            if found.is_final and (is_over or attempt == MAX_REMOVALS or known):
                 return self._without_removals(found)
             if found.not_removed and found.is_reliable and attempt < MAX_REMOVALS:
                 attempt += 1
@@ -288,7 +291,7 @@ class Verification:
         lost = listed = 0
         log.warning("Looking up all %s identifiers that are not in the segment.", f"{found.missing:,}")
         with open_text(self._lost_path, "w") as file:
-            for block, count in existing(self.store, self._missing_path, self.id_type):
+            for block, count in existing(self.store, self._missing_path, found.missing, self.id_type):
                 listed += write_block(file, block)
                 lost += count
         return replace(found, lost=lost, estimate=lost, is_exact=True, listed=listed)

@@ -20,7 +20,7 @@ from airflow_provider_cio_cohort.hooks import client
 from airflow_provider_cio_cohort.hooks.api import ApiResponse, error_from_aiohttp
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import USER_AGENT, HttpTransport, SomeApi, slow_down, too_long
-from airflow_provider_cio_cohort.hooks.connection import aiohttp_options
+from airflow_provider_cio_cohort.hooks.http_options import aiohttp_options
 from airflow_provider_cio_cohort.hooks.rate_limit import RateLimiter
 
 _JSON = {"Content-Type": "application/json"}

@@ -92,7 +92,7 @@ class AmplitudeHook(VendorHook):
         super().__init__(method, amplitude_conn_id)
         self.amplitude_conn_id = amplitude_conn_id
         #: When Amplitude has accepted the exports of this hook, in epoch seconds by request id.
-        self._accepted: dict[str, float] = {}
+        self._accepted: dict[str, float | None] = {}
 
     @cached_property
     def api(self) -> AmplitudeApi:
@@ -190,7 +190,8 @@ class AmplitudeHook(VendorHook):
         :raises ExportFailedError: if Amplitude gave up on it, does not know it, or says that it is of another
             cohort.
         """
-        client, accepted_at = self.client, self._accepted.get(request_id, requested_at)
+        client = self.client
+        accepted_at = self._accepted.setdefault(request_id, self.policy.by_this_clock(requested_at))
 
         def ask() -> bool:
             response = client.send("GET", client.api.status_path(request_id), EXPORT_STATUS)
@@ -210,7 +211,8 @@ class AmplitudeHook(VendorHook):
         Download a finished export, decompressed, and return its size in bytes; costs nothing.
 
         How Amplitude exports an empty cohort is not documented. Where its list says that the cohort has no
-        members, a file that is missing, blank or ``[]`` is one: an empty file of 0 bytes is written.
+        members, a file that is missing, blank or ``[]`` is one: an empty file of 0 bytes is written. Where
+        the last line of a complete file has no line end, one is added.
 
         The file is kept for seven days and may be downloaded again. For a large file, Amplitude redirects to
         a signed URL that is valid for a minute and refuses requests with our keys.

@@ -24,12 +24,12 @@ from airflow_provider_cio_cohort.exceptions import (
 )
 from airflow_provider_cio_cohort.hooks.api import Api, ApiResponse, quoted
 from airflow_provider_cio_cohort.hooks.connection import (
-    HTTP_KEYS,
     base_url_of,
     basic_header,
     key_of,
     region_of,
 )
+from airflow_provider_cio_cohort.hooks.http_options import HTTP_KEYS
 
 CONN_TYPE = "amplitude"
 DEFAULT_CONN_ID = "amplitude_default"

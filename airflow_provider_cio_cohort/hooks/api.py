@@ -73,13 +73,25 @@ class ApiResponse:
     @property
     def retry_after(self) -> float | None:
         """The seconds in Retry-After, ``None`` without that header."""
-        value = next((v for k, v in self.headers.items() if k.lower() == "retry-after"), "").strip()
+        value = self._header("retry-after")
         if value.isascii() and value.isdigit():
             return float(value)
-        try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-        except (TypeError, ValueError, OverflowError):
+        until = _epoch(value)
+        if until is None:
             return None
+        # Date is when the response was made by the clock of the same machine: ours may differ by minutes.
+        now = _epoch(self._header("date"))
+        return max(0.0, until - (time.time() if now is None else now))
+
+    def _header(self, name: str) -> str:
+        return next((value for key, value in self.headers.items() if key.lower() == name), "").strip()
+
+
+def _epoch(date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 class IncompleteResponseError(Exception):
@@ -171,13 +183,18 @@ class Api:
         :param json_expected: whether the body of a successful response must be JSON.
         :param personal: whether the vendor's message may quote people, so that it is left out.
         """
-        status = response.status
-        if 200 <= status < 300:
+        if 200 <= response.status < 300:
             if json_expected and response.payload is None:
                 return self._unreadable(response, what)
             self.keys_worked = True
             return None
         detail = "" if personal else self.vendor_message(response)
+        error = self._error_for(response, what, detail)
+        error.quotation = quoted(detail)
+        return error
+
+    def _error_for(self, response: ApiResponse, what: str, detail: str) -> CohortSyncError:
+        status = response.status
         if status == 429:
             wait = response.retry_after
             return RateLimitedError(

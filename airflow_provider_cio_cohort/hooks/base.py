@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from json import JSONDecodeError
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -12,19 +11,13 @@ from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk.log import mask_secret
 from requests import PreparedRequest, Response, Session
 
-from airflow_provider_cio_cohort.compatibility import AirflowException, AirflowNotFoundException
+from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
 from airflow_provider_cio_cohort.hooks.api import Api, ApiResponse
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient, HttpTransport, new_session
-from airflow_provider_cio_cohort.hooks.connection import (
-    HttpOptions,
-    aiohttp_options,
-    check_connection,
-    check_text_fields,
-    http_options,
-    secrets_of,
-)
+from airflow_provider_cio_cohort.hooks.connection import check_backends, check_connection, secrets_of
+from airflow_provider_cio_cohort.hooks.http_options import HttpOptions, aiohttp_options, http_options
 from airflow_provider_cio_cohort.hooks.retry import Policy
 
 #: The extra options of :meth:`VendorHook.get_conn`.
@@ -78,7 +71,8 @@ class VendorHook(HttpHook):
         except AirflowNotFoundException as error:
             missing = error
         if missing is not None:  # out here, so that the log shows one error and not two
-            check_backends(self.http_conn_id)
+            if failed := check_backends(self.http_conn_id):
+                raise AirflowNotFoundException(f"{missing}, as far as Airflow could look: {failed}.")
             raise missing
         connection = check_connection(connection, self.conn_type, self.extra_keys)
         for secret in secrets_of(connection, connection.extra_dejson):
@@ -266,45 +260,3 @@ def _described(method: str, path: str) -> tuple[str, bool]:
     resource = found[0] if found else ""
     names_people = len(resource) < len(path)
     return f"{method} {resource}{'/…' if names_people else ''}", names_people
-
-
-def check_backends(conn_id: str) -> None:
-    """
-    Say why Airflow cannot read a connection that is defined: it reports such a one as not defined.
-
-    :param conn_id: the connection.
-    :raises ConfigurationError: if a secrets backend has it, and what it has is not a connection.
-    """
-    try:
-        from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
-    except ImportError:  # not part of Airflow's public interface
-        return
-    for backend in ensure_secrets_backend_loaded():
-        try:
-            connection = backend.get_connection(conn_id=conn_id)
-            problem = ""
-        except (ValueError, TypeError, AirflowException) as error:
-            connection, problem = None, _in_words(error)
-        except Exception:  # the backend is away, about which Airflow has logged more
-            return
-        if connection is not None:
-            check_text_fields(connection)
-        if problem:  # raised out here, because the cause may show the connection's keys
-            raise ConfigurationError(
-                f"Connection {conn_id!r} is defined, but Airflow cannot read it.\n"
-                f"What {type(backend).__name__} has for it {problem}. Write it as JSON, or as a URI whose "
-                "special characters are percent-encoded."
-            )
-
-
-def _in_words(error: Exception) -> str:
-    """Return what is wrong with a connection, without any of its values."""
-    if isinstance(error, JSONDecodeError):
-        return f"is not valid JSON: {error}"
-    if "`port`" in str(error):
-        return "has a port that is not a number"
-    if isinstance(error, TypeError) and (
-        found := re.search(r"unexpected keyword argument '(\w+)'", str(error))
-    ):
-        return f"has a field that connections do not have: {found[1]}"
-    return f"is not a connection ({type(error).__name__})"

@@ -21,7 +21,7 @@ from airflow_provider_cio_cohort.hooks.api import (
     error_from_requests,
 )
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
-from airflow_provider_cio_cohort.hooks.connection import HttpOptions, environment_of
+from airflow_provider_cio_cohort.hooks.http_options import HttpOptions, environment_of
 from airflow_provider_cio_cohort.hooks.rate_limit import RateLimiter
 from airflow_provider_cio_cohort.hooks.redaction import queries_hidden
 from airflow_provider_cio_cohort.hooks.retry import Policy, Result, Retrying

@@ -41,7 +41,7 @@ from airflow_provider_cio_cohort.hooks.membership import (
     MembershipWriter,
     SegmentMember,
 )
-from airflow_provider_cio_cohort.hooks.people import FoundPeople, PeopleLookup
+from airflow_provider_cio_cohort.hooks.people import BLOCK, FoundPeople, PeopleLookup
 from airflow_provider_cio_cohort.hooks.rate_limit import RateLimiter
 from airflow_provider_cio_cohort.hooks.rejected import SentPeople
 from airflow_provider_cio_cohort.state import fingerprint
@@ -298,6 +298,30 @@ class CustomerIOHook(VendorHook):
         :raises RequestRejectedError: if the workspace does not identify people by ``id_type``.
         """
         return PeopleLookup(self.app_client, id_type, cancel).run(values)
+
+    def find_people_in_blocks(
+        self,
+        values: Iterable[str],
+        id_type: str = "id",
+        *,
+        total: int,
+        size: int = BLOCK,
+        cancel: CancelToken | None = None,
+    ) -> Iterator[tuple[list[str], FoundPeople]]:
+        """
+        Look up many identifiers, block by block, and yield each block with what :meth:`find_people` finds.
+
+        Progress is logged. Nothing more is looked up once the caller takes no further block.
+
+        :param values: distinct identifiers; a thousand take a second.
+        :param id_type: ``id``, ``email`` or ``cio_id``.
+        :param total: how many they are, for the log.
+        :param size: identifiers in a block.
+        :param cancel: once cancelled, no further batch is looked up; the hook's own token also counts.
+        :raises AuthenticationError: if the App API key may not look people up.
+        :raises RequestRejectedError: if the workspace does not identify people by ``id_type``.
+        """
+        return PeopleLookup(self.app_client, id_type, cancel).blocks(values, total, size)
 
     def accepts_identifier(self, id_type: str, cancel: CancelToken | None = None) -> bool | None:
         """

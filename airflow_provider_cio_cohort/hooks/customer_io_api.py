@@ -23,7 +23,6 @@ from airflow_provider_cio_cohort.exceptions import (
 from airflow_provider_cio_cohort.hooks.api import Api, ApiResponse, IncompleteResponseError, list_in, quoted
 from airflow_provider_cio_cohort.hooks.client import ApiClient
 from airflow_provider_cio_cohort.hooks.connection import (
-    HTTP_KEYS,
     base_url_of,
     basic_header,
     key_of,
@@ -31,6 +30,7 @@ from airflow_provider_cio_cohort.hooks.connection import (
     other_region,
     region_of,
 )
+from airflow_provider_cio_cohort.hooks.http_options import HTTP_KEYS
 from airflow_provider_cio_cohort.hooks.retry import Result
 
 CONN_TYPE = "customer_io"
@@ -49,6 +49,16 @@ _CUSTOMER_IO = {"us": "https://fly.customer.io", "eu": "https://eu.fly.customer.
 TRACK_HOSTS = {"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}
 APP_HOSTS = {"us": "https://api.customer.io", "eu": "https://api-eu.customer.io"}
 DEFAULT_REQUESTS_PER_SECOND = 100.0
+CIO_PREFIX = "cio_"
+
+
+def respelt(cio_id: str) -> str:
+    """
+    Return a ``cio_id`` with its prefix if it has none, and without it if it has one.
+
+    :param cio_id: the identifier.
+    """
+    return cio_id.removeprefix(CIO_PREFIX) if cio_id.startswith(CIO_PREFIX) else f"{CIO_PREFIX}{cio_id}"
 
 
 class _CustomerIOApi(Api):

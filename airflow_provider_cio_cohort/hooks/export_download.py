@@ -7,11 +7,11 @@ import gzip
 import io
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from requests import RequestException, Response
@@ -54,13 +54,29 @@ class _FileNotFoundError(VendorUnavailableError):
     """The file does not exist yet, or no longer."""
 
 
+@dataclass(frozen=True, repr=False)
+class FileResponse:
+    """
+    A response on the way to a file. Its address may be signed, so it is never shown.
+
+    :param url: the address that was asked.
+    :param status: the status code.
+    :param headers: the headers; looked up without regard to case.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+
+
 class ExportDownload:
     """
     Downloads the file of one export.
 
     :param client: the client of Amplitude's API.
     :param request_id: the export.
-    :param path: the file to write; it exists only when it is complete.
+    :param path: the file to write; it exists only when it is complete. Its last line has a line end, unless
+        nothing proves that the line is whole.
     :param cancel: once cancelled, nothing more is requested or read.
     :param announced: members that the cohort is said to have; ``None`` if that is unknown.
     """
@@ -79,8 +95,11 @@ class ExportDownload:
         self.request_id = request_id
         self.path = path
         self.announced = announced
+        #: Every response so far, redirects included, and the file of the last download; for the doctor.
+        self.responses: list[FileResponse] = []
+        self.received: ReceivedFile | None = None
         #: The last file that may have been cut; it is accepted if the next download equals it.
-        self._unproven: _Copied | None = None
+        self._unproven: ReceivedFile | None = None
         #: Until then, a missing file may only be late.
         self._grace_ends = 0.0
 
@@ -111,6 +130,7 @@ class ExportDownload:
                     "Downloading", "bytes", "", self.client.transport.policy.progress_interval
                 )
                 copied = _copy(response, file, progress, self.cancel, most_bytes(self.announced))
+                self.received = copied
         except _FileNotFoundError:
             if self.announced != 0 or time.monotonic() < self._grace_ends:
                 raise
@@ -176,6 +196,7 @@ class ExportDownload:
                 fault = error_from_requests(error, where, WHAT, address)
             if fault:
                 raise fault
+            self.responses.append(FileResponse(url, response.status_code, response.headers))
             with response:
                 yield response
 
@@ -247,7 +268,7 @@ def _no_file() -> _FileNotFoundError:
 
 
 @dataclass(frozen=True)
-class _Copied:
+class ReceivedFile:
     """
     A file as it came.
 
@@ -255,12 +276,16 @@ class _Copied:
     :param checksum: of those.
     :param is_proven: whether an early end would have been noticed.
     :param start: its first bytes.
+    :param layers: how often it was compressed with gzip.
+    :param last_line_ends: whether its last line had a line end.
     """
 
     size: int
     checksum: int
     is_proven: bool
     start: bytes = field(default=b"", repr=False)
+    layers: int = 0
+    last_line_ends: bool = True
 
     @property
     def is_empty(self) -> bool:
@@ -270,20 +295,23 @@ class _Copied:
 
 class _Bounded(io.RawIOBase):
     """
-    Reads no more bytes than a file may have.
+    Reads no more bytes than a file may have, and none once that is cancelled.
 
     :param raw: the file.
     :param most: how many bytes it may have.
+    :param cancel: ends the reading.
     """
 
-    def __init__(self, raw: Any, most: int) -> None:
+    def __init__(self, raw: Any, most: int, cancel: CancelToken) -> None:
         self._raw = raw
         self._most = self._left = most
+        self._cancel = cancel
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
+        self._cancel.check(WHAT)
         count = int(self._raw.readinto(buffer))
         self._left -= count
         if self._left < 0:
@@ -291,29 +319,44 @@ class _Bounded(io.RawIOBase):
         return count
 
 
-def _copy(response: Response, file: BinaryIO, progress: Progress, cancel: CancelToken, most: int) -> _Copied:
+def _copy(
+    response: Response, file: BinaryIO, progress: Progress, cancel: CancelToken, most: int
+) -> ReceivedFile:
     size = checksum = 0
-    start = b""
+    start = last = b""
     # urllib3 compares the body with Content-Length, and raises where it is short. It accepts a gzip stream
     # that lacks its trailer, so it is not asked to decompress.
     response.raw.auto_close = False  # otherwise reading the body to its end is an error
-    body = io.BufferedReader(_Bounded(response.raw, most), BLOCK)
+
+    def bounded(layer: Any) -> io.BufferedReader[Any]:
+        return io.BufferedReader(_Bounded(layer, most, cancel), BLOCK)
+
+    body = bounded(response.raw)
     proven = "Content-Length" in response.headers or response.raw.chunked or _is_gzip(body)
-    for block in decompressed(body, response.headers.get("Content-Encoding", "")):
+    layers: list[int] = []
+    for block in decompressed(
+        body, response.headers.get("Content-Encoding", ""), bounded, unwrapped=layers.append
+    ):
         if not size:
             _check_start(block)
         start += block[: _START - len(start)]
         size += len(block)
-        if size > most:
-            raise _too_large(most)
+        last = block[-1:]
         file.write(block)
         checksum = zlib.crc32(block, checksum)
         progress.step(len(block))
-        cancel.check(WHAT)
-    return _Copied(size, checksum, bool(proven), start)
+    if proven and last == b'"':
+        # Every field of an export is quoted, so the last line is whole; its end tells the reader so.
+        file.write(b"\n")
+    return ReceivedFile(size, checksum, bool(proven), start, len(layers), last in (b"", b"\n", b"\r"))
 
 
-def decompressed(body: io.BufferedReader[Any], encoding: str) -> Iterator[bytes]:
+def decompressed(
+    body: io.BufferedReader[Any],
+    encoding: str,
+    bounded: Callable[[Any], io.BufferedReader[Any]] = io.BufferedReader,
+    unwrapped: Callable[[int], object] = lambda layer: None,
+) -> Iterator[bytes]:
     """
     Yield the bytes of a file that may be compressed with gzip, once or twice: its content decides.
 
@@ -322,14 +365,18 @@ def decompressed(body: io.BufferedReader[Any], encoding: str) -> Iterator[bytes]
 
     :param body: the file as it came.
     :param encoding: the Content-Encoding.
+    :param bounded: limits how much is read of a layer: a layer may be large although the file is small, such
+        as many gzip members that are all empty.
+    :param unwrapped: called with the number of each layer of gzip that is taken off, from 0.
     :raises IncompleteExportError: if a gzip stream is damaged or incomplete, or the encoding is another one.
     """
-    file: BinaryIO = body
+    file = body
     try:
-        for _ in range(MOST_LAYERS):
+        for layer in range(MOST_LAYERS):
             if not _is_gzip(file):
                 break
-            file = cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb"))
+            unwrapped(layer)
+            file = bounded(gzip.GzipFile(fileobj=file, mode="rb"))
         if file is body and not _is_identity(encoding) and not _is_text(body.peek(BLOCK)):
             raise IncompleteExportError(
                 f"Amplitude's export has an unknown encoding ({encoding[:40]}).\n"
@@ -349,8 +396,8 @@ def decompressed(body: io.BufferedReader[Any], encoding: str) -> Iterator[bytes]
         ) from None
 
 
-def _is_gzip(file: BinaryIO) -> bool:
-    return cast("io.BufferedReader[Any]", file).peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
+def _is_gzip(file: io.BufferedReader[Any]) -> bool:
+    return file.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
 
 
 def _is_identity(encoding: str) -> bool:

@@ -8,12 +8,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from asgiref.sync import sync_to_async
+
 from airflow_provider_cio_cohort.compatibility import (
+    AirflowNotFoundException,
     amask_secret,
     get_async_connection,
     get_async_extra_dejson,
 )
-from airflow_provider_cio_cohort.exceptions import PermanentError, TriggererError
+from airflow_provider_cio_cohort.exceptions import ConfigurationError, PermanentError, TriggererError
 from airflow_provider_cio_cohort.hooks.aio import AsyncApiClient, open_async_client
 from airflow_provider_cio_cohort.hooks.amplitude_api import (
     CONN_TYPE,
@@ -22,7 +25,8 @@ from airflow_provider_cio_cohort.hooks.amplitude_api import (
     AmplitudeApi,
 )
 from airflow_provider_cio_cohort.hooks.client import HttpTransport
-from airflow_provider_cio_cohort.hooks.connection import check_connection, http_options, secrets_of
+from airflow_provider_cio_cohort.hooks.connection import check_backends, check_connection, secrets_of
+from airflow_provider_cio_cohort.hooks.http_options import http_options
 
 #: Amplitude takes five requests of a project at once; one is left to the tasks. Source: "Behavioral Cohorts
 #: API", rate limits.
@@ -38,6 +42,8 @@ class StatusClient:
 
     def __init__(self, client: AsyncApiClient[AmplitudeApi]) -> None:
         self.client = client
+        #: When each export was requested, by the clock of this machine.
+        self._accepted: dict[str, float | None] = {}
 
     async def export_finished(
         self, request_id: str, cohort_id: str | None = None, requested_at: float | None = None
@@ -52,9 +58,10 @@ class StatusClient:
             cohort.
         :raises VendorUnavailableError: if no usable response came.
         """
-        api = self.client.api
+        api, policy = self.client.api, self.client.transport.policy
+        accepted_at = self._accepted.setdefault(request_id, policy.by_this_clock(requested_at))
         response = await self.client.send("GET", api.status_path(request_id), EXPORT_STATUS)
-        is_young = self.client.transport.policy.is_young(requested_at)
+        is_young = policy.is_young(accepted_at)
         return api.read_status(response, cohort_id, is_young=is_young)
 
 
@@ -129,12 +136,24 @@ async def _open(conn_id: str) -> AsyncIterator[StatusClient]:
 
 
 async def _connection(conn_id: str) -> Any:
+    reason, is_missing = "", False
     try:
         return await get_async_connection(conn_id)
     except Exception as error:  # whatever the secrets backend raises; its text may hold a key
-        problem = type(error).__name__
+        problem, is_missing = type(error).__name__, isinstance(error, AirflowNotFoundException)
+    if is_missing:
+        reason = await sync_to_async(_reason)(conn_id)
     raise TriggererError(
         f"The triggerer cannot read connection {conn_id!r} ({problem}), so it cannot wait for the export.\n"
-        "The worker could: give the triggerer the same environment variables and secrets backend. A retry "
-        "continues to wait for the same export."
+        f"{reason}The worker could: give the triggerer the same environment variables and secrets backend. A "
+        "retry continues to wait for the same export."
     )
+
+
+def _reason(conn_id: str) -> str:
+    """Return why Airflow does not find a connection; empty if it is simply not defined."""
+    try:
+        failed = check_backends(conn_id)
+    except ConfigurationError as error:
+        return f"{error} "
+    return f"It is not defined, as far as Airflow could look: {failed}. " if failed else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -12,11 +12,14 @@ from airflow_provider_cio_cohort.exceptions import AuthenticationError, RequestR
 from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_in
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient
-from airflow_provider_cio_cohort.hooks.customer_io_api import AppApi
+from airflow_provider_cio_cohort.hooks.customer_io_api import AppApi, respelt
+from airflow_provider_cio_cohort.hooks.progress import Progress
 from airflow_provider_cio_cohort.hooks.rejected import is_encodable
 
 #: The most identifiers that the App API looks up in a call. Source: ``POST /v1/customers/attributes``.
 IDENTIFIERS_PER_LOOKUP = 100
+#: Identifiers in a block of :meth:`PeopleLookup.blocks`: two seconds of the App API's pace.
+BLOCK = 2_000
 #: How often refused batches are halved in one look-up: two requests each time, so about a minute of the App
 #: API's pace. After that, all identifiers of a refused batch count as refused.
 MOST_HALVINGS = 250
@@ -49,12 +52,22 @@ class PeopleLookup:
     :param app: the client of the App API.
     :param id_type: ``id``, ``email`` or ``cio_id``.
     :param cancel: once cancelled, no further batch is looked up; the client's own token also counts.
+    :param progress: counts each batch, where there are many.
     """
 
-    def __init__(self, app: ApiClient[AppApi], id_type: str, cancel: CancelToken | None = None) -> None:
+    def __init__(
+        self,
+        app: ApiClient[AppApi],
+        id_type: str,
+        cancel: CancelToken | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         self.app = app
         self.id_type = id_type
         self.cancel = cancel
+        self.progress = progress
+        #: How an identifier may be spelt, from how it was given; the first that finds people is the only one.
+        self._spellings: tuple[Callable[[str], str], ...] = (str, respelt) if id_type == "cio_id" else (str,)
         self._accepted: bool | None = None
         self._halvings = 0
         self._count = 0
@@ -72,7 +85,26 @@ class PeopleLookup:
         iterator = self._encodable(values)
         while batch := list(islice(iterator, IDENTIFIERS_PER_LOOKUP)):
             self._look_up(batch)
+            if self.progress:
+                self.progress.step(len(batch))
         return FoundPeople(self._count, self._identifiers, self._refused)
+
+    def blocks(
+        self, values: Iterable[str], total: int, size: int = BLOCK
+    ) -> Iterator[tuple[list[str], FoundPeople]]:
+        """
+        Look many identifiers up, and yield each block of them with what was found; progress is logged.
+
+        :param values: distinct identifiers; one block is in memory at a time.
+        :param total: how many they are, for the log.
+        :param size: identifiers in a block.
+        :raises RequestRejectedError: if Customer.io accepts no identifier of that kind.
+        """
+        interval = self.app.transport.policy.progress_interval
+        progress = Progress("Looking people up", "identifiers", "", interval, total)
+        iterator = iter(values)
+        while block := list(islice(iterator, size)):
+            yield block, PeopleLookup(self.app, self.id_type, self.cancel, progress).run(block)
 
     def _encodable(self, values: Iterable[str]) -> Iterator[str]:
         """Yield what can be encoded in UTF-8, and count the rest as refused."""
@@ -98,7 +130,7 @@ class PeopleLookup:
         while parts:
             part = parts.pop()
             try:
-                people = self._ask(part)
+                people = self._ask_in_each_spelling(part)
             except RequestRejectedError as error:
                 if error.status not in _REFUSED or not self._kind_is_accepted():
                     raise
@@ -110,6 +142,24 @@ class PeopleLookup:
                 parts += [part[middle:], part[:middle]]
             else:
                 self._take(people, len(part))
+
+    def _ask_in_each_spelling(self, values: list[str]) -> list[_Person]:
+        """Look identifiers up; where how they are spelt is not documented, until any of them is found."""
+        refusal, people = None, None
+        for spell in self._spellings:
+            try:
+                people = self._ask(list(map(spell, values)))
+            except RequestRejectedError as error:
+                if error.status not in _REFUSED:
+                    raise
+                refusal = refusal or error
+            else:
+                if people:
+                    self._spellings = (spell,)
+                    break
+        if people is None and refusal is not None:
+            raise refusal
+        return people or []
 
     def _kind_is_accepted(self) -> bool:
         if self._accepted is None:

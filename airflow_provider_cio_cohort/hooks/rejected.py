@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from airflow_provider_cio_cohort.exceptions import RequestRejectedError
 from airflow_provider_cio_cohort.hooks.api import Api, quoted
+from airflow_provider_cio_cohort.hooks.customer_io_api import CIO_PREFIX, respelt
 
 #: Statuses of a batch that holds a value that the API does not accept, or is too large.
 REFUSED = (400, 413, 422)
@@ -43,6 +44,10 @@ class Rejections:
     batch where the request itself is wrong: so the first refusal is followed by a request with an identifier
     that nobody has, which Customer.io ignores, and the number of culprits is limited.
 
+    How a ``cio_id`` is written in a batch is not documented: what is refused is sent in its other spelling,
+    too. Nor is its form, so an identifier that nobody has may be refused for its form: then the identifiers
+    themselves are tried.
+
     :param api: the API, for messages.
     :param what: what is being done, for messages.
     :param id_type: ``id``, ``email`` or ``cio_id``.
@@ -57,7 +62,9 @@ class Rejections:
         self.status = 0
         self._api = api
         self._what = what
-        self._nobody = f"{uuid4().hex}@example.invalid" if id_type == "email" else uuid4().hex
+        self._id_type = id_type
+        #: How an identifier may be spelt, from how it was given; the first accepted spelling is the only one.
+        self._spellings: tuple[Callable[[str], str], ...] = (str, respelt) if id_type == "cio_id" else (str,)
         self._total = total
         self._refusals = 0
         #: The refusal of an identifier that nobody has; ``None`` as long as that is not refused.
@@ -92,36 +99,64 @@ class Rejections:
             raise error
         async with self._lock:
             if not self.accepted and not self._request_is_accepted:
-                await self._check_request(post)
-                self._request_is_accepted = True
+                self._request_is_accepted = await self._check_request(batch[0], post)
         parts: deque[list[str]] = deque()
-        self._split(batch, error, parts)
+        if self._spellings == (str,):
+            self._split(batch, error, parts)
+        else:
+            parts.append(batch)  # it has not been sent in its other spelling
         async with self._lock:  # one batch at a time, as long as nothing shows that any value is accepted
             while parts and not self.accepted:
                 await self._send_part(parts, post)
+            if self._refusal is not None and not self.accepted:
+                raise self._refusal
         while parts:
             await self._send_part(parts, post)
 
-    async def _check_request(self, post: Callable[[list[str]], Awaitable[object]]) -> None:
-        """Raise the refusal of an identifier that nobody has: then it is not the values that are refused."""
-        if self._refusal is not None:  # of another batch
+    async def _check_request(self, value: str, post: Callable[[list[str]], Awaitable[object]]) -> bool:
+        """
+        Return whether an identifier that nobody has is accepted, spelt like ``value``.
+
+        :raises RequestRejectedError: if it is refused for certain: then it is not the values that are.
+        """
+        if self._refusal is None:  # of another batch
+            nobody = f"{uuid4().hex}@example.invalid" if self._id_type == "email" else uuid4().hex
+            is_prefixed = self._id_type == "cio_id" and value.startswith(CIO_PREFIX)
+            try:
+                await self._post([respelt(nobody) if is_prefixed else nobody], post)
+            except RequestRejectedError as error:
+                remedy = str(error).partition("\n")[2]
+                self._refusal = RequestRejectedError(
+                    f"{error.headline}\n{quoted(error.detail)}{remedy}", error.status, error.detail
+                )
+            else:
+                return True
+        if self._id_type != "cio_id":
             raise self._refusal
-        try:
-            await post([self._nobody])
-        except RequestRejectedError as error:
-            remedy = str(error).partition("\n")[2]
-            self._refusal = RequestRejectedError(
-                f"{error.headline}\n{quoted(error.detail)}{remedy}", error.status, error.detail
-            )
-        if self._refusal is not None:
-            raise self._refusal
+        return False
+
+    async def _post(self, values: list[str], post: Callable[[list[str]], Awaitable[object]]) -> None:
+        """Send values; where their spelling may be wrong, in each spelling until one is accepted."""
+        refusal: RequestRejectedError | None = None
+        for spell in self._spellings:
+            try:
+                await post(list(map(spell, values)))
+            except RequestRejectedError as error:
+                if error.status not in REFUSED:
+                    raise
+                refusal = refusal or error
+            else:
+                self._spellings = (spell,)
+                return
+        if refusal is not None:
+            raise refusal
 
     async def _send_part(
         self, parts: deque[list[str]], post: Callable[[list[str]], Awaitable[object]]
     ) -> None:
         part = parts.pop()
         try:
-            await post(part)
+            await self._post(part, post)
         except RequestRejectedError as error:
             if error.status not in REFUSED:
                 raise
@@ -149,6 +184,8 @@ class Rejections:
             raise self._too_many(status)
 
     def _too_many(self, status: int) -> RequestRejectedError:
+        if self._refusal is not None and not self.accepted:
+            return self._refusal
         rejected = len(self.values)
         return RequestRejectedError(
             f"{self._api.name} refused {rejected:,} of {self.accepted + rejected:,} identifiers while "

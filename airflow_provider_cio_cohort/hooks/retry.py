@@ -88,6 +88,21 @@ class Policy:
         """
         return requested_at is not None and -_CLOCK_SKEW < time.time() - requested_at < self.export_grace
 
+    def by_this_clock(self, requested_at: float | None) -> float | None:
+        """
+        Return when an export that another machine has requested is to count as requested.
+
+        The clocks of the two may differ by minutes: an export that may still be young counts as requested
+        just now, so that it is not given up for lost.
+
+        :param requested_at: when it was requested by the clock of that machine, in epoch seconds; ``None`` if
+            that is unknown.
+        """
+        now = time.time()
+        if requested_at is not None and -_CLOCK_SKEW < now - requested_at < self.export_grace + _CLOCK_SKEW:
+            return now
+        return requested_at
+
 
 class Retrying:
     """

@@ -5,20 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk import Asset, BaseOperator, BaseOperatorLink
 
-from airflow_provider_cio_cohort.assets import cohort_asset
-from airflow_provider_cio_cohort.compatibility import conf
+from airflow_provider_cio_cohort.assets import as_dataset, cohort_asset, segment_asset
+from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException, conf
+from airflow_provider_cio_cohort.exceptions import CohortSyncError, SyncStoppedError
 from airflow_provider_cio_cohort.links import AmplitudeCohortLink
 from airflow_provider_cio_cohort.state import WriteMarker, task_store
 from airflow_provider_cio_cohort.sync.export import CohortExport, Export, ExportMemory, ExportOf
-from airflow_provider_cio_cohort.sync.parameters import SharedExportParameters, is_template
+from airflow_provider_cio_cohort.sync.parameters import SharedExportParameters, TaskParameters, is_template
 from airflow_provider_cio_cohort.transfers.run_conf import check_backfill, check_run_conf
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
+
+    from airflow_provider_cio_cohort.sync.run import CohortSync
 
 
 class AmplitudeCohortExportOperator(BaseOperator):
@@ -44,7 +49,7 @@ class AmplitudeCohortExportOperator(BaseOperator):
         *,
         cohort_id: str,
         properties: Sequence[str] = ("user_id",),
-        destinations: Sequence[Mapping[str, str]] = (),
+        syncs: Sequence[Mapping[str, Any]] = (),
         source: str = "cohort",
         hold_slot: bool = False,
         amplitude_conn_id: str = "amplitude_default",
@@ -57,7 +62,7 @@ class AmplitudeCohortExportOperator(BaseOperator):
         super().__init__(**kwargs)
         self.cohort_id = cohort_id
         self.properties = properties
-        self.destinations = destinations
+        self.syncs = syncs
         self.source = source
         self.hold_slot = hold_slot
         self.amplitude_conn_id = amplitude_conn_id
@@ -71,9 +76,15 @@ class AmplitudeCohortExportOperator(BaseOperator):
         #: What must survive a deferral: what the link leads to, and what the export is of.
         self.carried: dict[str, Any] = {}
         self._export: CohortExport | None = None
+        self._checked: list[CohortSync] = []
         self._cohort = cohort_asset(amplitude_conn_id, cohort_id)
         if self._cohort is not None and self._cohort not in self.outlets:
             self.outlets.append(self._cohort)
+        #: The segments of the syncs as assets, with what is remembered of them.
+        self.segment_assets = (
+            [_segment_of(each) for each in syncs] if isinstance(syncs, (list, tuple)) else []
+        )
+        self.inlets.extend(dict.fromkeys(each for each in self.segment_assets if each is not None))
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in SharedExportParameters.model_fields}
@@ -131,6 +142,8 @@ class AmplitudeCohortExportOperator(BaseOperator):
         """Send nothing more."""
         if self._export is not None:
             self._export.amplitude.stop()
+        for sync in self._checked:
+            sync.stop()
 
     @contextmanager
     def _run(self, context: Context) -> Iterator[tuple[CohortExport, SharedExportParameters]]:
@@ -140,6 +153,13 @@ class AmplitudeCohortExportOperator(BaseOperator):
             parameters = self.parameters
             self._export = self.cohort_export(context, parameters)
             yield self._export, parameters
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
+        """Return the lineage: the cohort is not made of the segments, although the task reads them."""
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        dataset = None if self._cohort is None else as_dataset(self._cohort, None)
+        return OperatorLineage(outputs=[] if dataset is None else [dataset])
 
     def _start(
         self, context: Context, needed: CohortExport, parameters: SharedExportParameters
@@ -155,7 +175,7 @@ class AmplitudeCohortExportOperator(BaseOperator):
             self.outlets = [asset for asset in self.outlets if asset != self._cohort]
             return None
         cohort = check_cohort(needed.amplitude, parameters.cohort_id)
-        _check_destinations(parameters.destinations)
+        self._check_syncs(context, needed, parameters.syncs)
         export = needed.request(cohort.last_computed if cohort else None)
         hold = export_hold() if export.is_new and parameters.hold_slot else 0.0
         facts = {"size": cohort.size} if cohort else {}
@@ -182,6 +202,47 @@ class AmplitudeCohortExportOperator(BaseOperator):
         count_exports(needed.wanted.amplitude_conn_id, export.month)
         return export.to_dict()
 
+    def _check_syncs(self, context: Context, needed: CohortExport, syncs: Sequence[TaskParameters]) -> None:
+        """
+        Check what the syncs need; those that cannot run do not keep the others from getting their export.
+
+        :raises CohortSyncError: if none can run; that of the first.
+        """
+        from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+        from airflow_provider_cio_cohort.sync.run import CohortSync
+        from airflow_provider_cio_cohort.transfers.ports import ports_of
+
+        workspaces = cache(CustomerIOHook)
+        assets = self.segment_assets if len(self.segment_assets) == len(syncs) else [None] * len(syncs)
+        problems: list[tuple[TaskParameters, Exception]] = []
+        for parameters, asset in zip(syncs, assets, strict=True):
+            ports = ports_of(
+                parameters,
+                context,
+                (self.dag_id, self.task_id),
+                asset,
+                amplitude=needed.amplitude,
+                customer_io=workspaces(parameters.customer_io_conn_id),
+            )
+            sync = CohortSync(parameters, ports)
+            self._checked.append(sync)
+            try:
+                sync.check_for_export(needed.wanted)
+            except SyncStoppedError:
+                raise
+            except (CohortSyncError, AirflowNotFoundException) as error:
+                problems.append((parameters, error))
+        if problems and len(problems) == len(syncs):
+            raise problems[0][1]
+        for parameters, problem in problems:
+            self.log.warning(
+                "Exporting the cohort for the other syncs: that to the segment %s %r (connection %r) could "
+                "not run. %s",
+                *parameters.named,
+                parameters.customer_io_conn_id,
+                problem,
+            )
+
     def cohort_export(self, context: Mapping[str, Any], parameters: SharedExportParameters) -> CohortExport:
         """
         Return the export that this task needs.
@@ -201,12 +262,9 @@ class AmplitudeCohortExportOperator(BaseOperator):
         )
 
 
-def _check_destinations(destinations: Sequence[Mapping[str, str]]) -> None:
-    """Check the workspaces before an export is used."""
-    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-    from airflow_provider_cio_cohort.sync.target import check_id_type
-
-    for destination in destinations:
-        hook = CustomerIOHook(destination["customer_io_conn_id"])
-        hook.check_track()
-        check_id_type(hook, destination.get("id_type", "id"))
+def _segment_of(sync: Any) -> Asset | None:
+    """Return the segment of a sync, as the task that fills it has it."""
+    if not isinstance(sync, Mapping):
+        return None
+    conn_id = sync.get("customer_io_conn_id", TaskParameters.model_fields["customer_io_conn_id"].default)
+    return segment_asset(conn_id, sync.get("segment_name"), sync.get("segment_id"))

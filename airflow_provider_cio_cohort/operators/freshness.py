@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import Asset, BaseOperator
 
-from airflow_provider_cio_cohort.alerts.memory import FRESHNESS, Memory, key_of
+from airflow_provider_cio_cohort.alerts.memory import FRESHNESS, Memory, fingerprints, key_of
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.durations import in_words
-from airflow_provider_cio_cohort.exceptions import StaleSegmentError
+from airflow_provider_cio_cohort.exceptions import ConfigurationError, StaleSegmentError
+from airflow_provider_cio_cohort.sync.parameters import CORRECT
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+#: The highest ``max_age``: a longer one would hardly ever report anything.
+LONGEST_AGE = timedelta(days=366)
 #: How many events of a segment are read at a time, and how often at most: those of other syncs, restores and
 #: users may be newer than the last one of the sync itself.
 _EVENTS, _READS = 50, 40
@@ -32,12 +35,16 @@ class WatchedSegment:
     :param sync: the sync's name, with its target.
     :param dag_id: its DAG; a run of another DAG does not make the segment fresh.
     :param asset: the segment.
-    :param max_age: how old its last good run may be.
+    :param max_age: how old its last good run may be: more than 0, up to 366 days.
     :param max_age_in_words: as the YAML says it.
     :param alerts: who is told.
-    :param until: when its last scheduled run is; no run is expected after that. ``None`` for no end.
+    :param starts: when its first scheduled run is, with a timezone; no run is expected before that, and the
+        time counts from then at the earliest. ``None`` for no start.
+    :param until: when its last scheduled run is, with a timezone; no run is expected after that. ``None`` for
+        no end.
     :param task_id: the sync's task.
     :param has_mistake: whether the sync cannot run because of a mistake in its file.
+    :raises ConfigurationError: if ``max_age``, ``starts`` or ``until`` is not allowed.
     """
 
     sync: str
@@ -46,9 +53,33 @@ class WatchedSegment:
     max_age: timedelta
     max_age_in_words: str
     alerts: Sequence[Alert] = ()
+    starts: datetime | None = None
     until: datetime | None = None
     task_id: str = "sync"
     has_mistake: bool = False
+
+    def __post_init__(self) -> None:
+        age: Any = self.max_age
+        if not (isinstance(age, timedelta) and timedelta(0) < age <= LONGEST_AGE):
+            raise ConfigurationError(
+                f"max_age of the segment of {self.sync} is {age!r}; it must be a timedelta above 0 and up to "
+                f"366 days.\n{CORRECT}"
+            )
+        for name in ("starts", "until"):
+            moment: Any = getattr(self, name)
+            if moment is not None and not (isinstance(moment, datetime) and moment.tzinfo):
+                raise ConfigurationError(
+                    f"{name} of the segment of {self.sync} is {moment!r}; it must be a datetime with a "
+                    f"timezone.\n{CORRECT}"
+                )
+
+    def expects_runs(self, now: datetime) -> bool:
+        """
+        Return whether scheduled runs are expected.
+
+        :param now: the current time.
+        """
+        return (self.starts is None or now >= self.starts) and (self.until is None or now < self.until)
 
 
 class SegmentFreshnessOperator(BaseOperator):
@@ -72,7 +103,7 @@ class SegmentFreshnessOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Check each segment, send alerts for those that have become stale, and fail if there are any."""
         now = datetime.now(UTC)
-        wanted = [each for each in self.segments if each.until is None or now < each.until]
+        wanted = [each for each in self.segments if each.expects_runs(now)]
         lines, unchecked = [], 0
         for each in wanted:
             try:
@@ -86,54 +117,62 @@ class SegmentFreshnessOperator(BaseOperator):
             listed = "\n".join(f"- {line}" for line in stale)
             also = f", {unchecked} could not be checked" if unchecked else ""
             raise StaleSegmentError(
-                f"{len(stale) - unchecked} of {len(self.segments)} segments are stale{also}.\n"
+                f"{len(stale) - unchecked} of {len(wanted)} segments are stale{also}.\n"
                 f"{listed}\n"
                 "Open the DAG of each sync, fix what stops it, and trigger a run."
             )
-        self.log.info("All %d segments are fresh.", len(self.segments))
-        return {"segments": len(self.segments), "stale": 0}
+        self.log.info("All %d segments are fresh.", len(wanted))
+        return {"segments": len(wanted), "stale": 0}
 
     def _look(self, context: Context, watched: WatchedSegment, now: datetime) -> str | None:
         memory = Memory(context, watched.asset, key_of(FRESHNESS, watched.dag_id, watched.task_id))
         kept = memory.load()
+        if kept is None:  # otherwise a segment without an event would count from now, and be fresh
+            raise RuntimeError("Airflow's state store cannot be read")
         known = _moment(kept.get("since"), now)
         filled = _last_good(context, watched, now, since=known)
         seen = filled is not None or kept.get("seen") is True
         since = filled or known or now
-        age = now - since
         self.log.info(
             "%s: last good run %s; max_age is %s.",
             watched.sync,
-            f"{in_words(age)} ago" if seen else "never seen",
+            f"{in_words(now - since)} ago" if seen else "never seen",
             watched.max_age_in_words,
         )
-        told = kept.get("told")
-        if age <= watched.max_age:
-            _keep(memory, kept, since, seen, told)  # the sync's own success reports the recovery
-            return None
-        state = _MISTAKE if watched.has_mistake else self._state(watched.dag_id)
-        never = "" if seen else ", and has never had one"
-        line = f"has had no good run for {in_words(age)} (max_age: {watched.max_age_in_words}){never}"
-        if told != since.isoformat() and self._tell(context, watched, line, state):
-            told = since.isoformat()
-        _keep(memory, kept, since, seen, told)
-        return f"{watched.sync} {line}. {state}"
+        due_since = max(since, watched.starts or since)
+        age = now - due_since
+        new = {**kept, "since": since.isoformat(), "seen": seen}
+        line = None
+        if age > watched.max_age:  # otherwise the sync's own success reports the recovery
+            state = _MISTAKE if watched.has_mistake else self._state(watched.dag_id)
+            never = "" if seen else ", and has never had one"
+            about = f"has had no good run for {in_words(age)} (max_age: {watched.max_age_in_words}){never}"
+            stale_since = due_since.isoformat()
+            sent = fingerprints(kept.get("told")) if kept.get("stale_since") == stale_since else []
+            new["stale_since"] = stale_since
+            new["told"] = self._tell(context, watched, about, state, sent)
+            line = f"{watched.sync} {about}. {state}"
+        if new != kept:
+            memory.save(new)
+        return line
 
-    def _tell(self, context: Context, watched: WatchedSegment, line: str, state: str) -> bool:
+    def _tell(
+        self, context: Context, watched: WatchedSegment, about: str, state: str, sent: Collection[str]
+    ) -> list[str]:
         from airflow_provider_cio_cohort.alerts.message import Message, link_to, shorten
         from airflow_provider_cio_cohort.alerts.sending import send
 
         message = Message(
             event="stale",
             sync=watched.sync,
-            headline=shorten(f"Cohort sync {watched.sync} {line}."),
+            headline=shorten(f"Cohort sync {watched.sync} {about}."),
             details=f"{state} The segment is as the last good run left it: people who joined the cohort "
             "since then are missing from it, people who left are still in it.",
             link=link_to(watched.dag_id),
             dag_id=watched.dag_id,
             events=frozenset({"stale"}),
         )
-        return send(watched.alerts, message, context)
+        return send(watched.alerts, message, context, sent)
 
     def _state(self, dag_id: str) -> str:
         """Say why there may be no good run."""
@@ -155,12 +194,6 @@ class SegmentFreshnessOperator(BaseOperator):
 
 
 _MISTAKE = "It does not run because of a mistake in its file: the docs of its DAG show where and why."
-
-
-def _keep(memory: Memory, kept: Mapping[str, Any], since: datetime, seen: bool, told: str | None) -> None:
-    new = {"since": since.isoformat(), "seen": seen, "told": told}
-    if new != kept:
-        memory.save(new)
 
 
 def _moment(kept: object, now: datetime) -> datetime | None:

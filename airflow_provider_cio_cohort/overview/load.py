@@ -53,7 +53,7 @@ def load_overview(
     :param readable: the ids of the DAGs that may be shown; ``None`` for all.
     :param now: the time to describe; the current time by default.
     :param visible_runs: returns those of some DAGs whose runs may be shown; by default, all. The other syncs
-        have the state ``HIDDEN``, and nothing that their runs tell.
+        have the state ``HIDDEN`` (``MISSING`` if their DAG is), and nothing that their runs tell.
     """
     now = now or datetime.now(UTC)
     found = _find(session, readable, now)
@@ -88,7 +88,7 @@ def load_history(
     """
     now = now or datetime.now(UTC)
     found = _find(session, readable, now, dag_id)
-    if dag_id not in found.dags:  # removed; or missing, which shows only beside the other DAGs of its file
+    if dag_id not in found.dags:  # removed; or missing, which only the other DAGs of its file can tell
         found = _only(_find(session, readable, now), dag_id)
     for sync in _syncs(session, found, PAST, now):
         if (sync.task_id, sync.asset_id) == (task_id, asset_id):
@@ -125,12 +125,12 @@ def _find(session: Session, readable: set[str] | None, now: datetime, dag_id: st
         queries.inlets(session, COHORTS, dag_id),
     )
     wanted = {*tags, *(one.dag_id for some in references for one in some)}
-    known = queries.dags(session, wanted if readable is None else wanted & readable)
     shows_all = readable is None and dag_id is None
+    known = queries.dags(session, wanted)
     errors = {}  # a DAG file that cannot be imported makes its DAGs stale
-    if shows_all or any(one.stale for one in known.values()):
+    if shows_all or (dag_id is None and any(one.stale for one in known.values())):
         errors = queries.import_errors(session)
-    there = present(known, tags, errors, now)
+    there = present(known, tags, errors, now, readable)
     dags, files = there.dags, list(there.attention)
     if shows_all:
         files += unknown_files(errors, files)
@@ -177,10 +177,10 @@ def _syncs(
             reports=tuple(reports.get(one, ())),
         )
         sync = replace(sync, missing_pools=_of_sync(one, found, no_pool))
-        if one.dag_id not in visible:
-            syncs.append(replace(sync, state=State.HIDDEN))
-            continue
-        sync = _judged(_waiting(sync, waiting), now)
+        if one.dag_id in visible:
+            sync = _judged(_waiting(sync, waiting), now)
+        else:
+            sync = replace(sync, state=State.HIDDEN, shows_runs=False)
         syncs.append(sync if dag.missing_since is None else replace(sync, state=State.MISSING))
     return tuple(sorted([*syncs, *_idle(found)], key=lambda sync: (sync.name.casefold(), sync.task_id)))
 

@@ -30,7 +30,7 @@ class Present:
     The DAGs to show, and what is wrong with their files.
 
     :param dags: the DAGs by their ids, without those that were removed.
-    :param attention: broken files, and lost watches.
+    :param attention: broken files, and freshness DAGs that are missing or paused.
     """
 
     dags: Mapping[str, Dag]
@@ -38,7 +38,11 @@ class Present:
 
 
 def present(
-    known: Mapping[str, Known], tags: Mapping[str, Set[str]], errors: Mapping[Place, bool], now: datetime
+    known: Mapping[str, Known],
+    tags: Mapping[str, Set[str]],
+    errors: Mapping[Place, bool],
+    now: datetime,
+    readable: Set[str] | None = None,
 ) -> Present:
     """
     Return the DAGs to show, and what is wrong with their files.
@@ -47,6 +51,8 @@ def present(
     :param tags: which of our tags each DAG has.
     :param errors: the DAG files that cannot be imported, and whether this package could not import them.
     :param now: the current time.
+    :param readable: the ids of the DAGs that may be shown; ``None`` for all. The others only help to find out
+        what is missing.
     """
     by_place: dict[Place, list[Known]] = {}
     for one in known.values():
@@ -56,18 +62,24 @@ def present(
     for place, those in by_place.items():
         stands = [one for one in those if BROKEN_FILE in tags.get(one.dag.dag_id, ())]
         broken = [one for one in stands if not one.stale]
-        syncs = [one for one in those if one not in stands]
-        dags |= {one.dag.dag_id: one.dag for one in syncs if not one.stale}
-        if place not in errors and not broken:
-            continue
-        lost = _lost(syncs, now)
-        if place in errors and (lost or any(not one.stale for one in those)):
+        is_broken = place in errors or bool(broken)
+        lost = (
+            _readable(_lost([one for one in those if one not in stands], now), readable) if is_broken else []
+        )
+        there = _readable([one for one in those if not one.stale], readable)
+        if place in errors and (lost or there):
             found.append(Attention(Kind.BROKEN_FILE, _NO_IMPORT, file=place[1]))
-        found += [_of_file(one) for one in broken]
+        for one in there:
+            if one in broken:
+                found.append(_of_file(one))
+                continue
+            dags[one.dag.dag_id] = one.dag
+            if one.dag.paused and _watches(one, tags):
+                found.append(_watch_is_paused(one))
         for one in lost:
             dags[one.dag.dag_id] = replace(one.dag, missing_since=one.parsed)
-            if FRESHNESS in tags.get(one.dag.dag_id, ()):
-                found.append(_unwatched(one))
+            if _watches(one, tags):
+                found.append(_watch_is_missing(one))
     return Present(dags, tuple(found))
 
 
@@ -83,6 +95,10 @@ def unknown_files(errors: Mapping[Place, bool], known: Iterable[Attention]) -> l
     return [Attention(Kind.BROKEN_FILE, _NO_IMPORT, file=file) for file in sorted(filter(None, files))]
 
 
+def _readable(those: Iterable[Known], readable: Set[str] | None) -> list[Known]:
+    return [one for one in those if readable is None or one.dag.dag_id in readable]
+
+
 def _lost(syncs: Iterable[Known], now: datetime) -> list[Known]:
     stale = [one for one in syncs if one.stale and one.parsed is not None]
     last = max((one.parsed for one in stale if one.parsed is not None), default=now)
@@ -96,6 +112,19 @@ def _of_file(one: Known) -> Attention:
     return Attention(Kind.BROKEN_FILE, _NO_FILE, file=file, dag_id=one.dag.dag_id)
 
 
-def _unwatched(one: Known) -> Attention:
+def _watches(one: Known, tags: Mapping[str, Set[str]]) -> bool:
+    return FRESHNESS in tags.get(one.dag.dag_id, ())
+
+
+def _watch_is_missing(one: Known) -> Attention:
     text = f"{one.dag.dag_id} is missing with it, so nobody is told when a segment becomes stale."
-    return Attention(Kind.UNWATCHED, text, file=PurePosixPath(one.file or "").name or one.dag.dag_id)
+    return Attention(Kind.UNWATCHED, text, file=_file_of(one))
+
+
+def _watch_is_paused(one: Known) -> Attention:
+    text = f"{one.dag.dag_id} is paused, so nobody is told when a segment becomes stale: unpause it."
+    return Attention(Kind.UNWATCHED, text, file=_file_of(one), dag_id=one.dag.dag_id)
+
+
+def _file_of(one: Known) -> str:
+    return PurePosixPath(one.file or "").name or one.dag.dag_id

@@ -170,6 +170,7 @@ class Sync:
     :param overdue_since: since when a good sync is overdue; ``None`` if none is.
     :param failures: how many runs in a row have failed, up to the last one that ended.
     :param failing_since: when the first of them failed.
+    :param shows_runs: whether its runs may be shown.
     """
 
     dag: Dag
@@ -188,11 +189,12 @@ class Sync:
     overdue_since: datetime | None = None
     failures: int = 0
     failing_since: datetime | None = None
+    shows_runs: bool = True
 
     @property
     def has_page(self) -> bool:
         """Whether it has a page of its own, which shows its runs."""
-        return self.asset_id is not None and self.state is not State.HIDDEN
+        return self.asset_id is not None and self.shows_runs
 
     @property
     def last_run(self) -> Run | None:
@@ -294,7 +296,7 @@ class Overview:
     @property
     def hidden(self) -> int:
         """How many syncs have runs that may not be shown."""
-        return sum(sync.state is State.HIDDEN for sync in self.syncs)
+        return sum(not sync.shows_runs for sync in self.syncs)
 
 
 @dataclass(frozen=True)

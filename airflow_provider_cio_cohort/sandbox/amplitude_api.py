@@ -21,7 +21,7 @@ from aiohttp.typedefs import Handler as Served
 from airflow_provider_cio_cohort.sandbox.amplitude import Cohort, Job, Project, RefusedError
 from airflow_provider_cio_cohort.sandbox.export_csv import export_file
 from airflow_provider_cio_cohort.sandbox.faults import Fault
-from airflow_provider_cio_cohort.sandbox.serving import FAULT, HTML, basic_credentials, storage_error
+from airflow_provider_cio_cohort.sandbox.serving import EARLIER, FAULT, HTML, basic_credentials, storage_error
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 Handler = Callable[[web.Request, Project], Awaitable[web.StreamResponse]]
@@ -135,7 +135,7 @@ class AmplitudeApi:
         _spoil(job, request.get(FAULT))
         text = self.settings.completed_text if job.finished else "JOB INPROGRESS"
         if job.failed:
-            text = "JOB FAILED"
+            text, request[EARLIER] = "JOB FAILED", "job_failed"
         body = {**self._naming(job, request), "async_status": text}
         return web.json_response(body, status=202 if text == "JOB INPROGRESS" else 200)
 

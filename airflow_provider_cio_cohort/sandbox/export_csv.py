@@ -19,7 +19,8 @@ _BUILT_IN = ("user_id", "amplitude_id")
 #: The settings that change the content of a file.
 _looks = attrgetter(
     *("compressed", "crlf", "property_prefix", "duplicate_column", "leading_tab", "missing_columns"),
-    *("compressed_twice", "blank_last_line", "surplus_rows", "long_value", "empty_export"),
+    *("compressed_twice", "blank_last_line", "last_line_end", "surplus_rows", "long_value"),
+    "empty_export",
 )
 _CONTENT_OF_NOTHING = {"newline": "\n", "list": "[]"}
 
@@ -40,7 +41,7 @@ def export_file(job: Job, settings: Settings) -> bytes:
 
 
 def _written(job: Job, settings: Settings) -> bytes:
-    parts = (text.encode("utf-8", "surrogateescape") for text in _parts(job, settings))
+    parts = (text.encode("utf-8", "surrogateescape") for text in _ended(_parts(job, settings), settings))
     if not settings.compressed:
         return b"".join(parts)
     buffer = io.BytesIO()
@@ -49,6 +50,14 @@ def _written(job: Job, settings: Settings) -> bytes:
             file.write(part)
     packed = buffer.getvalue()
     return gzip.compress(packed, mtime=0) if settings.compressed_twice else packed
+
+
+def _ended(parts: Iterator[str], settings: Settings) -> Iterator[str]:
+    last = ""
+    for part in parts:
+        yield last
+        last = part
+    yield last if settings.last_line_end else last.rstrip("\r\n")
 
 
 def _parts(job: Job, settings: Settings) -> Iterator[str]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
+
+from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,35 @@ class Record:
     at: float = field(default_factory=time.monotonic)
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """
+    A request and its response in full, which only observers see; never printed.
+
+    :param record: what the journal keeps of it.
+    :param raw_path: the path as it was sent, percent-encoded.
+    :param body: the request's body.
+    :param content: the response's body; empty if the connection was broken instead.
+    :param content_type: the media type of the response.
+    :param fault: the action of the fault that affects the response, now or since an earlier request; empty if
+        there is none.
+    :param settings: how the sandbox behaves at that time.
+    """
+
+    record: Record
+    raw_path: str
+    body: bytes = field(repr=False)
+    content: bytes = field(repr=False)
+    content_type: str
+    fault: str
+    settings: Settings
+
+
 class Journal:
     """The served requests, oldest first."""
+
+    #: Called with each exchange of every sandbox of this process, in its thread, before the response is sent.
+    observers: ClassVar[list[Callable[[Exchange], None]]] = []
 
     def __init__(self) -> None:
         self._records: list[Record] = []

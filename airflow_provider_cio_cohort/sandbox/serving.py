@@ -12,6 +12,7 @@ import random
 import socket
 import struct
 import time
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
@@ -20,12 +21,14 @@ from aiohttp.typedefs import Handler, Middleware
 from airflow_provider_cio_cohort.sandbox.callbacks import Callbacks, IncomingRequest
 from airflow_provider_cio_cohort.sandbox.faults import AFTERWARDS, SERVED, Fault, Faults
 from airflow_provider_cio_cohort.sandbox.identifiers import IDS
-from airflow_provider_cio_cohort.sandbox.records import Journal, Record
+from airflow_provider_cio_cohort.sandbox.records import Exchange, Journal, Record
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 HTML = "<html><head><title>Error</title></head><body><h1>Something is wrong</h1></body></html>"
 FAULT = web.RequestKey("fault", Fault)
 BROKEN = web.RequestKey("broken", bool)
+#: The action of a fault of an earlier request that changes the response to this one.
+EARLIER = web.RequestKey("earlier", str)
 
 
 def vendor_app(
@@ -52,7 +55,12 @@ def vendor_app(
         began = time.monotonic()
         body = await request.read()
         response = await handler(request)
-        journal.add(_record(api, request, body, response, began))
+        record = _record(api, request, body, response, began)
+        journal.add(record)
+        if journal.observers:
+            exchange = _exchange(request, record, body, response, settings)
+            for observe in journal.observers:
+                observe(exchange)
         return response
 
     @web.middleware
@@ -65,6 +73,8 @@ def vendor_app(
         if settings.latency_ms > 0:  # only the response is late: limits count requests on arrival
             late = random.lognormvariate(math.log(settings.latency_ms), settings.latency_spread)
             await asyncio.sleep(late / 1000)
+        if settings.clock_ahead:
+            response.headers["Date"] = formatdate(time.time() + settings.clock_ahead, usegmt=True)
         if not settings.content_length and response.content_type == "text/csv":
             await _send_without_length(request, response)
         return response
@@ -281,6 +291,22 @@ def _record(
         client=_port(request),
         received=len(body),
         sent=_length(response),
+    )
+
+
+def _exchange(
+    request: web.Request, record: Record, body: bytes, response: web.StreamResponse, settings: Settings
+) -> Exchange:
+    fault = request.get(FAULT)
+    content = response.body if record.status and isinstance(response, web.Response) else b""
+    return Exchange(
+        record=record,
+        raw_path=request.rel_url.raw_path,
+        body=body,
+        content=content if isinstance(content, bytes) else b"",
+        content_type=response.content_type,
+        fault=fault.action if fault else request.get(EARLIER, ""),
+        settings=settings,
     )
 
 

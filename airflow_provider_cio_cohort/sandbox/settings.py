@@ -28,6 +28,8 @@ class Settings:
     :param latency_ms: added to every response, in milliseconds.
     :param latency_spread: the sigma of its log-normal distribution, whose median is ``latency_ms``; 0 for a
         constant latency, 0.5 for a usual vendor: mostly half to twice as long.
+    :param clock_ahead: seconds by which the vendors' clocks are ahead, as the header Date shows; negative if
+        they are behind.
     :param export_seconds: how long Amplitude computes an export; 30 to 60 in reality.
     :param inline_rows: exports of up to this many rows are sent inline, larger ones by a redirect.
     :param redirect_hops: the number of redirects to such a file, of changing statuses.
@@ -44,6 +46,7 @@ class Settings:
         connection, and the fault ``cut`` does not break the connection.
     :param crlf: whether lines of an export end in CRLF.
     :param blank_last_line: whether an export ends with a blank line.
+    :param last_line_end: whether the last line of an export has a line end.
     :param surplus_rows: the number of rows in an export beyond those of the cohort.
     :param long_value: the number of characters of the ``user_id`` in one more row of an export; 0 for no such
         row.
@@ -84,7 +87,8 @@ class Settings:
         any.
     :param track_takes_email: whether the Track API applies e-mail addresses in a workspace where
         ``email_identifies`` is off; otherwise it ignores them with a 200.
-    :param dynamic_status: the status of a write to a data-driven segment; 400, 404 and 422 are plausible.
+    :param dynamic_status: the status of a write to a data-driven segment; 400, 404 and 422 are plausible; 200
+        applies it.
     :param wrong_region_track: the response of the wrong region's Track host to a write: ``401``, ``redirect``
         (a 301 to the right host) or ``success`` (it applies the write).
     :param unique_names: whether a second segment with the same name is refused.
@@ -114,6 +118,7 @@ class Settings:
 
     latency_ms: float = 0
     latency_spread: float = 0
+    clock_ahead: float = 0
     export_seconds: float = 2
     inline_rows: int = 1000
     redirect_hops: int = 1
@@ -127,6 +132,7 @@ class Settings:
     content_length: bool = True
     crlf: bool = False
     blank_last_line: bool = False
+    last_line_end: bool = True
     surplus_rows: int = 0
     long_value: int = 0
     property_prefix: str = ""
@@ -199,7 +205,8 @@ class Settings:
             raise ValueError(f"setting {name!r} must be of type {kind.__name__}, not {value!r}")
         if name in CHOICES and value not in CHOICES[name]:
             raise ValueError(f"setting {name!r} must be one of {CHOICES[name]}, not {value!r}")
-        if name in STATUSES and value not in range(400, 500):
+        takes_all = name == "dynamic_status" and value == 200
+        if name in STATUSES and value not in range(400, 500) and not takes_all:
             raise ValueError(f"setting {name!r} must be a status from 400 to 499, not {value!r}")
         if name in PATTERNS:
             _check_pattern(name, str(value))

@@ -61,8 +61,8 @@ class TrackApi:
         workspace = self._workspace(request)
         if workspace is None:
             return track_error(401, "Unauthorized request")
-        host = {"us": "track.customer.io", "eu": "track-eu.customer.io"}[workspace.region]
-        told: dict[str, str | int] = {"url": host, "region": workspace.region}
+        url = {"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}[workspace.region]
+        told: dict[str, str | int] = {"url": url, "region": workspace.region}
         if workspace.environment_id is not None:
             told["environment_id"] = workspace.environment_id
         return web.json_response(told)
@@ -90,11 +90,11 @@ class TrackApi:
         segment = workspace.segment(request.match_info["id"])
         if segment is None:
             return track_error(404, "segment not found")
-        if segment.type != "manual":
+        if segment.type != "manual" and self.settings.dynamic_status != 200:
             return track_errors(self.settings.dynamic_status, "segment is not a manual segment")
         id_type = request.query.get("id_type", "id")
         if id_type not in ID_TYPES:
-            return track_error(400, f"invalid id_type {id_type}")
+            return track_errors(400, f"invalid id_type {id_type}")
         limit = self.settings.track_max_bytes
         if limit and len(await request.read()) > limit:
             return track_error(413, "request entity too large")
@@ -126,7 +126,7 @@ class TrackApi:
 
 
 def track_errors(status: int, text: str) -> web.Response:
-    """Return the errors of the Track API about a batch, which have another form."""
+    """Return the errors of the Track API about a request, which have another form."""
     return web.json_response({"meta": {"errors": [text]}}, status=status)
 
 

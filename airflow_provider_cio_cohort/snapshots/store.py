@@ -303,6 +303,8 @@ def _checked(source: IO[bytes], manifest: Manifest) -> Iterator[bytes]:
         count += 1
         if count > manifest.identifiers:
             raise damaged(manifest.moment, f"it has more than {manifest.identifiers:,} identifiers")
+        if not line.endswith(b"\n"):
+            raise damaged(manifest.moment, "a line of it has no end")
         if line <= previous:  # UTF-8 sorts the same by bytes as by characters
             raise damaged(manifest.moment, "its identifiers are not sorted")
         yield line
@@ -315,7 +317,9 @@ def _lines(source: IO[bytes], manifest: Manifest) -> Iterator[bytes]:
     problem = None
     try:
         with gzip.GzipFile(fileobj=source, mode="rb") as packed:
-            yield from packed
+            # No line that a run has written is nearly as long, and a small file can hold one of gigabytes.
+            while line := packed.readline(_CHUNK):
+                yield line
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         problem = type(error).__name__
     if problem:

@@ -66,6 +66,22 @@ class ExportOf:
         """
         return cls(cohort_id, tuple(sorted(set(properties))), amplitude_conn_id)
 
+    def differs(self, wanted: ExportOf) -> str:
+        """
+        Return how it differs from what is wanted; empty if it holds all of it.
+
+        :param wanted: what is wanted.
+        """
+        if self.cohort_id != wanted.cohort_id:
+            return f"it is of cohort {self.cohort_id}, not of {wanted.cohort_id}"
+        if self.amplitude_conn_id != wanted.amplitude_conn_id:
+            return (
+                f"it was requested by connection {self.amplitude_conn_id!r}, not by "
+                f"{wanted.amplitude_conn_id!r}"
+            )
+        lacking = sorted({*wanted.properties} - {*self.properties, *_BUILT_IN})
+        return f"it lacks the property {', '.join(lacking)}" if lacking else ""
+
     @property
     def binding(self) -> dict[str, str]:
         """The same as plain text, by name."""
@@ -88,6 +104,8 @@ class Export:
         is not known.
     :param month: what Amplitude reported about the month then, see :func:`.check_quota`.
     :param used: whether a sync from it has succeeded.
+    :param is_replacement: whether it was requested because the segment had been synced from a later export
+        than the one before; it is not replaced for that reason again.
     :param is_new: whether it was requested just now.
     """
 
@@ -97,6 +115,7 @@ class Export:
     computed_at: int | None = None
     month: Mapping[str, Any] = field(default_factory=dict)
     used: bool = False
+    is_replacement: bool = False
     is_new: bool = field(default=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,25 +142,19 @@ class Export:
                 computed_at=value.get("computed_at"),
                 month=value.get("month") or {},
                 used=bool(value.get("used")),
+                is_replacement=bool(value.get("is_replacement")),
             )
         except (TypeError, KeyError, ValueError, AttributeError):
             return None
 
-    def differs(self, wanted: ExportOf) -> str:
+    def is_before(self, synced_from: float | None) -> bool:
         """
-        Return how it differs from what is wanted; empty if it holds all of it.
+        Say whether the segment was synced from a later export.
 
-        :param wanted: what is wanted.
+        :param synced_from: when the export was requested from which the segment was synced last, in epoch
+            seconds; ``None`` if that is not known.
         """
-        if self.of.cohort_id != wanted.cohort_id:
-            return f"it is of cohort {self.of.cohort_id}, not of {wanted.cohort_id}"
-        if self.of.amplitude_conn_id != wanted.amplitude_conn_id:
-            return (
-                f"it was requested by connection {self.of.amplitude_conn_id!r}, not by "
-                f"{wanted.amplitude_conn_id!r}"
-            )
-        lacking = sorted({*wanted.properties} - {*self.of.properties, *_BUILT_IN})
-        return f"it lacks the property {', '.join(lacking)}" if lacking else ""
+        return synced_from is not None and self.requested_at < synced_from
 
     def month_now(self) -> Mapping[str, Any]:
         """Return what Amplitude reported about the month; empty if that was another month."""
@@ -158,17 +171,11 @@ class ExportMemory:
     def __init__(self, store: StateStore) -> None:
         self._store = store
 
-    def continued(
-        self, wanted: ExportOf, computed_at: int | None, synced_from: float | None
-    ) -> Export | None:
+    def load(self, wanted: ExportOf) -> Export | None:
         """
-        Return the export of an earlier try, ``None`` if a new one must be requested.
+        Return the export of an earlier try, ``None`` if there is none whose file still exists.
 
         :param wanted: what the export must be of.
-        :param computed_at: when Amplitude last computed the cohort, in epoch seconds; ``None`` if it does not
-            say.
-        :param synced_from: when the export was requested from which the segment was synced last, in epoch
-            seconds; ``None`` if that is not known.
         """
         export = Export.from_dict(self._store.get(EXPORT))
         if export is None or export.of != wanted:
@@ -176,11 +183,23 @@ class ExportMemory:
         age = time.time() - export.requested_at
         if not -_CLOCK_SKEW.total_seconds() <= age < LIFE.total_seconds():  # nor where it is not a number
             return None
-        ago = f"{in_words(age)} ago"
-        if synced_from is not None and export.requested_at < synced_from:
-            log.info("An export was requested %s, but the segment was synced from a later one.", ago)
+        return export
+
+    def continued(self, wanted: ExportOf, computed_at: int | None) -> Export | None:
+        """
+        Return the export of an earlier try, ``None`` if a new one must be requested.
+
+        :param wanted: what the export must be of.
+        :param computed_at: when Amplitude last computed the cohort, in epoch seconds; ``None`` if it does not
+            say.
+        """
+        export = self.load(wanted)
+        if export is None:
             return None
-        is_unchanged = computed_at is not None and computed_at <= export.requested_at
+        age = time.time() - export.requested_at
+        ago = f"{in_words(age)} ago"
+        # Both are times of Amplitude's clock: the worker's may be minutes ahead.
+        is_unchanged = computed_at is not None and computed_at == export.computed_at
         if (export.used or age >= FRESH.total_seconds()) and not is_unchanged:
             log.info("An export was requested %s, but the cohort may have changed since.", ago)
             return None
@@ -208,7 +227,8 @@ class ExportMemory:
         :param export: the export.
         """
         if Export.from_dict(self._store.get(EXPORT)) is not None:
-            self._store.set(EXPORT, replace(export, used=True).to_dict(), retention=LIFE)
+            used = replace(export, used=True, is_replacement=False)
+            self._store.set(EXPORT, used.to_dict(), retention=LIFE)
 
 
 def check_given(export: Export, wanted: ExportOf, synced_from: float | None) -> None:
@@ -221,13 +241,13 @@ def check_given(export: Export, wanted: ExportOf, synced_from: float | None) -> 
     :raises ExportMismatchError: if it is of something else.
     :raises OutdatedExportError: if the segment was synced from a later one.
     """
-    if difference := export.differs(wanted):
+    if difference := export.of.differs(wanted):
         raise ExportMismatchError(
             f"The export that this task was given cannot be used: {difference}.\n"
             "The sync was changed after the export was requested. Clear the task that requests the "
             "export, with its downstream tasks."
         )
-    if synced_from is not None and export.requested_at < synced_from:
+    if export.is_before(synced_from):
         raise OutdatedExportError(
             "The segment has already been synced from a later export: this one was requested "
             f"{in_words(time.time() - export.requested_at)} ago.\n"
@@ -270,30 +290,60 @@ class CohortExport:
     given: Export | None = None
     clock: Callable[[], float] = time.time
 
-    def request(self, computed_at: int | None, synced_from: float | None = None) -> Export:
+    def request(
+        self, computed_at: int | None, synced_from: float | None = None, outdated: Export | None = None
+    ) -> Export:
         """
         Return the export that was given, that of an earlier try, or one that is requested now.
 
         :param computed_at: when Amplitude last computed the cohort, in epoch seconds; ``None`` if unknown.
         :param synced_from: when the export was requested from which the segment was synced last, in epoch
             seconds; ``None`` if that is unknown, or there is no segment.
+        :param outdated: the export for which this run has waited, if the segment was synced from a later one
+            meanwhile.
         :raises QuotaReachedError: if only the reserved exports of the month are left.
         :raises ExportMismatchError: if the export that was given cannot be used.
+        :raises OutdatedExportError: if the export that was given is outdated, or that of this run is, and has
+            replaced an outdated one already.
         """
         if self.given is not None:
             _check_date(self.given)
             check_given(self.given, self.wanted, synced_from)
             return self.given
-        export = self.memory.continued(self.wanted, computed_at, synced_from)
-        if export is not None:
+        if outdated is None and (kept := self.memory.load(self.wanted)) and kept.is_before(synced_from):
+            outdated = kept
+        if outdated is not None:
+            self._check_replaceable(outdated)
+        elif export := self.memory.continued(self.wanted, computed_at):
             return export
         month = check_quota(self.amplitude, self.reserve)
-        requested_at = self.clock()
+        # The worker of the last sync may have been ahead: by its clock, this export is not older.
+        requested_at = max(self.clock(), synced_from or 0.0)
         request_id = self.amplitude.request_export(self.wanted.cohort_id, *self.wanted.properties)
         log.info("Requested an export of cohort %s.", self.wanted.cohort_id)
-        export = Export(request_id, self.wanted, requested_at, computed_at, month, is_new=True)
+        export = Export(
+            request_id,
+            self.wanted,
+            requested_at,
+            computed_at,
+            month,
+            is_replacement=outdated is not None,
+            is_new=True,
+        )
         self.memory.keep(export)
         return export
+
+    def _check_replaceable(self, outdated: Export) -> None:
+        """Refuse to replace an export that is a replacement itself, so that no run uses up the month."""
+        if outdated.is_replacement:
+            self.memory.forget()  # so that the task can be cleared
+            raise OutdatedExportError(
+                "The segment was synced from a later export again while this run waited for its export.\n"
+                "This was the run's second export, so it does not request another. Check whether other tasks "
+                "sync this segment at the same time, and whether the clocks of the workers agree; then clear "
+                "this task, which uses another export."
+            )
+        log.warning("The segment was synced from a later export: replacing the one of this run.")
 
     def is_ready(self, export: Export) -> bool:
         """

@@ -18,7 +18,15 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from airflow_provider_cio_cohort.exceptions import StateStoreError
-from airflow_provider_cio_cohort.state import LAST_SYNC, SEGMENT, UNKNOWN, WRITES, StateStore, fingerprint
+from airflow_provider_cio_cohort.state import (
+    KEYS_PROVEN,
+    LAST_SYNC,
+    SEGMENT,
+    UNKNOWN,
+    WRITES,
+    StateStore,
+    fingerprint,
+)
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +57,7 @@ class SegmentMemory:
     :param keys: a fingerprint of all three keys.
     :param of: what decides who belongs in the segment: cohort, mapping, mode, connections, and the DAG.
     :param snapshot_path: where syncs keep snapshots, if they do.
+    :param run_store: keeps whether the keys are proven where ``store`` does not exist.
     """
 
     def __init__(
@@ -58,8 +67,10 @@ class SegmentMemory:
         keys: str,
         of: Mapping[str, str],
         snapshot_path: str | None = None,
+        run_store: StateStore | None = None,
     ) -> None:
         self._store = store
+        self._run_store = run_store or StateStore(None)
         self._workspace = workspace
         self._keys = keys
         self._of = dict(of)
@@ -118,11 +129,15 @@ class SegmentMemory:
     @property
     def keys_are_proven(self) -> bool:
         """Whether a write to the segment with these keys has become visible in a read with them."""
-        return self._segment().get("proven") is True
+        if self._store.exists:
+            return self._segment().get("proven") is True
+        kept: str | None = self._run_store.get(KEYS_PROVEN)
+        return kept == self._proof
 
     def note_proof(self) -> None:
         """Remember that a write to the segment with these keys has become visible in a read with them."""
-        self._note(proven=True)
+        if not self._note(proven=True):
+            self._run_store.set(KEYS_PROVEN, self._proof)
 
     @property
     def synced_from(self) -> float | None:
@@ -138,6 +153,19 @@ class SegmentMemory:
         """Return what :meth:`save` has kept of the last good sync; ``None`` if there is none."""
         kept = self._kept(self._key)
         return kept if kept.get("of") == self._of else None
+
+    def check_read(self) -> None:
+        """
+        Refuse to go on where something could not be read, because :meth:`void` would refuse it later.
+
+        :raises StateStoreError: if that is so.
+        """
+        if self._store.exists and self._is_incomplete:
+            raise StateStoreError(
+                "Airflow's state store cannot be read, so nothing was exported and nothing was sent.\n"
+                "What is remembered of the segment is needed before its members are changed: an older export "
+                "could be in use. A retry tries again."
+            )
 
     def void(self) -> None:
         """
@@ -168,6 +196,8 @@ class SegmentMemory:
         :param synced_from: when the export was requested, in epoch seconds; ``None`` for a snapshot.
         """
         if not self._store.exists:
+            if self.keys_are_proven:
+                self._run_store.set(KEYS_PROVEN, self._proof)  # the earlier run may be cleared or deleted
             return
         before = self.synced_from or 0.0
         dated, now = synced_from or 0.0, time.time()
@@ -228,6 +258,10 @@ class SegmentMemory:
     @property
     def _proven_key(self) -> str:
         return f"{SEGMENT}.{fingerprint(self._workspace)}"
+
+    @property
+    def _proof(self) -> str:
+        return fingerprint(self._keys, self._segment_id)
 
     @property
     def _writes_key(self) -> str:

@@ -2,60 +2,54 @@
 The parameters of a sync: type, bounds, default, description, and whether a template may set it, all in one
 place.
 
-The operators, the YAML file, the trigger form, the JSON Schema and the docs take them from here. Types are
-strict: what YAML turned into something other than was meant (``on``, ``0123``) is refused, not guessed. What
-a template renders is text; :meth:`ExportParameters.from_task` converts it first.
+The operators, the YAML file, the trigger form, the JSON Schema and the docs take them from here. What a
+template renders is text; :meth:`ExportParameters.from_task` converts it first.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import reprlib
-import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from os import PathLike
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    InstanceOf,
-    StringConstraints,
     ValidationError,
     ValidationInfo,
-    WithJsonSchema,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
 
-from airflow_provider_cio_cohort.cohort_ids import PATTERN, describe_wrong_id, is_cohort_id
-from airflow_provider_cio_cohort.engine.guards import Approval, Limits
-from airflow_provider_cio_cohort.engine.identifiers import ID_TYPES, IdType
+from airflow_provider_cio_cohort.engine.guards import Limits
+from airflow_provider_cio_cohort.engine.identifiers import IdType
 from airflow_provider_cio_cohort.engine.sync import Mode, OnNotRemovable
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
-from airflow_provider_cio_cohort.sync.export import Export
+from airflow_provider_cio_cohort.sync.values import (
+    AS_GIVEN_TEXT,
+    AS_OPTIONAL,
+    AS_TEXT,
+    ApprovedPlan,
+    CohortId,
+    ConnId,
+    Flag,
+    FromTask,
+    GivenExport,
+    Percent,
+    Seconds,
+    SegmentId,
+    SnapshotPath,
+    Source,
+    Text,
+    in_words,
+    wrong_parameter,
+)
 
 #: What to do about a wrong parameter.
 CORRECT = "Correct it where the sync is defined, or in the form if the run was started by hand."
-
-_TRUE = ("true", "1", "yes", "on")
-_FALSE = ("false", "0", "no", "off", "none", "")
-#: Characters that nobody sees: zero width, soft hyphen, and marks of the writing direction. Those that join
-#: letters and emoji belong to the text.
-_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-_TYPOGRAPHIC = re.compile(
-    "[\u201c-\u201f][^\u201c-\u201f]*[\u201c-\u201f]|[\u2018-\u201b][^\u2018-\u201b]*[\u2018-\u201b]"
-)
-_PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
-#: The characters of a connection id, as Airflow's connections have it.
-_CONN_ID = r"[\w#!()\-.:/\\]+"
 
 
 # ---- what a parameter is besides its type
@@ -80,228 +74,6 @@ class InForm:
 TEMPLATED = Templated()
 
 
-def wrong_parameter(name: str, message: str) -> PydanticCustomError:
-    """
-    Return the error for a combination of parameters, which pydantic alone would not attribute to one of them.
-
-    :param name: the parameter to correct.
-    :param message: what is wrong and what to do.
-    """
-    return PydanticCustomError("sync", "{message}", {"key": name, "message": message})
-
-
-# ---- conversion of what a task has
-
-
-@dataclass(frozen=True)
-class _FromTask:
-    """Tells the validators that the values come from a task, and which of them were templates."""
-
-    templates: Collection[str]
-
-
-def _converted(convert: Callable[[Any, bool], Any]) -> BeforeValidator:
-    """Return a validator that converts what a task has; values of the YAML file stay as they are."""
-
-    def validate(value: Any, info: ValidationInfo) -> Any:
-        if not isinstance(info.context, _FromTask):
-            return value
-        return convert(value, info.field_name in info.context.templates)
-
-    return BeforeValidator(validate)
-
-
-def _refused(message: str, advice: str = "") -> PydanticCustomError:
-    return PydanticCustomError("parameter", "{message}", {"message": message, "advice": advice})
-
-
-def _as_text(value: Any, was_template: bool) -> str:
-    if value is None or (was_template and value == "None"):
-        raise _refused("is empty.", "Its template rendered to an empty value. " if was_template else "")
-    if not isinstance(value, str):
-        raise _refused(
-            f"is {reprlib.repr(value)}, of type {type(value).__name__}; it must be text.",
-            "A DAG with render_template_as_native_obj turns text that looks like a number into a number, and "
-            "1.10 becomes 1.1. Remove that setting from the DAG. ",
-        )
-    if not value.strip():
-        raise _refused("is empty.")
-    return value.strip()
-
-
-def _as_given_text(value: Any, was_template: bool) -> str | None:
-    return None if value is None and not was_template else _as_text(value, was_template)
-
-
-def _as_optional(value: Any, was_template: bool) -> Any:
-    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
-        return None
-    return _as_text(value, was_template)
-
-
-def _as_flag(value: Any, was_template: bool) -> Any:
-    text = str("" if value is None else value).strip().lower()
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    raise _refused(f"is {reprlib.repr(value)}; it must be true or false.")
-
-
-def _as_segment_id(value: Any, was_template: bool) -> int | None:
-    if value is None and not was_template:
-        return None
-    text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
-    if not (text.isascii() and text.isdigit()) or text.startswith("0"):
-        raise _refused(f"is {reprlib.repr(value)}; it must be the number of a Customer.io segment.")
-    return int(text)
-
-
-def _as_source(value: Any, was_template: bool) -> Any:
-    return _as_optional(value, was_template) or "cohort"
-
-
-def _from_json(value: Any) -> Any:
-    """Return what a JSON text holds; any other value as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value.strip() or "null")
-    except ValueError:
-        return value.strip()
-
-
-def _as_export(value: Any, info: ValidationInfo) -> Any:
-    if not isinstance(info.context, _FromTask):
-        return value
-    # A run that goes back to a snapshot has no use for an export, so the task before it requests none.
-    was_given = value is not None or info.field_name in info.context.templates
-    if not was_given or info.data.get("source") == "snapshot":
-        return None
-    export = Export.from_dict(_from_json(value))
-    if export is None:
-        raise _refused(
-            "is not what the task that requests the export returns.",
-            "Give the operator the task's output, or \"{{ ti.xcom_pull(task_ids='…') | tojson }}\". If it "
-            "already has that, the task returned nothing: clear it and its downstream tasks. ",
-        )
-    return export
-
-
-def _as_approval(value: Any, was_template: bool) -> Approval | None:
-    value = _from_json(value)
-    if value in (None, "None"):
-        return None
-    try:
-        return Approval(
-            guards=tuple(str(guard) for guard in value["guards"]),
-            to_add=int(value["to_add"]),
-            to_remove=int(value["to_remove"]),
-            of={str(name): str(what) for name, what in value["of"].items()},
-            cohort_digest=str(value["cohort_digest"]),
-            removal_digest=str(value["removal_digest"]),
-            strict=value.get("strict") is True,
-        )
-    except (TypeError, KeyError, ValueError, AttributeError):
-        raise _refused(
-            "is not what the task approve returned.", "Clear the task plan and its downstream tasks. "
-        ) from None
-
-
-# ---- types
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    # No database stores control characters; they come from a mistaken paste or escape.
-    bad = [c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
-    if bad:
-        raise ValueError(f"it contains the control character {bad[0]!r}. Remove it.")
-    return text
-
-
-def _one_line(text: str) -> str:
-    if "\n" in text or "\t" in text:
-        raise ValueError("it contains a line break or a tab. Write it on one line.")
-    if found := _INVISIBLE.search(text):
-        raise ValueError(f"it contains the invisible character {found[0]!a}. Type the value again.")
-    return text
-
-
-def _as_meant(text: str, info: ValidationInfo) -> str:
-    """Refuse what somebody expects a YAML file to replace or to take away."""
-    if isinstance(info.context, _FromTask):
-        return text
-    if _PLACEHOLDER.fullmatch(text):
-        raise ValueError("it is a placeholder, which is not replaced in the file. Write the value itself.")
-    if _TYPOGRAPHIC.fullmatch(text):
-        raise ValueError("its typographic quotes are part of the value. Use straight quotes or none.")
-    return text
-
-
-def _cohort_id(text: str) -> str:
-    if is_cohort_id(text):
-        return text
-    raise ValueError("\n".join(describe_wrong_id(text)))
-
-
-def _conn_id(text: str) -> str:
-    if re.fullmatch(_CONN_ID, text):
-        return text
-    raise ValueError(
-        f"{reprlib.repr(text)} is not a connection id.\nIt has letters, digits and _ - . : / # ! ( ) only."
-    )
-
-
-def _destination(destination: Mapping[str, str]) -> Mapping[str, str]:
-    if unknown := destination.keys() - {"customer_io_conn_id", "id_type"}:
-        raise ValueError(f"{min(unknown)!r} is not one of customer_io_conn_id and id_type.")
-    if "customer_io_conn_id" not in destination:
-        raise ValueError("customer_io_conn_id is missing.")
-    _conn_id(destination["customer_io_conn_id"])
-    if destination.get("id_type", "id") not in ID_TYPES:
-        raise ValueError(f"id_type must be one of {', '.join(ID_TYPES)}.")
-    return destination
-
-
-def _storage_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        user = parts.netloc.rpartition("@")[0]
-    except ValueError:
-        raise ValueError("it is not an address; write one such as s3://aws_default@bucket/cohorts.") from None
-    if "://" not in url or not parts.scheme or not (parts.netloc + parts.path).strip("/"):
-        raise ValueError(
-            "it must be an address with a scheme, such as s3://aws_default@bucket/cohorts or "
-            "file:///srv/cohorts."
-        )
-    if _PLACEHOLDER.search(url):
-        raise ValueError("it contains a placeholder such as ${BUCKET}, which is not replaced.")
-    if ":" in user:  # not shown: it may be a key
-        raise ValueError("the part before the @ must be the id of an Airflow connection, not a password.")
-    return url
-
-
-Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_printable)]
-Text = Annotated[Paragraph, AfterValidator(_one_line), AfterValidator(_as_meant)]
-Id = Annotated[Text, StringConstraints(max_length=250)]
-CohortId = Annotated[
-    Id,
-    AfterValidator(_cohort_id),
-    WithJsonSchema({"type": "string", "pattern": rf"^\s*{PATTERN}\s*$", "maxLength": 250}),
-]
-ConnId = Annotated[Id, AfterValidator(_conn_id)]
-Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
-Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-SnapshotPath = Annotated[
-    Text,
-    StringConstraints(max_length=2000),
-    AfterValidator(_storage_url),
-    WithJsonSchema({"type": "string", "pattern": r"^\s*[A-Za-z][A-Za-z0-9+.-]*://"}),
-]
-Flag = Annotated[bool, _converted(_as_flag)]
-Destination = Annotated[Mapping[str, str], AfterValidator(_destination)]
-
-
 # ---- the parameters
 
 
@@ -310,12 +82,12 @@ class ExportParameters(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    cohort_id: Annotated[CohortId, _converted(_as_text), TEMPLATED] = Field(
+    cohort_id: Annotated[CohortId, AS_TEXT, TEMPLATED] = Field(
         description="The Amplitude cohort: the last part of its address, such as a1b2c3d. Write it in "
         "quotes if it has digits only.",
         examples=["a1b2c3d"],
     )
-    amplitude_conn_id: Annotated[ConnId, _converted(_as_text), TEMPLATED] = Field(
+    amplitude_conn_id: Annotated[ConnId, AS_TEXT, TEMPLATED] = Field(
         default="amplitude_default", description="The Airflow connection to one Amplitude project."
     )
     poll_interval: Seconds = Field(default=10, description="Seconds between two checks of the export.")
@@ -380,10 +152,10 @@ class ExportParameters(BaseModel):
         :raises ConfigurationError: if a value is wrong; names the first.
         """
         try:
-            return cls.model_validate(dict(values), context=_FromTask(templates))
+            return cls.model_validate(dict(values), context=FromTask(templates))
         except ValidationError as error:
             wrong = error.errors()[0]
-            message, advice = _in_words(wrong)
+            message, advice = in_words(wrong)
             name = wrong["loc"][0] if wrong["loc"] else None
             if name in shared:
                 advice += f"default_args set it for all tasks: give this task a {name} of its own. "
@@ -393,19 +165,17 @@ class ExportParameters(BaseModel):
 class SyncParameters(ExportParameters):
     """The parameters of a sync, in the YAML file and as an operator."""
 
-    segment_name: Annotated[Text | None, _converted(_as_given_text), TEMPLATED] = Field(
+    segment_name: Annotated[Text | None, AS_GIVEN_TEXT, TEMPLATED] = Field(
         default=None,
         description="The name of the Customer.io segment, which is created if it does not exist. Give "
         "exactly one of segment_name and segment_id.",
     )
-    segment_id: Annotated[
-        Annotated[int, Field(gt=0, le=2**53)] | None, _converted(_as_segment_id), TEMPLATED
-    ] = Field(
+    segment_id: Annotated[SegmentId, TEMPLATED] = Field(
         default=None,
         description="The number of the Customer.io segment, as in its address; for a name that several "
         "segments have.",
     )
-    user_id_property: Annotated[Text, _converted(_as_text), TEMPLATED] = Field(
+    user_id_property: Annotated[Text, AS_TEXT, TEMPLATED] = Field(
         default="user_id",
         description="The Amplitude property that holds the Customer.io identifier: user_id, amplitude_id, "
         "or any user property. gp:user_id is the user property named user_id.",
@@ -477,7 +247,7 @@ class SyncParameters(ExportParameters):
         "Customer.io's API does not remove. warn: it succeeds, and reports their number as not_removable. "
         "fail: it fails, after everything else is done.",
     )
-    customer_io_conn_id: Annotated[ConnId, _converted(_as_text), TEMPLATED] = Field(
+    customer_io_conn_id: Annotated[ConnId, AS_TEXT, TEMPLATED] = Field(
         default="customer_io_default", description="The Airflow connection to one Customer.io workspace."
     )
     skip_unchanged: bool = Field(
@@ -486,7 +256,7 @@ class SyncParameters(ExportParameters):
         "last good sync and the segment has as many members as then. Cannot be combined with targets, "
         "use_pools or on_guard: approve, which export first.",
     )
-    snapshot_path: Annotated[SnapshotPath | None, _converted(_as_optional), TEMPLATED] = Field(
+    snapshot_path: Annotated[SnapshotPath | None, AS_OPTIONAL, TEMPLATED] = Field(
         default=None,
         description="Where each good run stores the identifiers that it synced, such as "
         "s3://aws_default@bucket/cohorts, so that the segment can be restored later. Identifiers are "
@@ -526,28 +296,26 @@ class SyncParameters(ExportParameters):
 class TaskParameters(SyncParameters):
     """The parameters of a sync as a task, with those that a run, its form and upstream tasks set."""
 
-    source: Annotated[Literal["cohort", "snapshot"], _converted(_as_source), TEMPLATED, InForm()] = Field(
+    source: Annotated[Source, TEMPLATED, InForm()] = Field(
         default="cohort",
         title="Source",
         description="cohort: sync the cohort as it is now. snapshot: restore the segment from a snapshot, "
         "if the sync keeps any (snapshot_path); Amplitude is not called and no export is used. In a "
         "backfill, also tick 'Override parameters on existing runs'.",
     )
-    snapshot_at: Annotated[Text | None, _converted(_as_optional), TEMPLATED, InForm(beside="timezone")] = (
-        Field(
-            default=None,
-            title="Snapshot of",
-            description="With source snapshot: a date (meaning the end of that day) or a time, such as "
-            "2026-01-31 or 2026-01-31T06:00, in the timezone of the sync. The newest snapshot at or "
-            "before that time is used. If empty, the time is the run's logical date.",
-        )
+    snapshot_at: Annotated[Text | None, AS_OPTIONAL, TEMPLATED, InForm(beside="timezone")] = Field(
+        default=None,
+        title="Snapshot of",
+        description="With source snapshot: a date (meaning the end of that day) or a time, such as "
+        "2026-01-31 or 2026-01-31T06:00, in the timezone of the sync. The newest snapshot at or "
+        "before that time is used. If empty, the time is the run's logical date.",
     )
-    export: Annotated[InstanceOf[Export] | None, BeforeValidator(_as_export), TEMPLATED] = Field(
+    export: Annotated[GivenExport, TEMPLATED] = Field(
         default=None,
         description="What AmplitudeCohortExportOperator returned, or its JSON; the task then requests no "
         "export itself.",
     )
-    approved_plan: Annotated[InstanceOf[Approval] | None, _converted(_as_approval), TEMPLATED] = Field(
+    approved_plan: Annotated[ApprovedPlan, TEMPLATED] = Field(
         default=None,
         description="The plan that a person approved, as ApproveChangeOperator returns it: the guards "
         "that it names do not trip for exactly this change to the same people. With strict: true in it, "
@@ -572,6 +340,16 @@ class TaskParameters(SyncParameters):
         return Limits(approved=self.approved_plan, **{name: getattr(self, name) for name in names})
 
 
+def _with_cohort(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    given = {name: info.data[name] for name in ("cohort_id", "amplitude_conn_id") if name in info.data}
+    return {**given, **value}
+
+
+_SyncOfExport = Annotated[TaskParameters, BeforeValidator(_with_cohort)]
+
+
 class SharedExportParameters(ExportParameters):
     """The parameters of a task that exports a cohort for other tasks."""
 
@@ -580,12 +358,13 @@ class SharedExportParameters(ExportParameters):
         min_length=1,
         description="The properties that the tasks map: each task's user_id_property.",
     )
-    destinations: Annotated[Sequence[Destination], TEMPLATED] = Field(
+    syncs: Annotated[Sequence[_SyncOfExport], TEMPLATED] = Field(
         default=(),
-        description="Where the tasks send the cohort: dicts with customer_io_conn_id and id_type. Keys, "
-        "regions and whether the workspace has this identifier are checked before an export is used.",
+        description="The tasks that use the export, each as a dict of its parameters; cohort_id and "
+        "amplitude_conn_id may be left out. Before it requests an export, the task checks what they need "
+        "(keys, segment, identifiers, storage of snapshots), and fails if none of them could run.",
     )
-    source: Annotated[Literal["cohort", "snapshot"], _converted(_as_source), TEMPLATED] = Field(
+    source: Annotated[Source, TEMPLATED] = Field(
         default="cohort",
         description="cohort, or snapshot: the tasks restore a snapshot, so nothing is exported.",
     )
@@ -626,23 +405,3 @@ def _constants(model: type[ExportParameters], values: Mapping[str, Any]) -> dict
     """Return the values that are as they will be in a run: neither templates nor objects to be resolved."""
     templated = model.templated()
     return {name: each for name, each in values.items() if name not in templated or not is_template(each)}
-
-
-def _in_words(error: ErrorDetails) -> tuple[str, str]:
-    """Return what is wrong, and what to do besides correcting it."""
-    kind, context = error["type"], error.get("ctx") or {}
-    if kind == "sync":
-        return f"{context['key']}: {context['message']}", ""
-    name = ".".join(map(str, error["loc"]))
-    if kind == "parameter":
-        return f"{name} {context['message']}", str(context["advice"])
-    if kind == "missing":
-        return f"{name} is missing.", ""
-    if kind == "value_error":
-        problem, _, advice = str(context["error"]).partition("\n")
-        return f"{name} is not valid: {problem}", f"{advice} " if advice else ""
-    shown = reprlib.repr(error["input"])
-    if kind == "literal_error":
-        return f"{name} is {shown}; it must be {context['expected']}.", ""
-    message = error["msg"]
-    return f"{name} is {shown}: {message[0].lower()}{message[1:]}.", ""

@@ -12,6 +12,7 @@ from airflow_provider_cio_cohort.engine.members import MemberPage
 from airflow_provider_cio_cohort.engine.ports import SegmentStore
 from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
 from airflow_provider_cio_cohort.state import StateStore
+from airflow_provider_cio_cohort.sync.vendor_facts import VendorFacts
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
@@ -212,12 +213,14 @@ class Ports:
     :param owner: whose sync it is, as the DAG's id: other DAGs do not use what it remembers.
     :param task_store: what outlives the tries of the task.
     :param segment_store: what outlives the runs, of the segment's asset.
+    :param run_store: what outlives the runs without an asset's store, for as long as Airflow keeps XComs.
     :param snapshots: of the segment; ``None`` if the sync keeps none.
     :param workspace_of: returns the workspace's number of another Customer.io connection; ``None`` if that
         is unknown.
     :param on_segment: called with the segment's number once it is known; ``None`` where there is no segment.
     :param before_writing: called before the first write.
     :param verify_timeouts: how long a write may take to become visible in a read.
+    :param facts: what is known of the workspace.
     :param clock: returns the time, in epoch seconds.
     """
 
@@ -226,11 +229,13 @@ class Ports:
     owner: str
     task_store: StateStore = field(default_factory=lambda: StateStore(None))
     segment_store: StateStore = field(default_factory=lambda: StateStore(None))
+    run_store: StateStore = field(default_factory=lambda: StateStore(None))
     snapshots: Snapshots | None = None
     workspace_of: Callable[[str], int | None] = lambda conn_id: None
     on_segment: Callable[[int | None], object] = lambda segment_id: None
     before_writing: Callable[[], object] = lambda: None
     verify_timeouts: VerifyTimeouts = field(default_factory=VerifyTimeouts)
+    facts: VendorFacts = field(default_factory=VendorFacts)
     clock: Callable[[], float] = time.time
 
 

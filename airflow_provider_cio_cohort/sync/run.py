@@ -26,6 +26,7 @@ from airflow_provider_cio_cohort.engine.sync import Options, SegmentSync
 from airflow_provider_cio_cohort.exceptions import (
     ArchivedCohortError,
     ConfigurationError,
+    ExportMismatchError,
     GroupCohortError,
     SegmentDeletedError,
     UnknownSegmentError,
@@ -97,15 +98,40 @@ class CohortSync:
         """
         parameters, found = self.parameters, Preflight()
         found.cohort = attempt(check_cohort, self.ports.amplitude, parameters.cohort_id)
-        attempt(self.ports.customer_io.check_track)
-        found.target = attempt(self.find_target)
-        if not parameters.allow_no_match:
-            attempt(target.check_id_type, self.ports.customer_io, parameters.id_type)
+        found.target = self._check_workspace(attempt)
         if parameters.skip_unchanged and not parameters.dry_run:
             found.unchanged = attempt(self.unchanged, found)
-        if found.unchanged is None and self.ports.snapshots and not parameters.dry_run:
-            attempt(self.ports.snapshots.check_writable)
+        if found.unchanged is None:
+            self._check_storage(attempt)
         return found
+
+    def check_for_export(self, exported: ExportOf) -> None:
+        """
+        Check all that the run needs beside the cohort, for a task that exports the cohort for it.
+
+        :param exported: what that task is about to export.
+        :raises ExportMismatchError: if the run could not use such an export.
+        :raises CohortSyncError: if the run could not fill the segment.
+        """
+        if difference := exported.differs(self.export.wanted):
+            raise ExportMismatchError(
+                f"The sync could not use the export: {difference}.\n"
+                "Give the task that requests the export the cohort, the connection and the properties of the "
+                "tasks that use it."
+            )
+        self._check_workspace(_at_once)
+        self._check_storage(_at_once)
+
+    def _check_workspace(self, attempt: Callable[..., Any]) -> Target | None:
+        attempt(self.ports.customer_io.check_track)
+        found: Target | None = attempt(self.find_target)
+        if not self.parameters.allow_no_match:
+            attempt(target.check_id_type, self.ports.customer_io, self.parameters.id_type)
+        return found
+
+    def _check_storage(self, attempt: Callable[..., Any]) -> None:
+        if self.ports.snapshots and not self.parameters.dry_run:
+            attempt(self.ports.snapshots.check_writable)
 
     def find_target(self) -> Target:
         """
@@ -175,16 +201,27 @@ class CohortSync:
             clock=self.ports.clock,
         )
 
-    def request_export(self, found: Preflight) -> Export:
+    def request_export(self, found: Preflight, outdated: Export | None = None) -> Export:
         """
         Return the export that was given, that of an earlier try, or one that is requested now.
 
         :param found: what the checks have found.
+        :param outdated: the export for which this run has waited, if :meth:`transfer` refused it as outdated.
+        :raises DiskFullError: if the worker's disk has no room for the cohort.
+        :raises StateStoreError: if the run would be refused later, because Airflow's store cannot be read.
         :raises QuotaReachedError: if only the reserved exports of the month are left.
-        :raises OutdatedExportError: if the segment was synced from a later export than the one given.
+        :raises OutdatedExportError: if the segment was synced from a later export than the one given, or than
+            two exports of this run.
         """
+        synced_from = self.memory.synced_from
+        if self.export.given is None:
+            with run_directory() as directory:
+                size = found.cohort.size if found.cohort else None
+                check_disk_space(directory, size, 0, self.parameters.id_type)
+            if not self.parameters.dry_run:
+                self.memory.check_read()
         computed_at = found.cohort.last_computed if found.cohort else None
-        return self.export.request(computed_at, self.memory.synced_from)
+        return self.export.request(computed_at, synced_from, outdated)
 
     def resume(self) -> None:
         """Continue after a wait, before which the run has used the keys of both vendors."""
@@ -343,6 +380,8 @@ class CohortSync:
             keys_proven=self.memory.keys_are_proven,
             on_not_removable=parameters.on_not_removable,
             not_removable_before=last_report.get("not_removable") or 0,
+            cio_prefix=self.ports.facts.cio_prefix,
+            removes_without_id=self.ports.facts.removes_without_id,
             **facts,
         )
 
@@ -361,7 +400,14 @@ class CohortSync:
             "amplitude_conn_id": parameters.amplitude_conn_id,
         }
         keys = self.ports.customer_io.keys_fingerprint
-        return SegmentMemory(self.ports.segment_store, self._workspace, keys, of, parameters.snapshot_path)
+        return SegmentMemory(
+            self.ports.segment_store,
+            self._workspace,
+            keys,
+            of,
+            parameters.snapshot_path,
+            self.ports.run_store,
+        )
 
     @property
     def last_report(self) -> dict[str, Any]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset
+from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset, workspace_asset
 from airflow_provider_cio_cohort.compatibility import conf
-from airflow_provider_cio_cohort.exceptions import CohortSyncError, OutdatedExportError
+from airflow_provider_cio_cohort.exceptions import OutdatedExportError
 from airflow_provider_cio_cohort.links import AmplitudeCohortLink, CustomerIOSegmentLink
-from airflow_provider_cio_cohort.state import WriteMarker, asset_store, task_store
+from airflow_provider_cio_cohort.state import WriteMarker
 from airflow_provider_cio_cohort.sync.export import Export
 from airflow_provider_cio_cohort.sync.parameters import TaskParameters, is_template
 from airflow_provider_cio_cohort.transfers.run_conf import check_backfill, check_run_conf
@@ -25,11 +23,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-    from airflow_provider_cio_cohort.snapshots.layout import Origin
     from airflow_provider_cio_cohort.snapshots.run import RunSnapshots
     from airflow_provider_cio_cohort.sync.run import CohortSync, Preflight
-
-log = logging.getLogger(__name__)
 
 #: Where a dry run leaves the change that a person would have to approve.
 PLAN_KEY = "plan"
@@ -131,7 +126,6 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         #: the export is for.
         self.carried: dict[str, Any] = {}
         self._sync: CohortSync | None = None
-        self._has_restarted = False
         #: The segment as an asset, which carries what is remembered of it from run to run.
         self.segment_asset = segment_asset(customer_io_conn_id, segment_name, segment_id)
         cohort = cohort_asset(amplitude_conn_id, cohort_id)
@@ -140,6 +134,10 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         ends = self.inlets if dry_run is True else self.outlets
         if self.segment_asset is not None and self.segment_asset not in ends:
             ends.append(self.segment_asset)
+        #: The workspace as an asset, which carries what ``airflow cohort-sync doctor --save`` has seen of it.
+        self.workspace_asset = workspace_asset(customer_io_conn_id)
+        if self.workspace_asset is not None and self.workspace_asset not in self.inlets:
+            self.inlets.append(self.workspace_asset)
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in TaskParameters.model_fields}
@@ -214,7 +212,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
             self._sync = self.cohort_sync(context, before_writing=marker.note)
             yield self._sync
 
-    def _start(self, context: Context, sync: CohortSync) -> dict[str, Any]:
+    def _start(self, context: Context, sync: CohortSync, outdated: Export | None = None) -> dict[str, Any]:
         """Take all steps of a run; where it is deferred, :meth:`execute_complete` takes the last one."""
         self._begin(sync)
         if sync.parameters.from_snapshot:
@@ -222,7 +220,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         found = sync.preflight()
         if found.unchanged is not None:
             return self._finish(context, sync, found.unchanged, {})
-        export = sync.request_export(found)
+        export = sync.request_export(found, outdated)
         if not sync.export.is_ready(export):
             if self.deferrable:
                 self._defer(sync, export, found)
@@ -252,13 +250,11 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         try:
             report = sync.transfer(export, cohort)
         except OutdatedExportError:
-            if sync.parameters.export is not None or self._has_restarted:
+            if sync.parameters.export is not None:
                 raise
-            self._has_restarted = True
-            self.log.warning("The segment was synced from a later export meanwhile: requesting a new export.")
         else:
             return self._finish(context, sync, report.to_dict(), export.month)
-        return self._start(context, sync)
+        return self._start(context, sync, outdated=export)
 
     def _finish(
         self, context: Context, sync: CohortSync, report: dict[str, Any], month: Mapping[str, Any]
@@ -296,32 +292,23 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         :param before_writing: called before the first write.
         :raises ConfigurationError: if a parameter is wrong.
         """
-        from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
-        from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
-        from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-        from airflow_provider_cio_cohort.hooks.customer_io_api import segment_url
-        from airflow_provider_cio_cohort.hooks.retry import settings
-        from airflow_provider_cio_cohort.sync.ports import Ports
         from airflow_provider_cio_cohort.sync.run import CohortSync
+        from airflow_provider_cio_cohort.transfers.ports import ports_of
+
+        def link_to(url: str) -> None:
+            self.carried["segment_url"] = url
 
         parameters = self.parameters
-        workspace = customer_io or CustomerIOHook(parameters.customer_io_conn_id)
-
-        def link_to(segment_id: int | None) -> None:
-            region = workspace.track.region
-            self.carried["segment_url"] = segment_url(region, workspace.workspace_id, segment_id)
-
-        ports = Ports(
-            amplitude=amplitude or AmplitudeHook(parameters.amplitude_conn_id),
-            customer_io=workspace,
-            owner=self.dag_id,
-            task_store=task_store(context),
-            segment_store=asset_store(context, self.segment_asset),
-            snapshots=self.snapshots(parameters, context),
-            workspace_of=_workspace_of,
-            on_segment=link_to,
+        ports = ports_of(
+            parameters,
+            context,
+            (self.dag_id, self.task_id),
+            self.segment_asset,
+            amplitude=amplitude,
+            customer_io=customer_io,
+            workspace=self.workspace_asset,
+            link_to=link_to,
             before_writing=before_writing,
-            verify_timeouts=VerifyTimeouts(**settings(asdict(VerifyTimeouts()), prefix="verify_")),
         )
         return CohortSync(parameters, ports)
 
@@ -332,49 +319,6 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         :param parameters: the run's parameters.
         :param context: the task's context.
         """
-        from airflow_provider_cio_cohort.snapshots.layout import Subject
-        from airflow_provider_cio_cohort.snapshots.run import Retention, RunSnapshots
-        from airflow_provider_cio_cohort.snapshots.store import SnapshotStore
+        from airflow_provider_cio_cohort.transfers.ports import snapshots_of
 
-        if parameters.snapshot_path is None:
-            return None
-        subject = Subject(
-            customer_io_conn_id=parameters.customer_io_conn_id,
-            segment=parameters.named,
-            id_type=parameters.id_type,
-            mode=parameters.mode,
-            cohort_id=parameters.cohort_id,
-        )
-        return RunSnapshots(
-            store=SnapshotStore(parameters.snapshot_path, subject),
-            retention=Retention(parameters.snapshot_keep_days, parameters.snapshot_keep_last),
-            origin=_origin(context, self.dag_id, self.task_id),
-            zone=getattr(context.get("dag"), "timezone", None),
-            user_id_property=parameters.user_id_property,
-        )
-
-
-def _workspace_of(conn_id: str) -> int | None:
-    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-
-    try:
-        return CustomerIOHook(conn_id).workspace_id
-    except CohortSyncError as error:  # the other sync's run will say so
-        log.warning("Cannot find out which workspace connection %r belongs to: %s", conn_id, error.headline)
-        return None
-
-
-def _origin(context: Mapping[str, Any], dag_id: str, task_id: str) -> Origin:
-    from airflow_provider_cio_cohort.snapshots.layout import Origin
-
-    run = context.get("dag_run")
-    run_type, index = getattr(run, "run_type", ""), getattr(context.get("ti"), "map_index", None)
-    times = ("run_after", "logical_date", "data_interval_start", "data_interval_end")
-    return Origin(
-        dag_id=dag_id,
-        task_id=task_id,
-        map_index=-1 if index is None else index,
-        run_id=getattr(run, "run_id", ""),
-        run_type=str(getattr(run_type, "value", run_type)),
-        **{name: getattr(run, name, None) for name in times},
-    )
+        return snapshots_of(parameters, context, (self.dag_id, self.task_id))

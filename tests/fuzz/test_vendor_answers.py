@@ -98,6 +98,7 @@ class Vendors:
         self.sandbox.reset_requests()
         project.jobs.clear()
         project.links.clear()
+        project.used = 0
         self.job = project.request(COHORT, [])
         self.logged.lines.clear()
 

@@ -84,6 +84,7 @@ SWITCHES = {
     "empty_export": st.sampled_from(["header", "nothing", "newline", "list", "no_content", "not_found"]),
     "encoding": st.sampled_from(["", "UTF-8", "aws-chunked", "gzip, gzip"]),
     "blank_last_line": st.booleans(),
+    "last_line_end": st.booleans(),
 }
 USUAL = {name: getattr(Settings(), name) for name in SWITCHES}
 FAULTS: list[dict[str, Any]] = [

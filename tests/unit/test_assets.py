@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 from airflow.sdk import literal
 
-from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset
+from airflow_provider_cio_cohort.assets import (
+    as_dataset,
+    cohort_asset,
+    is_segment,
+    segment_asset,
+    workspace_asset,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +46,14 @@ def test_a_cohort_is_an_asset() -> None:
     assert asset is not None
     assert asset.uri == "amplitude://amplitude_eu/cohorts/a1b2c3d"
     assert cohort_asset("amplitude_eu", "{{ params.cohort }}") is None
+
+
+def test_a_workspace_is_an_asset_that_is_neither_a_segment_nor_a_dataset() -> None:
+    asset = workspace_asset(" cio/eu ")
+    assert asset is not None
+    assert asset.uri == "customerio://cio%2Feu/"
+    assert not is_segment(asset)
+    assert as_dataset(asset, None) is None
+    assert is_segment(segment_asset("cio", "S", None))
+    assert not is_segment(cohort_asset("amplitude", "a1b2c3d"))
+    assert workspace_asset("{{ var.value.x }}") is None

@@ -55,6 +55,16 @@ def test_a_sync(airflow: AirflowInstance, vendors: Sandbox, name: str) -> None:
     assert [event["extra"]["added"] for event in events if "added" in event["extra"]] == [2]
 
 
+def test_a_later_run_does_not_prove_the_keys_again(airflow: AirflowInstance, vendors: Sandbox) -> None:
+    """Before Airflow 3.3, an XCom of the first run tells that they are proven."""
+    fill(vendors, "staying1", "a", "b", "d", "e")
+    vendors.reset_requests()
+    run_id, state = run(airflow, "cohort_sync__staying")
+    assert state == "success", airflow.log("cohort_sync__staying", run_id)
+    assert vendors.count("track", "add_customers") == 1
+    assert members(vendors, "Waited for in the worker") == {"a", "b", "d", "e"}
+
+
 def test_a_dry_run_of_the_form(airflow: AirflowInstance, vendors: Sandbox) -> None:
     fill(vendors, "staying1", "a", "b", "c")
     before = members(vendors, "Waited for in the worker")

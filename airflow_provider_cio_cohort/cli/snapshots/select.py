@@ -14,6 +14,7 @@ from airflow_provider_cio_cohort.cli.vendors import Vendors
 from airflow_provider_cio_cohort.exceptions import (
     ConfigurationError,
     GuardTrippedError,
+    KeysNotProvenError,
     MappingError,
     SegmentConflictError,
     SnapshotDamagedError,
@@ -30,6 +31,7 @@ from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import Ampli
 _ANSWERS = (
     SnapshotMismatchError,
     GuardTrippedError,
+    KeysNotProvenError,
     MappingError,
     SegmentConflictError,
     SnapshotDamagedError,

@@ -85,7 +85,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         hook.policy = type(hook.policy)(retry_timeout=0.01)
         return hook
 
-    monkeypatch.setattr(vendors, "_hurried", prepare)
+    monkeypatch.setattr(vendors, "hurried", prepare)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +101,34 @@ def test_a_wrong_sync_is_left_out_and_said(
     assert answer.code == 1
     assert "Skipped 1 of 2 syncs" in answer.err
     assert set(stored(session)) == {EXPORTS, SYNCS}
+
+
+def test_a_folder_stands_for_the_files_in_it(
+    airflow: Callable[..., Answer], sandbox: Any, write: Any, session: Session, tmp_path: Path
+) -> None:
+    for place in ("team/eu", ".hidden", "empty"):
+        (tmp_path / place).mkdir(parents=True)
+    first = write({"use_pools": True}, name="a.yaml")
+    write({"use_pools": True, "amplitude_conn_id": "eu"}, name="team/eu/b.yml")
+    write({"use_pools": True, "amplitude_conn_id": "hidden"}, name=".hidden/c.yaml")
+    (tmp_path / "README.md").write_text("syncs:")
+    wanted = {EXPORTS: (None, 4, "created"), "cohort_exports__eu": (None, 4, "created")}
+    answer = airflow("pools", tmp_path, first, "-o", "json")
+    assert (answer.code, changes(answer)) == (0, {**wanted, SYNCS: (None, 1, "created")})
+    assert set(stored(session)) == {*wanted, SYNCS}
+    assert f"{tmp_path}: a.yaml, team/eu/b.yml" in answer.err
+
+    write({"use_pools": True, "cadence": "never"}, name="team/eu/b.yml")
+    answer = airflow("pools", tmp_path, "--dry-run", "-o", "json")
+    assert (answer.code, set(changes(answer))) == (1, {EXPORTS, SYNCS})
+    assert "Skipped 1 of 2 syncs" in answer.err
+    (tmp_path / "team/eu/b.yml").write_text("sync: []")
+    answer = airflow("pools", tmp_path)
+    assert answer.code == 1
+    assert f"{tmp_path}/team/eu/b.yml, line 1: the file has no key syncs" in answer.err
+    answer = airflow("pools", tmp_path / "empty")
+    assert answer.code == 1
+    assert "the folder has no file that ends with .yaml or .yml" in answer.err
 
 
 def test_a_wrong_number_of_tasks_makes_no_pool(

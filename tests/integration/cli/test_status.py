@@ -80,6 +80,15 @@ def test_a_file_that_cannot_be_read_is_a_no_with_all_that_it_takes_along(
     assert airflow("status", "well").code == 0
 
 
+def test_a_freshness_dag_that_is_paused_is_a_no(airflow: Callable[..., Answer], stored: Airflow) -> None:
+    stored.good(stored.sync("well"), stored.ago(hours=12))
+    stored.dag("cohort_freshness__growth", "cohort-freshness", is_paused=True, relative_fileloc="growth.py")
+    stored.session.commit()
+    answer = airflow("status")
+    assert answer.code == 1
+    assert "growth.py: cohort_freshness__growth is paused, so nobody is told" in answer.out
+
+
 def test_an_unknown_name_is_no_sync(airflow: Callable[..., Answer], stored: Airflow) -> None:
     stored.session.commit()
     answer = airflow("status", "nobody")

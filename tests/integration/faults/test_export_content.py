@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from airflow_provider_cio_cohort import exceptions, exports
@@ -41,6 +43,48 @@ def test_a_blank_last_line_is_no_damage(task, crlf: bool) -> None:
     assert task.errors == []
 
 
+@pytest.mark.parametrize("inline_rows", [0, 1000])
+@pytest.mark.parametrize(("compressed", "content_length"), [(True, True), (True, False), (False, True)])
+def test_a_last_line_without_an_end_counts_where_the_file_is_complete(
+    task, compressed: bool, content_length: bool, inline_rows: int
+) -> None:
+    task.sandbox.configure(
+        last_line_end=False, compressed=compressed, content_length=content_length, inline_rows=inline_rows
+    )
+    fill(task, "stays", "unknown", "joins")
+    report = task.run()
+    assert task.errors == []
+    task.assert_as_without_faults(report)
+    assert report["unreadable"] == 0
+    assert task.sandbox.count(path_regex="/file$") == 1
+
+
+def test_it_never_counts_where_the_file_may_be_cut(task) -> None:
+    count_bad_input()
+    task.sandbox.configure(last_line_end=False, compressed=False, content_length=False)
+    error = task.fail()
+    assert isinstance(error, exceptions.IncompleteExportError)
+    assert "has no line end" in str(error)
+    assert task.members == {"stays", "leaves"}
+    task.sandbox.configure(last_line_end=True)
+    for job in task.sandbox.project.jobs.values():
+        job.file = None
+    task.assert_as_without_faults(task.run())
+
+
+def test_a_complete_file_that_ends_within_a_row_is_damaged(task) -> None:
+    count_bad_input()
+
+    def cut(request) -> None:
+        for job in task.sandbox.project.jobs.values():
+            job.file = b'"amplitude_id","user_id"\n"1","stays"\n"2","joins""'
+
+    task.sandbox.configure(compressed=False)
+    task.sandbox.at_request(cut, path="/file$")
+    assert isinstance(task.fail(), exceptions.IncompleteExportError)
+    assert task.members == {"stays", "leaves"}
+
+
 # ---- identifiers that are not UTF-8
 
 
@@ -56,7 +100,7 @@ def test_a_row_that_cannot_be_read_is_skipped_and_counted(task, caplog) -> None:
     assert task.sandbox.count(path_regex="/file$") == 2  # the damage may have come on the way
 
 
-@pytest.mark.parametrize("value", [f"lea{BAD}ves", f"leave{BAD}", f"{BAD}leaves{BAD}"])
+@pytest.mark.parametrize("value", [f"lea{BAD}ves", f"{BAD}leaves{BAD}", f"{BAD * 7}leaves"])
 def test_a_member_who_may_be_meant_is_not_removed(task, value: str, caplog) -> None:
     count_bad_input()
     goes = task.sandbox.workspace.add_person(id="goes")
@@ -67,6 +111,20 @@ def test_a_member_who_may_be_meant_is_not_removed(task, value: str, caplog) -> N
     assert (report["unreadable"], report["removed"], report["segment_after"]) == (1, 1, 3)
     assert "1 members stay in the segment because they may be people whose rows cannot be read" in caplog.text
     assert task.run()["to_remove"] == 0
+
+
+@pytest.mark.parametrize(
+    ("person", "row"),
+    [("Иван", "Иван".encode("cp1251")), ("é-1", b"\xe9-1"), ("ソ", "ソ".encode("cp932"))],
+)
+def test_a_member_stays_however_little_can_be_read(task, person: str, row: bytes) -> None:
+    count_bad_input()
+    known = task.sandbox.workspace.add_person(id=person)
+    task.sandbox.workspace.find_segment("Power users").add([known])
+    fill(task, "stays", "joins", row.decode("utf-8", "surrogateescape"))
+    report = task.run()
+    assert task.members == {"stays", "joins", person}
+    assert (report["unreadable"], report["removed"]) == (1, 1)
 
 
 def test_nobody_is_added_for_a_row_that_cannot_be_read(task) -> None:
@@ -157,6 +215,27 @@ def test_a_file_that_is_larger_than_the_cohort_can_be(tight, task, settings, wor
     assert task.members == {"stays", "leaves"}
     assert task.sandbox.count(path_regex="/file$") == 1
     task.sandbox.configure(surplus_rows=0, long_value=0)
+    for job in task.sandbox.project.jobs.values():
+        job.file = None
+    task.assert_as_without_faults(task.run())
+
+
+def empty_members(count: int) -> bytes:
+    """Return a gzip stream of this many members, all of which are empty, compressed once more."""
+    return gzip.compress(gzip.compress(b"", mtime=0) * count)
+
+
+def test_a_file_that_is_large_between_its_two_layers_alone(tight, task) -> None:
+    count_bad_input()
+
+    def spoil(request) -> None:
+        for job in task.sandbox.project.jobs.values():
+            job.file = empty_members(1_000)
+
+    task.sandbox.at_request(spoil, path="/file$")
+    error = task.fail()
+    assert isinstance(error, exceptions.ExportTooLargeError)
+    assert task.sandbox.count(path_regex="/file$") == 1
     for job in task.sandbox.project.jobs.values():
         job.file = None
     task.assert_as_without_faults(task.run())

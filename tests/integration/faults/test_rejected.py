@@ -233,7 +233,66 @@ def test_batches_that_fail_together_leave_no_exception_behind(sandbox, hook, cap
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
+#: A vendor that refuses one spelling of a ``cio_id``, and perhaps whatever does not look like one.
+SPELLINGS = {
+    "without a prefix": (False, "^cio_"),
+    "with a prefix": (True, "^(?!cio_)"),
+    "without a prefix, of that form": (False, "^(?![0-9a-f]{12}$)"),
+    "with a prefix, of that form": (True, "^(?!cio_[0-9a-f]{12}$)"),
+}
+
+
+@pytest.mark.parametrize("needs", SPELLINGS)
+@pytest.mark.parametrize("given", ["", "cio_"])
+@pytest.mark.parametrize("count", [1, 1100])
+def test_each_spelling_of_a_cio_id_is_tried(sandbox, hook, needs: str, given: str, count: int) -> None:
+    prefix, refuses = SPELLINGS[needs]
+    persons = [sandbox.workspace.add_person(id=f"u-{n}") for n in range(count)]
+    segment = sandbox.workspace.add_segment(name="Some")
+    sandbox.configure(cio_prefix=prefix, track_refuses=refuses)
+    values = [f"{given}{person.cio_id}" for person in persons]
+    found = hook.add_members(segment.id, values, "cio_id", total=count)
+    assert (found.count, found.rejected) == (count, ())
+    assert len(segment.members) == count
+    assert hook.remove_members(segment.id, values, "cio_id").rejected == ()
+    assert segment.members == []
+
+
+@pytest.mark.parametrize("needs", SPELLINGS)
+def test_a_bad_cio_id_is_isolated_in_each_spelling(sandbox, hook, needs: str) -> None:
+    prefix, refuses = SPELLINGS[needs]
+    persons = [sandbox.workspace.add_person(id=f"u-{n}") for n in range(100)]
+    segment = sandbox.workspace.add_segment(name="Some")
+    sandbox.configure(cio_prefix=prefix, track_refuses=f"{refuses}|zqz")
+    values = [person.cio_id for person in persons]
+    found = hook.add_members(segment.id, [*values[:50], BAD, *values[50:]], "cio_id")
+    assert (found.count, found.rejected) == (100, (BAD,))
+    assert len(segment.members) == 100
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000])
+def test_cio_ids_that_are_refused_in_each_spelling_end_it(sandbox, hook, count: int) -> None:
+    segment = sandbox.workspace.add_segment(name="Some", type="dynamic")
+    values = [sandbox.workspace.add_person(id=f"u-{n}").cio_id for n in range(count)]
+    with pytest.raises(exceptions.RequestRejectedError, match="segment is not a manual segment") as caught:
+        hook.add_members(segment.id, values, "cio_id", total=count)
+    assert "refused changing the members of segment" in caught.value.headline
+    assert len(sent(sandbox)) <= 2 * MOST_REFUSALS + 10
+
+
 # ---- a sync
+
+
+@pytest.mark.parametrize("needs", SPELLINGS)
+@pytest.mark.parametrize("lookup", [True, False])
+def test_a_sync_by_cio_id_where_one_spelling_is_refused(sandbox, sync, needs: str, lookup: bool) -> None:
+    prefix, refuses = SPELLINGS[needs]
+    sandbox.configure(track_refuses=refuses, lookup_allowed=lookup)
+    persons = [sandbox.workspace.add_person(id=f"u-{n}") for n in range(5)]
+    cohort_of(sandbox, *(person.cio_id for person in persons))
+    sandbox.configure(cio_prefix=prefix)
+    report = sync(id_type="cio_id", user_id_property="user_id", allow_no_match=True)
+    assert (report["added"], report["rejected"]) == (5, 0)
 
 
 def test_the_others_arrive_and_the_run_counts_who_was_rejected(sandbox, cohort, sync, caplog) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import signal
@@ -183,6 +184,13 @@ def test_a_download_ends_between_two_blocks(sandbox, request_id: str, tmp_path: 
         AmplitudeHook().download_export(request_id, path, CancelledAfter(4))
     assert not path.exists()
     assert path.with_name("export.csv.part").stat().st_size < whole
+
+
+def test_a_download_ends_where_blocks_decompress_to_nothing(sandbox, request_id: str, tmp_path) -> None:
+    sandbox.project.jobs[request_id].file = gzip.compress(gzip.compress(b"", mtime=0) * 50_000)
+    with pytest.raises(exceptions.SyncStoppedError, match="downloading an export"):
+        AmplitudeHook().download_export(request_id, tmp_path / "export.csv", CancelledAfter(8))
+    assert sandbox.count(api="storage") == 1
 
 
 def test_a_download_does_not_ask_the_storage_once_it_was_cancelled(sandbox, request_id, tmp_path) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from airflow.secrets import BaseSecretsBackend
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
@@ -192,8 +193,42 @@ def test_what_airflow_cannot_read_is_not_called_undefined(sandbox, monkeypatch, 
     shown = "".join(traceback.format_exception(caught.value))
     assert "EnvironmentVariablesBackend" in shown
     assert "4711" not in shown
+    with pytest.raises(exceptions.TriggererError, match="What EnvironmentVariablesBackend has") as caught:
+        in_the_triggerer("other")
+    assert caught.value.headline.startswith("The triggerer cannot read connection 'other'")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "4711" not in shown
     with pytest.raises(AirflowNotFoundException, match="isn't defined"):
         AmplitudeHook("nowhere").check()
+    with pytest.raises(exceptions.TriggererError, match="The worker could"):
+        in_the_triggerer("nowhere")
+
+
+class AwayBackend(BaseSecretsBackend):
+    """A secrets backend that cannot be reached, or whose own keys are wrong."""
+
+    def get_conn_value(self, conn_id: str) -> str | None:
+        raise PermissionError("token-4711")
+
+
+@pytest.mark.parametrize(
+    ("look_up", "error"),
+    [
+        (lambda conn_id: AmplitudeHook(conn_id).check(), AirflowNotFoundException),
+        (in_the_triggerer, exceptions.TriggererError),
+    ],
+)
+def test_a_secrets_backend_that_fails_is_named(
+    sandbox, monkeypatch, look_up: Callable[[str], Any], error: type[Exception]
+) -> None:
+    monkeypatch.setattr("airflow.sdk.configuration._secrets_backend_cache", {}, raising=False)
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{__name__}.AwayBackend")
+    with pytest.raises(error) as caught:
+        look_up("nowhere")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "the secrets backend AwayBackend failed (PermissionError)" in shown
+    assert "4711" not in shown
+    assert AmplitudeHook("amplitude_default").check() == []
 
 
 def test_an_extra_that_was_encoded_twice_is_called_so(sandbox, monkeypatch) -> None:

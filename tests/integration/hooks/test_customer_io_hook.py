@@ -234,6 +234,7 @@ def test_each_request_carries_its_own_key_and_no_extra(hook: CustomerIOHook, san
         assert not {"app_api_key", "region", "requests_per_second"} & {n.lower() for n in record.headers}
 
 
+@pytest.mark.own_requests
 def test_a_batch_that_the_vendor_refuses_names_nobody(hook: CustomerIOHook, sandbox) -> None:
     segment = hook.create_segment("Some")
     with pytest.raises(exceptions.RequestRejectedError) as caught:

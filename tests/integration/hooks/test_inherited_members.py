@@ -22,6 +22,8 @@ from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.sandbox import Sandbox
 
+#: These are requests of users, who may send anything.
+pytestmark = pytest.mark.own_requests
 #: What a vendor might quote of a person.
 EMAIL = "person-4711@example.com"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,6 +101,19 @@ def test_null_is_nobody(sandbox, hook: CustomerIOHook) -> None:
     assert hook.find_people(["u-1"]).count == 0
 
 
+@pytest.mark.parametrize(
+    ("needs_prefix", "refuses"), [(True, ""), (True, "^(?!cio_)"), (False, ""), (False, "^cio_")]
+)
+@pytest.mark.parametrize("given", ["", "cio_"])
+def test_a_cio_id_is_looked_up_in_each_spelling(
+    sandbox, hook, needs_prefix: bool, refuses: str, given: str
+) -> None:
+    known = [sandbox.workspace.add_person(id=f"u-{number}").cio_id for number in range(150)]
+    sandbox.configure(cio_prefix=needs_prefix, lookup_refuses=refuses)
+    found = hook.find_people([f"{given}{cio_id}" for cio_id in [*known, "abc"]], "cio_id")
+    assert (found.count, sorted(found.identifiers)) == (150, sorted(known))
+
+
 def test_what_is_refused_does_not_hide_the_others(sandbox, hook: CustomerIOHook) -> None:
     ids = add(sandbox, 300)
     sandbox.configure(lookup_refuses="^bad")
@@ -167,3 +182,23 @@ def test_no_batch_is_looked_up_after_a_child_was_cancelled(sandbox, hook: Custom
     with pytest.raises(exceptions.SyncStoppedError, match="stopped before looking people up"):
         hook.find_people(values(), "id", cancel)
     assert asked(sandbox) == [100, 100]
+
+
+def test_many_are_looked_up_in_blocks_and_the_log_tells_how_far(sandbox, hook, caplog) -> None:
+    ids = add(sandbox, 450)
+    hook.policy = replace(hook.policy, progress_interval=1e-9)
+    values = [*ids, "unknown"]
+    with caplog.at_level(logging.INFO):
+        blocks = list(hook.find_people_in_blocks(values, total=451, size=200))
+    assert [value for block, _ in blocks for value in block] == values
+    assert [found.count for _, found in blocks] == [200, 200, 50]
+    told = [record.getMessage() for record in caplog.records if "Looking people up" in record.getMessage()]
+    assert len(told) == 5
+    assert told[-1].startswith("Looking people up: 451 of 451 identifiers, ")
+    assert not any(each in caplog.text for each in ids)
+
+
+def test_a_look_up_in_blocks_ends_where_its_caller_ends(sandbox, hook) -> None:
+    ids = add(sandbox, 450)
+    next(hook.find_people_in_blocks(ids, total=450, size=200))
+    assert sum(asked(sandbox)) == 200

@@ -46,10 +46,18 @@ class AssetStores(defaultdict[str, Store]):
 class Xcoms:
     """A task instance, as far as the operator needs it."""
 
+    task_id: str = "sync"
+    map_index: int = -1
     pushed: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
+
+    def xcom_pull(
+        self, *, task_ids: str, key: str, map_indexes: int, include_prior_dates: bool = False
+    ) -> Any:
+        assert (task_ids, map_indexes, include_prior_dates) == (self.task_id, self.map_index, True)
+        return self.pushed.get(key)
 
 
 @pytest.fixture

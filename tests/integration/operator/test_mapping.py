@@ -9,7 +9,6 @@ import pytest
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.engine.guards import FLOOR
-from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.sync.target import describe
 from tests.integration.operator.test_export import exports
 from tests.integration.operator.test_sync import writes
@@ -163,19 +162,6 @@ def test_where_nobody_may_look_people_up_a_fill_without_arrivals_fails(sandbox, 
     with pytest.raises(exceptions.CohortSyncError):
         sync(user_id_property="phone")
     assert segment.members == []
-
-
-def test_an_export_for_several_segments_is_not_spent_on_an_identifier_that_is_not_used(
-    sandbox, sync, cohort
-) -> None:
-    cohort("a")
-    sandbox.configure(email_identifies=False)
-    with pytest.raises(exceptions.MappingError, match="does not identify people by email"):
-        sync(
-            operator_class=AmplitudeCohortExportOperator,
-            destinations=[{"customer_io_conn_id": "customer_io_default", "id_type": "email"}],
-        )
-    assert exports(sandbox) == 0
 
 
 @pytest.mark.parametrize(("known", "is_said"), [(10, True), (25, False)])

@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Param, task_group
 from airflow.sdk.definitions.param import DagParam
 
 from airflow_provider_cio_cohort import exceptions
+from airflow_provider_cio_cohort.assets import segment_asset
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 from tests.integration.operator.test_export import exports
 from tests.integration.operator.test_sync import members
@@ -62,7 +63,7 @@ def test_what_cannot_be_voided_stops_the_run_before_the_first_write(sandbox, coh
 def test_what_cannot_be_read_is_not_overwritten_and_stops_the_run(sandbox, cohort, sync, assets) -> None:
     cohort("a")
     sync()
-    (store,) = assets.values()
+    store = assets[segment_asset("customer_io_default", "Power users", None)]
     kept, get = dict(store.kept), store.get
 
     def fail(*arguments: Any) -> None:
@@ -75,6 +76,7 @@ def test_what_cannot_be_read_is_not_overwritten_and_stops_the_run(sandbox, cohor
     store.get = get
     assert store.kept == kept
     assert members(sandbox) == {"a"}
+    assert sandbox.project.used == 1
 
 
 def test_what_cannot_be_read_makes_no_second_segment(sandbox, cohort, sync, assets) -> None:
@@ -82,7 +84,7 @@ def test_what_cannot_be_read_makes_no_second_segment(sandbox, cohort, sync, asse
     cohort("a")
     sync()
     segment.name = "Champions"
-    (store,) = assets.values()
+    store = assets[segment_asset("customer_io_default", "Power users", None)]
 
     def fail(*arguments: Any) -> None:
         raise RuntimeError("away")
@@ -159,11 +161,14 @@ def test_where_nothing_is_remembered_skip_unchanged_says_so(sandbox, cohort, syn
     assert exports(sandbox) == 2
 
 
+WORKSPACE = "customerio://customer_io_default/"
+
+
 def assets_of(**parameters: Any) -> set[str]:
     operator = AmplitudeCohortToCustomerIOOperator(
         task_id="sync", **{"cohort_id": "a1b2c3d", "segment_name": "S", **parameters}
     )
-    return {asset.uri for asset in (*operator.inlets, *operator.outlets)}
+    return {asset.uri for asset in (*operator.inlets, *operator.outlets)} - {WORKSPACE}
 
 
 @pytest.mark.parametrize("make", [lambda dag: DagParam(dag, "x", "y"), lambda dag: Param("x")])
@@ -183,7 +188,10 @@ def test_a_mapped_task_group_has_no_asset_of_an_objects_address() -> None:
         fill.expand(name=["one", "two"])
     (operator,) = dag.tasks
     assert [asset.uri for asset in operator.outlets] == []
-    assert [asset.uri for asset in operator.inlets] == ["amplitude://amplitude_default/cohorts/a1b2c3d"]
+    assert [asset.uri for asset in operator.inlets] == [
+        "amplitude://amplitude_default/cohorts/a1b2c3d",
+        WORKSPACE,
+    ]
 
 
 def test_a_number_is_an_asset() -> None:

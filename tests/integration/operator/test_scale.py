@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from airflow_provider_cio_cohort import exceptions
+from tests.integration.operator.test_export import exports
 
 
-def test_a_disk_without_room_is_named_before_anything_is_downloaded(sandbox, cohort, sync) -> None:
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_disk_without_room_is_named_before_anything_is_exported(
+    sandbox, cohort, sync, deferrable: bool
+) -> None:
     cohort("a", "b")
     sandbox.project.cohorts["a1b2c3d"].announced = 10**13
     with pytest.raises(
         exceptions.DiskFullError, match=r"too little space .* [\d,]+ GiB needed\.\n"
     ) as caught:
-        sync.attempt()
+        sync.attempt(deferrable=deferrable)
     assert "Nothing was written" in str(caught.value)
     assert "TMPDIR" in str(caught.value)
-    assert sandbox.count(api="amplitude", path_regex="/file$") == 0
+    assert sandbox.project.used == 0
     assert sandbox.workspace.find_segment("Power users") is None
-    # The export is there still: a retry that finds room costs no other.
-    sandbox.project.cohorts["a1b2c3d"].announced = None
+
+
+def test_a_directory_that_others_can_read_is_named_before_anything_is_exported(
+    sandbox, cohort, sync, tmp_path, monkeypatch
+) -> None:
+    cohort("a")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"airflow-cio-cohort-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o755)
+    with pytest.raises(exceptions.ConfigurationError, match="is not private to the worker"):
+        sync.attempt()
+    assert sandbox.project.used == 0
+
+
+def test_a_disk_that_fills_up_after_the_export_costs_no_other(sandbox, cohort, sync, monkeypatch) -> None:
+    cohort("a", "b")
+
+    def filling_up(path):
+        return SimpleNamespace(free=10 if exports(sandbox) else 10**9)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", filling_up)
+        with pytest.raises(exceptions.DiskFullError):
+            sync.attempt()
+    assert (sandbox.project.used, sandbox.count(api="amplitude", path_regex="/file$")) == (1, 0)
     assert sync()["added"] == 2
     assert sandbox.project.used == 1
 

@@ -34,6 +34,7 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "identifiers_trimmed": (True, False),
     "ids_as_numbers": (True, False),
     "inline_rows": (0, 1000),
+    "last_line_end": (True, False),
     "last_next": ("empty", "null", "absent", "empty_page"),
     "leading_tab": (True, False),
     "lookup_allowed": (True, False),

@@ -188,7 +188,7 @@ def test_what_a_template_renders_has_the_same_bounds(
     [
         ("export_timeout", float("inf")),
         ("properties", ["user_id", ""]),
-        ("destinations", [{"id_type": "id"}]),
+        ("syncs", [{"id_type": "id"}]),
     ],
 )
 def test_the_export_task_has_the_same_bounds(world, store, name: str, value: Any) -> None:

@@ -64,6 +64,18 @@ def test_a_triggerer_without_the_connection_is_named_and_the_export_is_kept(
     assert sandbox.project.used == 1
 
 
+def test_a_triggerer_whose_connection_cannot_be_read_says_why(
+    deferred, sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator, deferral, context = deferred
+    monkeypatch.setenv(NAME, '{"conn_type": "amplitude", "login": "key-4711"')
+    with pytest.raises(exceptions.TriggererError) as caught:
+        resume(operator, deferral, context)
+    assert "What EnvironmentVariablesBackend has for it is not valid JSON" in str(caught.value)
+    assert "4711" not in str(caught.value)
+    assert "A retry continues to wait for the same export" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.hooks import membership
+from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
 SEGMENT = "customerio://customer_io_default/segments/name/Power%20users"
 COHORT = "amplitude://amplitude_default/cohorts/a1b2c3d"
+WORKSPACE = "customerio://customer_io_default/"
 
 
 @dataclass
@@ -32,12 +34,20 @@ def uris(assets: list[Any]) -> list[str]:
 
 def test_cohort_and_segment_are_the_ends_of_the_task() -> None:
     task = operator()
-    assert (uris(task.inlets), uris(task.outlets)) == ([COHORT], [SEGMENT])
+    assert (uris(task.inlets), uris(task.outlets)) == ([COHORT, WORKSPACE], [SEGMENT])
 
 
 def test_a_task_that_only_looks_produces_no_segment() -> None:
     task = operator(dry_run=True)
-    assert (uris(task.inlets), uris(task.outlets)) == ([COHORT, SEGMENT], [])
+    assert (uris(task.inlets), uris(task.outlets)) == ([COHORT, SEGMENT, WORKSPACE], [])
+
+
+def test_a_task_that_exports_for_others_reads_their_segments() -> None:
+    syncs = [{"segment_name": "Power users"}, {"segment_name": "{{ params.x }}"}]
+    task = AmplitudeCohortExportOperator(task_id="export", cohort_id="a1b2c3d", syncs=syncs)
+    assert (uris(task.inlets), uris(task.outlets)) == ([SEGMENT], [COHORT])
+    lineage = task.get_openlineage_facets_on_start()
+    assert (lineage.inputs, [each.name for each in lineage.outputs]) == ([], ["cohorts/a1b2c3d"])
 
 
 def execute(

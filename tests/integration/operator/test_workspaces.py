@@ -50,7 +50,7 @@ def test_where_nobody_can_be_looked_up_or_removed_a_first_batch_is_the_proof(
     sandbox.configure(lookup_allowed=False)
     cohort(*(f"u-{n}" for n in range(30)))
     sandbox.workspace.add_segment(name="Power users")
-    with pytest.raises(exceptions.WorkspaceMismatchError, match="A batch of 30 identifiers"):
+    with pytest.raises(exceptions.KeysNotProvenError, match="A batch of 30 identifiers"):
         sync()
     assert max(ids for _, ids in writes(sandbox)) == 30
 

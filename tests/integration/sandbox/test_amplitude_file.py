@@ -164,6 +164,14 @@ def test_the_file_may_have_more_in_it_than_the_cohort(sandbox, export) -> None:
     assert export().content == whole + b'"0","0"\n"0","0"\n"0","xxxxx"\n\n'
 
 
+@pytest.mark.parametrize("crlf", [False, True])
+def test_the_last_line_may_have_no_end(sandbox, export, crlf: bool) -> None:
+    sandbox.configure(crlf=crlf)
+    whole = export().content
+    sandbox.configure(last_line_end=False)
+    assert export().content == whole.rstrip()
+
+
 def test_a_value_need_not_be_utf8(sandbox, export) -> None:
     sandbox.project.add_cohort(id="a1b2c3d", name="x", rows=[{"amplitude_id": "1", "user_id": "u\udcff"}])
     assert export().content.endswith(b'"1","u\xff"\n')

@@ -24,7 +24,7 @@ def test_the_region_is_told_on_both_hosts(sandbox, track) -> None:
         assert (answer.status_code, answer.json()["region"]) == (200, "us")
         assert isinstance(answer.json()["environment_id"], int)
         answer = track(REGION, region=host, auth=("eu-site", "eu-track"))
-        assert (answer.json()["region"], answer.json()["url"]) == ("eu", "track-eu.customer.io")
+        assert (answer.json()["region"], answer.json()["url"]) == ("eu", "https://track-eu.customer.io")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_other_bodies_are_a_400(track, segment, body: bytes) -> None:
 
 def test_an_unknown_kind_of_identifier_is_a_400(change, segment, ann) -> None:
     answer = change(segment, ["Ann-1"], query="?id_type=phone")
-    assert (answer.status_code, answer.json()) == (400, {"meta": {"error": "invalid id_type phone"}})
+    assert (answer.status_code, answer.json()) == (400, {"meta": {"errors": ["invalid id_type phone"]}})
     assert segment.members == []
 
 

@@ -56,6 +56,13 @@ def test_a_data_driven_segment_is_refused_with_any_status(sandbox, change, ann, 
     assert computed.members == []
 
 
+def test_a_data_driven_segment_may_take_people(sandbox, change, ann) -> None:
+    sandbox.configure(dynamic_status=200)
+    computed = sandbox.workspace.add_segment("Computed", type="dynamic")
+    assert change(computed, ["Ann-1"]).status_code == 200
+    assert computed.members == [ann]
+
+
 @pytest.mark.parametrize(
     ("answers", "status", "applied"), [("401", 401, False), ("redirect", 301, False), ("success", 200, True)]
 )
@@ -296,7 +303,7 @@ def test_a_batch_may_be_too_large(sandbox, change, segment, ann) -> None:
 @pytest.mark.parametrize("name", [*CHOICES, *STATUSES, *PATTERNS])
 def test_a_value_that_makes_no_sense_changes_nothing(name: str) -> None:
     settings = Settings()
-    wrong = 200 if name in STATUSES else "(" if name in PATTERNS else "other"
+    wrong = 201 if name in STATUSES else "(" if name in PATTERNS else "other"
     with pytest.raises(ValueError, match=f"setting '{name}' must be "):
         settings.update(crlf=True, **{name: wrong})
     assert settings == Settings()

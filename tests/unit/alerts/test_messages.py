@@ -110,10 +110,35 @@ def test_only_whom_it_concerns_is_told_and_one_that_fails_stops_nobody(
         Alert(HERE, arguments={"nonsense": 1}),
         Alert(HERE, on=("guard", "failure"), arguments={"text": "once"}),
     ]
-    assert not sending.send(alerts, about("failure", "guard"), {})
+    assert sending.send(alerts, about("failure", "guard"), {}) == [alerts[-1].fingerprint]
     assert [text for _, text in sent] == ["once"]
     assert "nobody listens" in caplog.text
     assert "nonsense" in caplog.text
+
+
+def test_an_alert_that_was_sent_is_left_out(sent: list[tuple[str, str]]) -> None:
+    first, second = (Alert(HERE, arguments={"text": text}) for text in ("first", "second"))
+    told = sending.send([first], about("failure"), {})
+    assert sending.send([first, second], about("failure"), {}, told) == [
+        first.fingerprint,
+        second.fingerprint,
+    ]
+    assert [text for _, text in sent] == ["first", "second"]
+
+
+def test_alerts_are_told_apart_by_all_that_they_are() -> None:
+    alerts = [
+        Alert(HTTP),
+        Alert(SMTP),
+        Alert(HTTP, ("failure",)),
+        Alert(HTTP, arguments={"endpoint": "a"}),
+        Alert(HTTP, match_rate_below=0.5),
+    ]
+    assert len({alert.fingerprint for alert in alerts}) == len(alerts)
+    one, other = (
+        Alert(HTTP, arguments=dict(pairs)) for pairs in ([("a", 1), ("b", 2)], [("b", 2), ("a", 1)])
+    )
+    assert one.fingerprint == other.fingerprint
 
 
 def test_the_defaults_of_airflows_own_notifiers() -> None:

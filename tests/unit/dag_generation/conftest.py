@@ -10,6 +10,13 @@ from airflow_provider_cio_cohort.dag_generation import build_dags
 from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync, load
 
 
+@pytest.fixture(autouse=True)
+def dags_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the test's files is Airflow's DAG bundle."""
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str | bytes], Path]:
     """Writes a YAML file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from airflow_provider_cio_cohort.dag_generation import build_dags
 from airflow_provider_cio_cohort.dag_generation.keys import age
 
 SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
-FRESHNESS = "cohort_freshness__team_syncs_2c427a3d"  # a space has no place in an id
+FRESHNESS = "cohort_freshness__team_syncs_184db8c3"  # a space has no place in an id
 
 
 def build(tmp_path: Path, alerts: str, more: str = "") -> dict[str, DAG]:
@@ -142,6 +142,23 @@ def test_each_target_is_watched_and_a_disabled_sync_is_not(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize("name", ["A {{ b }}", "{% raw %}", "50% {# off #}", "{"])
+def test_a_segment_whose_name_looks_like_a_template_is_watched(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f'syncs: [{{name: one, cohort_id: a, segment_name: "{name}", max_age: 1d}}]\n')
+    dags = build_dags(path)
+    look: Any = dags["cohort_freshness__a"].get_task("look")
+    assert [each.asset for each in look.segments] == dags["cohort_sync__one"].get_task("sync").outlets
+
+
+def test_the_watch_knows_when_runs_start_and_end(tmp_path: Path) -> None:
+    keys = "  max_age: 26h\n  timezone: Europe/Berlin\n  start_date: 2030-01-01\n  end_date: 2031-07-01\n"
+    look: Any = build(tmp_path, "[]", keys)[FRESHNESS].get_task("look")
+    [watched] = look.segments
+    assert watched.starts == datetime(2029, 12, 31, 23, tzinfo=UTC)
+    assert watched.until == datetime(2031, 6, 30, 22, tzinfo=UTC)
+
+
 def test_a_sync_with_a_mistake_is_still_watched(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(
@@ -163,6 +180,47 @@ def test_a_sync_with_a_mistake_is_still_watched(tmp_path: Path) -> None:
         ("value", True, 1),
         ("both, target eu", True, 1),
         ("both, target us", True, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        (["{notifier: nowhere.X}"], ["a", "b"]),
+        (["{argments: {}}", "7"], ["a", "b"]),
+        ([f"{{notifier: {SMTP}, arguments: {{to: 2026-13-45}}}}"], ["a", "b"]),
+        ([f"{{notifier: {SMTP}, notifier: {SMTP}}}", "&x [*x]", "!!python/none x"], ["a", "b"]),
+        ([f"{{notifier: {SMTP}, arguments: {{to: a}}}}"] * 19, ["a"] * 20),
+    ],
+)
+@pytest.mark.parametrize("place", ["defaults:", "syncs:\n- name: one"])
+def test_a_wrong_alert_does_not_silence_the_others(
+    tmp_path: Path, wrong: list[str], expected: list[str], place: str
+) -> None:
+    good = [f"{{notifier: {SMTP}, arguments: {{to: {to}}}}}" for to in "ab"]
+    alerts = f"{place}\n  max_age: 1d\n  alerts: [{', '.join([good[0], *wrong, good[1]])}]\n"
+    path = tmp_path / "a.yaml"
+    sync = "  cohort_id: a\n  segment_name: One\n"
+    path.write_text(alerts + (sync if place.startswith("syncs") else f"syncs:\n- name: one\n{sync}"))
+    dags = build_dags(path)
+    assert "key alerts" in problem(dags)
+    look: Any = dags["cohort_freshness__a"].get_task("look")
+    (watched,) = look.segments
+    assert [alert.arguments["to"] for alert in watched.alerts] == expected
+
+
+def test_each_of_two_syncs_of_one_name_is_still_watched(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "defaults: {max_age: 2d}\nsyncs:\n"
+        "- {name: same, cohort_id: a, segment_name: One}\n"
+        f"- {{name: same, cohort_id: b, segment_name: Two, alerts: [{{notifier: {SMTP}}}]}}\n",
+        encoding="utf-8",
+    )
+    look: Any = build_dags(path)["cohort_freshness__a"].get_task("look")
+    assert [(each.asset.uri[-3:], each.has_mistake, len(each.alerts)) for each in look.segments] == [
+        ("One", True, 0),
+        ("Two", True, 1),
     ]
 
 

@@ -14,13 +14,15 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_provider_cio_cohort.alerts import sending
 from airflow_provider_cio_cohort.dag_generation import CohortSyncConfigError, build_dags
-from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
+from tests.unit.alerts.receiver import RECEIVER, Receiver, receiver
+
+__all__ = ["receiver"]
 
 HTTP = "airflow.providers.http.notifications.HttpNotifier"
 ALERT = f"[{{notifier: {HTTP}, arguments: {{http_conn_id: desk}}}}]"
 GIVEN = [{"notifier": HTTP, "on": ["failure"], "arguments": {"http_conn_id": "given"}}]
+RECEIVERS = [{"notifier": RECEIVER, "arguments": {"name": name}} for name in ("desk", "chat")]
 SYNCS = "syncs:\n- name: one\n\tcohort_id: a\n"
 
 
@@ -85,6 +87,19 @@ def test_where_a_task_of_another_file_runs_a_broken_one_is_left_out(
         (f"{SYNCS}\n# x\ndefaults:\n\n# y\n  alerts: {ALERT}\n", "desk"),
         (f"defaults: {{alerts: {ALERT}}}\r\n{SYNCS}", "desk"),
         (f"defaults:\n  alerts: [{{notifier: nowhere.X}}, {ALERT[1:]}\n{SYNCS}", "desk"),
+        (f"defaults:\n  alerts: [{{notifier: {HTTP}, a: 2026-13-45}}, {ALERT[1:]}\n{SYNCS}", "desk"),
+        (f"x-who: &who {ALERT}\ndefaults:\n  alerts: *who\n{SYNCS}", "desk"),
+        (f"x-who: &who\n- {ALERT[1:-1]}\ndefaults:\n  alerts: *who\n{SYNCS}", "desk"),
+        (f"x-who: &who [\n{ALERT[1:-1]}\n]\n{SYNCS}defaults:\n  alerts: *who\n", "desk"),
+        (f"x-a: &a\n  to: &who {ALERT}\nx-b: &b\n  alerts: *who\n{SYNCS}defaults:\n  <<: *b\n", "desk"),
+        (f"x-bad: [\nx-who: &who {ALERT}\ndefaults: {{alerts: *who}}\n{SYNCS}", "desk"),
+        (f"x-bad: [\ndefaults: {{alerts: {ALERT}}}\n{SYNCS}", "desk"),
+        (f"x-who: &who {ALERT}\nx-bad: *nobody\ndefaults: {{alerts: *who}}\n{SYNCS}", "desk"),
+        (f"\ufeffdefaults:\n  alerts: {ALERT}\n{SYNCS}", "desk"),
+        (f"'x-who': &who {ALERT}\n\"defaults\":\n  alerts: *who\n{SYNCS}", "desk"),
+        (f"---\ndefaults:\n  alerts: {ALERT}\n---\n{SYNCS}", "desk"),
+        (f"x-who: &who {ALERT}\ndefaults: {{alerts: *whom}}\n{SYNCS}", "given"),
+        (f"x-deep: {'[' * 5_000}\ndefaults: {{alerts: {ALERT}}}\n{SYNCS}", "desk"),
         (f"defaults:\n\talerts: {ALERT}\nsyncs: []\n", "given"),
         (f"defaults:\n  alerts: [{{notifier: nowhere.X}}]\n{SYNCS}", "given"),
         (f"defaults: &a {{b: *a}}\n{SYNCS}", "given"),
@@ -142,67 +157,76 @@ class Runs:
             task_of(self.dag).execute({"ti": ti})
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    messages: list[Any] = []
-    monkeypatch.setattr(sending, "send", lambda alerts, message, context: messages.append(message) or True)
-    return messages
-
-
-def test_an_error_is_told_once(build: Any, sent: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = Runs(build(SYNCS, alerts=GIVEN), monkeypatch)
+def test_an_error_is_told_once(build: Any, receiver: type[Receiver], monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = Runs(build(SYNCS, alerts=RECEIVERS[:1]), monkeypatch)
     for _ in range(3):
         runs()
-    (message,) = sent
+    (message,) = receiver.got
     assert message.headline == "Cohort syncs: growth.yaml cannot be read, so none of its syncs runs."
     assert "line 3: the file is not valid YAML" in message.details
     assert (message.event, message.sync) == ("failure", "growth.yaml")
     assert message.events == {"failure", "stale"}
     assert message.link.endswith("/dags/cohort_file__growth")
-    runs.dag = build("syncs: 7\n", alerts=GIVEN)
+    runs.dag = build("syncs: 7\n", alerts=RECEIVERS[:1])
     runs()
-    assert len(sent) == 2
+    assert len(receiver.got) == 2
     runs(by_hand=True)
-    assert len(sent) == 3
+    assert len(receiver.got) == 3
 
 
 def test_an_error_that_comes_back_is_told_again(
-    build: Any, sent: list[Any], monkeypatch: pytest.MonkeyPatch
+    build: Any, receiver: type[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = Runs(build(SYNCS, alerts=GIVEN), monkeypatch)
+    runs = Runs(build(SYNCS, alerts=RECEIVERS[:1]), monkeypatch)
     runs()
     runs.kept[-1]["seen"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     runs()
-    assert len(sent) == 2
+    assert len(receiver.got) == 2
 
 
-def test_what_could_not_be_sent_is_sent_by_the_next_run(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried: list[Any] = []
-    monkeypatch.setattr(sending, "send", lambda alerts, message, context: tried.append(message))
-    runs = Runs(build(SYNCS, alerts=GIVEN), monkeypatch)
+def test_only_the_alert_that_could_not_be_sent_is_tried_again(
+    build: Any, receiver: type[Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(build(SYNCS, alerts=RECEIVERS), monkeypatch)
+    receiver.down.add("desk")
+    for _ in range(3):
+        runs()
+    assert receiver.names == ["chat"]
+    receiver.down.clear()
+    for _ in range(3):
+        runs()
+    assert receiver.names == ["chat", "desk"]
+
+
+def test_an_alert_that_is_added_while_the_file_is_broken_is_sent(
+    build: Any, receiver: type[Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(build(SYNCS), monkeypatch)
+    runs()
+    runs.dag = build(SYNCS, alerts=RECEIVERS[:1])
     runs()
     runs()
-    assert len(tried) == 2
+    assert receiver.names == ["desk"]
 
 
-def test_the_id_comes_from_the_place_in_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def id_of(path: str, bundle: Path) -> str:
-        monkeypatch.setattr("sys.path", ["/", "", "relative", str(bundle)])
-        return file_dag_id("x__", bundle / path)
-
-    assert id_of("growth.yaml", tmp_path) == "x__growth"
-    assert id_of("eu/growth.yaml", tmp_path) == "x__eu__growth"
-    # A Git bundle has a folder for each version.
-    assert {id_of("eu/growth.yaml", tmp_path / version) for version in ("1a", "2b")} == {"x__eu__growth"}
-    names = ["a b.yaml", "a_b.yaml", "a.b.yaml", "a_b.yml", "ä_b.yaml", "ö_b.yaml", "x" * 240 + ".yaml"]
-    ids = {id_of(name, tmp_path) for name in (*names, "x" * 241 + ".yaml")}
-    assert len(ids) == len(names) + 1
-    assert max(map(len, ids)) < 250
-
-
-def test_a_file_behind_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "version" / "eu").mkdir(parents=True)
-    (tmp_path / "current").symlink_to(tmp_path / "version")
-    monkeypatch.setattr("sys.path", [str(tmp_path / "current")])
-    for folder in ("current", "version"):
-        assert file_dag_id("x__", tmp_path / folder / "eu" / "growth.yaml") == "x__eu__growth"
+@pytest.mark.parametrize(
+    "kept",
+    [
+        None,
+        "text",
+        {"seen": None},
+        {"seen": 7},
+        {"seen": "today"},
+        {"seen": "0001-01-01T00:00:00"},
+        {"seen": "2999-01-01T00:00:00"},
+        {"alerts": 7},
+    ],
+)
+def test_what_was_told_that_somebody_has_edited(
+    build: Any, receiver: type[Receiver], monkeypatch: pytest.MonkeyPatch, kept: Any
+) -> None:
+    runs = Runs(build(SYNCS, alerts=RECEIVERS[:1]), monkeypatch)
+    runs()
+    runs.kept[-1] = {**runs.kept[-1], **kept} if isinstance(kept, dict) else kept
+    runs()
+    assert len(receiver.got) == 2

@@ -108,3 +108,10 @@ def test_a_thousand_times_of_day_walk_through_the_year_once() -> None:
     for number in range(1000):
         assert exports_a_month(f"{number % 60} {number // 60} * * 1-5") == 23
     assert exports._days_of.cache_info().misses == 1
+
+
+def test_two_limits_of_one_connection_are_refused(problems_of) -> None:
+    problems = problems_of(f"max_exports_per_month: {{amplitude_eu: 9, amplitude_eu: 800}}{THREE}")
+    for name in ("first", "other"):
+        (problem,) = problems[name]
+        assert "key max_exports_per_month: amplitude_eu: it appears twice, first on line 1." in problem

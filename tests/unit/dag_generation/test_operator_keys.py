@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any, get_args
+
 import pytest
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import ParamValidationError
+from pydantic.fields import FieldInfo
 
+from airflow_provider_cio_cohort.sync.parameters import SyncParameters, TaskParameters
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
-FORM = [
-    "dry_run",
-    "allow_large_removal",
-    "allow_empty_cohort",
-    "allow_short_cohort",
-    "allow_low_match",
-    "allow_no_match",
-    "adopt_segment",
-]
-#: What only the form sets, for one run.
-OF_ONE_RUN = ["source", "snapshot_at"]
+FORM = tuple(TaskParameters.in_form())
+FLAGS = [name for name in FORM if TaskParameters.model_fields[name].annotation is bool]
+
+
+def test_the_form_has_what_a_user_may_change_for_one_run() -> None:
+    assert {"allow_large_removal", "dry_run"} < set(FLAGS)
+    assert [name for name in FORM if name not in SyncParameters.model_fields] == ["source", "snapshot_at"]
+    assert all(TaskParameters.model_fields[name].title for name in FORM)
+
+
+def another(name: str, field: FieldInfo) -> Any:
+    """Return a value of a parameter that is not its default."""
+    if field.examples:
+        return field.examples[0]
+    kinds = get_args(field.annotation) or (field.annotation,)
+    if bool in kinds:
+        return not field.default
+    if str in map(type, kinds):  # a choice
+        return next(each for each in reversed(kinds) if each != field.default)
+    if {int, float} & {*kinds, *(get_args(kind)[0] for kind in kinds if get_args(kind))}:
+        return 1
+    return f"other_{name}"
 
 
 def test_a_generated_dag_defers_unless_told_otherwise(dag_with) -> None:
@@ -26,41 +42,22 @@ def test_a_generated_dag_defers_unless_told_otherwise(dag_with) -> None:
     assert dag_with("deferrable: false").get_task("sync").deferrable is False
 
 
-def test_every_value_reaches_the_operator(dag_with) -> None:
-    task = dag_with(
-        "segment_id: 42",
-        "user_id_property: customer_id",
-        "id_type: cio_id",
-        "mode: add_only",
-        "max_removal_percent: 33.3",
-        "max_shortfall_percent: 12.5",
-        "min_match_rate: 0.9",
-        "export_reserve: 3",
-        "skip_unchanged: true",
-        "amplitude_conn_id: amplitude_eu",
-        "customer_io_conn_id: customer_io_eu",
-        "poll_interval: 2.5",
-        "export_timeout: 60",
-        "snapshot_path: s3://aws_default@bucket/cohorts",
-        "snapshot_keep_days: 7.5",
-        "snapshot_keep_last: 5",
-    ).get_task("sync")
+@pytest.mark.parametrize("name", [name for name in SyncParameters.model_fields if name not in FORM])
+def test_every_value_reaches_the_operator(dags_of, name: str) -> None:
+    value = another(name, SyncParameters.model_fields[name])
+    segment = {} if name == "segment_id" else {"segment_name": "Power users"}
+    sync = {"name": "one", "cohort_id": "a", **segment, name: value}
+    (dag,) = dags_of(json.dumps({"syncs": [sync]})).values()
+    task = dag.get_task("sync")
     assert isinstance(task, AmplitudeCohortToCustomerIOOperator)
-    assert (task.cohort_id, task.segment_id, task.segment_name) == ("a1b2c3d", 42, None)
-    assert (task.user_id_property, task.id_type, task.mode) == ("customer_id", "cio_id", "add_only")
-    assert (task.max_removal_percent, task.max_shortfall_percent) == (33.3, 12.5)
-    assert (task.min_match_rate, task.export_reserve, task.skip_unchanged) == (0.9, 3, True)
-    assert (task.amplitude_conn_id, task.customer_io_conn_id) == ("amplitude_eu", "customer_io_eu")
-    assert (task.poll_interval, task.export_timeout) == (2.5, 60)
-    assert task.snapshot_path == "s3://aws_default@bucket/cohorts"
-    assert (task.snapshot_keep_days, task.snapshot_keep_last) == (7.5, 5)
+    assert getattr(task, name) == value
 
 
 def test_null_turns_the_removal_guard_off(dag_with) -> None:
     assert dag_with("max_removal_percent: null").get_task("sync").max_removal_percent is None
 
 
-@pytest.mark.parametrize("form_field", FORM)
+@pytest.mark.parametrize("form_field", FLAGS)
 @pytest.mark.parametrize("in_yaml", [True, False])
 def test_a_form_field_starts_with_the_value_of_the_yaml_and_reaches_the_operator(
     dag_with, form_field: str, in_yaml: bool
@@ -68,7 +65,7 @@ def test_a_form_field_starts_with_the_value_of_the_yaml_and_reaches_the_operator
     dag = dag_with(f"{form_field}: {str(in_yaml).lower()}")
     assert isinstance(dag.params, ParamsDict)
     assert dag.params.dump()[form_field] is in_yaml
-    assert set(dag.params) == {*FORM, *OF_ONE_RUN}
+    assert set(dag.params) == {*FORM}
     param = dag.params.get_param(form_field)
     assert param.schema["type"] == "boolean"
     assert param.schema["title"]

@@ -113,8 +113,12 @@ print(json.dumps({"dags": dags, "docs": docs, "errors": result.import_errors, "w
 
 def parse(file: Path, bundle: Path | None = None) -> dict[str, Any]:
     """What Airflow's DAG processor makes of a DAG file; values that change at each parse are an error."""
-    strict = {"AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error"}
-    done = run(sys.executable, "-c", PARSE, str(file), str(bundle or file.parent), **strict)
+    folder = str(bundle or file.parent)
+    settings = {
+        "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",
+        "AIRFLOW__CORE__DAGS_FOLDER": folder,
+    }
+    done = run(sys.executable, "-c", PARSE, str(file), folder, **settings)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.engine import export_csv
 from airflow_provider_cio_cohort.engine.export_csv import MOST_CHARACTERS, read_property
-from airflow_provider_cio_cohort.engine.unreadable import OPEN_END
 from airflow_provider_cio_cohort.exceptions import (
     CohortSyncError,
     ExportEncodingError,
@@ -47,12 +46,9 @@ def test_the_sample_of_the_reference(tmp_path: Path) -> None:
     [
         (HEADER, "user_id", []),
         (HEADER.replace(b"\n", b"\r\n") + b'"1","a"\r\n', "user_id", ["a"]),
-        (HEADER + b'"1","a"', "user_id", [f"a{OPEN_END}"]),  # perhaps a quote follows
-        (HEADER + b'"1","a"', "amplitude_id", ["1"]),
         (HEADER + b'"1","a"\n\n', "user_id", ["a"]),
         (HEADER + b'"1","a"\r\n\r\n\n', "user_id", ["a"]),
         (HEADER + b"\n", "user_id", []),
-        (HEADER.strip(), "user_id", []),
         (HEADER + b'"\xff","a"\n', "user_id", ["a"]),
         (HEADER + b'"1","a\xff"\n', "user_id", ["a\udcff"]),
         (b"\xef\xbb\xbf" + HEADER + b'"1","a"\n', "amplitude_id", ["1"]),
@@ -76,6 +72,8 @@ def test_what_exports_look_like(tmp_path: Path, content: bytes, name: str, expec
     "content",
     [
         b"",
+        HEADER.strip(),  # a further column may follow
+        HEADER + b'"1","a"',  # a second quote may follow
         HEADER + b'"1","a',
         HEADER + b'"1"\n',
         HEADER + b'"1","a","b"\n',
@@ -131,8 +129,7 @@ def test_no_cut_within_a_row_passes_as_one(tmp_path: Path, where: int) -> None:
     found: list[str] = []
     with suppress(IncompleteExportError):
         found = values_of(path, "user_id")
-    for value, expected in zip(found, ['a"b', 'c,"d"'], strict=False):
-        assert value == expected or value.endswith(OPEN_END)
+    assert found == ['a"b', 'c,"d"'][: len(found)]
 
 
 # ---- what cannot be read
@@ -260,7 +257,7 @@ def test_wherever_a_block_ends_the_values_are_those_that_were_written(
         (b'"7","g","h"\n', "row 7 has 3 fields, not 2"),
         (b'"7"\n', "row 7 has 1 fields, not 2"),
         (b'\n"7","g"\n', "line 8 is blank"),
-        (b'"7",', "line 8 ends within a row"),
+        (b'"7",', "line 8 has no line end"),
         (b'"7","g', "line 8: unexpected end of data"),
         (b'"7","g"g\n', "line 8: "),
     ],

@@ -116,6 +116,11 @@ def test_a_retry_after_in_no_year_of_any_calendar_is_none(year: str) -> None:
     assert answer(429, None, Retry_After=f"Fri, 01 Jan {year} 00:00:00 GMT").retry_after is None
 
 
+def test_retry_after_as_a_date_is_of_the_clock_that_dated_the_response() -> None:
+    headers = {"Date": formatdate(1_000_000, usegmt=True), "Retry_After": formatdate(1_000_030, usegmt=True)}
+    assert answer(429, None, **headers).retry_after == 30
+
+
 def test_retry_after_as_a_date_is_never_negative() -> None:
     assert answer(429, None, retry_after=formatdate(0, usegmt=True)).retry_after == 0.0
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
-from airflow_provider_cio_cohort.hooks.connection import HttpOptions, http_options
+from airflow_provider_cio_cohort.hooks.http_options import HttpOptions, http_options
 
 CONNECTION = SimpleNamespace(conn_id="some_conn")
 

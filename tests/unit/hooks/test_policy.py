@@ -25,6 +25,19 @@ def test_how_long_an_export_may_be_unknown(age: float, is_young: bool) -> None:
     assert Policy().is_young(time.time() - age) is is_young
 
 
+@pytest.mark.parametrize(
+    ("age", "is_now"), [(0, True), (400, True), (-200, True), (440, False), (-400, False), (math.nan, False)]
+)
+def test_an_export_that_may_be_young_by_another_clock_counts_as_new(age: float, is_now: bool) -> None:
+    dated = time.time() - age
+    found = Policy().by_this_clock(dated)
+    assert found is not None
+    assert Policy().is_young(found) is is_now
+    if not is_now:
+        assert found is dated
+    assert Policy().by_this_clock(None) is None
+
+
 def test_an_export_of_unknown_age_is_not_young() -> None:
     assert not Policy().is_young(None)
 

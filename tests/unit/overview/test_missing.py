@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.overview import Kind, Overview, State, load_history, load_overview
 from tests.unit.overview.database import NOW
-from tests.unit.overview.rows import Airflow
+from tests.unit.overview.rows import Airflow, segment_uri
 
 FILE = {"relative_fileloc": "growth.py"}
 
@@ -68,6 +68,34 @@ def test_what_a_broken_dag_file_takes_along(
     assert kinds(load_overview(session, {"cohort_sync__elsewhere"}, NOW)) == []
 
 
+def test_who_may_see_one_sync_of_a_broken_file_sees_that_and_no_more(
+    session: Session, airflow: Airflow, two: Any
+) -> None:
+    def shown(*readable: str) -> list[tuple[Kind, str]]:
+        overview = load_overview(session, {*readable}, NOW)
+        assert {sync.dag.dag_id for sync in overview.syncs} <= {*readable}
+        return kinds(overview)
+
+    airflow.broken_file(**FILE)
+    one, file, watch = "cohort_sync__one", "cohort_file__growth.yaml", "cohort_freshness__growth"
+    assert shown(one) == [(Kind.MISSING, "one")]
+    assert shown(file, one) == [(Kind.BROKEN_FILE, "growth.yaml"), (Kind.MISSING, "one")]
+    assert shown(watch) == [(Kind.UNWATCHED, "growth.py")]
+    assert shown("cohort_sync__removed", "cohort_sync__elsewhere") == []
+    assert load_history(session, *two[0], readable={one}, now=NOW) is not None
+    assert load_history(session, *two[1], readable={one}, now=NOW) is None
+
+
+def test_what_was_removed_before_a_file_broke_is_missing_for_nobody(
+    session: Session, airflow: Airflow, two: Any
+) -> None:
+    airflow.import_error("growth.py")
+    overview = load_overview(session, {"cohort_sync__removed"}, NOW)
+    assert (overview.syncs, overview.attention) == ((), ())
+    removed = ("cohort_sync__removed", "sync", airflow.asset(segment_uri("removed")))
+    assert load_history(session, *removed, now=NOW) is None
+
+
 def test_what_is_gone_from_a_file_that_can_be_read_was_removed(
     session: Session, airflow: Airflow, two: Any
 ) -> None:
@@ -119,3 +147,15 @@ def test_the_exports_of_missing_syncs_still_count(session: Session, airflow: Air
     alone = to_come()
     airflow.broken_file(**FILE)
     assert to_come() == 3 * alone
+
+
+def test_a_watch_that_is_paused(session: Session, airflow: Airflow) -> None:
+    airflow.good(airflow.sync("one", **FILE), airflow.ago(hours=1))
+    dag_id = airflow.dag("cohort_freshness__growth", "cohort-freshness", is_paused=True, **FILE)
+    (found,) = load_overview(session, now=NOW).attention
+    assert (found.kind, found.subject, found.dag_id) == (Kind.UNWATCHED, "growth.py", dag_id)
+    assert found.text == (
+        "cohort_freshness__growth is paused, so nobody is told when a segment becomes stale: unpause it."
+    )
+    assert load_overview(session, {"cohort_sync__one"}, NOW).attention == ()
+    assert len(load_overview(session, {"cohort_sync__one", dag_id}, NOW).attention) == 1

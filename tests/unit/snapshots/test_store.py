@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,6 +95,23 @@ def test_a_crash_while_a_snapshot_is_replaced_leaves_the_old_one_whole(
     (entry,) = store.snapshots(7)
     store.fetch(entry, store.manifest(entry), tmp_path / "read")
     assert store.manifest(entry) == kept
+
+
+def test_a_line_without_an_end_takes_no_memory(
+    local_place: Place, keep: Callable[..., Any], tmp_path: Path
+) -> None:
+    store = SnapshotStore(local_place.path, subject())
+    kept = keep(store, 1, "a", "b")
+    content = next(name for name in local_place.files() if name.endswith(".gz"))
+    local_place.put(content, gzip.compress(b"x" * 2**25, compresslevel=1))
+    (entry,) = store.snapshots(7)
+    tracemalloc.start()
+    try:
+        with pytest.raises(exceptions.SnapshotDamagedError, match="a line of it has no end"):
+            store.fetch(entry, kept, tmp_path / "read")
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("gone", ["manifest.json", ".gz"])

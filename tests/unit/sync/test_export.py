@@ -51,36 +51,41 @@ def test_anything_else_is_no_export(value: Any) -> None:
 )
 def test_the_log_says_how_old_the_export_is(caplog, seconds: int, words: str) -> None:
     with caplog.at_level(logging.INFO):
-        assert memory(export(seconds)).continued(OF, None, None) is not None
+        assert memory(export(seconds)).continued(OF, None) is not None
     assert f"Continuing the export that was requested {words}." in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("age", "used", "computed", "synced", "is_continued"),
+    ("age", "used", "before", "computed", "is_continued"),
     [
         (60, False, None, None, True),  # a retry
-        (60, False, 30, None, True),
-        (2 * DAY, False, 3 * DAY, None, True),  # the cohort is still what the export holds
-        (2 * DAY, False, DAY, None, False),
+        (60, False, 17, 18, True),
+        (2 * DAY, False, 17, 17, True),  # the cohort is still what the export holds
+        (2 * DAY, False, 17, 18, False),
+        (2 * DAY, False, None, 17, False),
         (2 * DAY, False, None, None, False),  # not listed: nothing tells whether it has changed
-        (60, True, 120, None, True),
-        (60, True, 30, None, False),
+        (60, True, 17, 17, True),
+        (60, True, 17, 18, False),
         (60, True, None, None, False),
-        (3600, False, 7200, 60, False),  # the segment was synced from a later export
-        (3600, False, 7200, 3700, True),
-        (7 * DAY, False, 8 * DAY, None, False),
+        (7 * DAY, False, 17, 17, False),
         (-3600, False, None, None, False),  # from the future
         (float("nan"), False, None, None, False),
     ],
 )
 def test_when_an_export_is_continued(
-    age: float, used: bool, computed: float | None, synced: float | None, is_continued: bool
+    age: float, used: bool, before: int | None, computed: int | None, is_continued: bool
 ) -> None:
-    now = time.time()
-    computed_at = None if computed is None else int(now - computed)
-    synced_from = None if synced is None else now - synced
-    found = memory(export(age, used=used)).continued(OF, computed_at, synced_from)
+    found = memory(export(age, used=used, computed_at=before)).continued(OF, computed)
     assert (found is not None) is is_continued
+
+
+@pytest.mark.parametrize(
+    ("synced_ago", "is_before"), [(None, False), (3700, False), (3600, False), (3599, True)]
+)
+def test_when_the_segment_was_synced_from_a_later_one(synced_ago: float | None, is_before: bool) -> None:
+    kept = export(3600)
+    synced_from = None if synced_ago is None else kept.requested_at + 3600 - synced_ago
+    assert kept.is_before(synced_from) is is_before
 
 
 @pytest.mark.parametrize(
@@ -92,7 +97,7 @@ def test_when_an_export_is_continued(
     ],
 )
 def test_an_export_of_something_else_is_not_continued(of: ExportOf) -> None:
-    assert memory(export()).continued(of, None, None) is None
+    assert memory(export()).continued(of, None) is None
 
 
 def test_a_given_export_may_hold_more_than_is_wanted() -> None:

@@ -96,11 +96,12 @@ def test_numbers_out_of_bounds_are_refused_when_the_dag_is_read(name: str, value
         ("properties", ()),
         ("properties", "user_id"),
         ("properties", ("user_id", 7)),
-        ("destinations", [{"id_type": "email"}]),
-        ("destinations", [{"customer_io_conn_id": "c", "id_type": "phone"}]),
-        ("destinations", [{"customer_io_conn_id": "c d"}]),
-        ("destinations", [{"customer_io_conn_id": "c", "mode": "mirror"}]),
-        ("destinations", ["customer_io_default"]),
+        ("syncs", [{"id_type": "email"}]),
+        ("syncs", [{"segment_id": 7, "id_type": "phone"}]),
+        ("syncs", [{"segment_id": 7, "customer_io_conn_id": "c d"}]),
+        ("syncs", [{"segment_id": 7}, {"segment_id": 8, "retries": 3}]),
+        ("syncs", ["Power users"]),
+        ("syncs", {"segment_id": 7}),
     ],
 )
 def test_the_export_task_has_the_same_bounds(name: str, value: Any) -> None:
@@ -171,7 +172,7 @@ def test_what_a_function_or_a_list_renders_is_not_looked_at_either() -> None:
         task_id="export",
         cohort_id="a1b2c3d",
         properties=["{{ params.x }}"],
-        destinations=[{"customer_io_conn_id": "{{ params.y }}"}],
+        syncs=[{"segment_name": "{{ params.y }}"}],
     )
 
 

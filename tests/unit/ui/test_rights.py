@@ -131,6 +131,29 @@ def test_rights_for_some_dags(
     assert "Waiting for approval" not in text_of(client.get(f"/?dag_id={filled['failed'][0]}").text)
 
 
+def test_a_missing_sync_shows_as_missing_without_its_runs(
+    client: TestClient,  # noqa: F811
+    airflow: Airflow,  # noqa: F811
+    session: Session,
+    rights: Callable[[Rule], None],
+) -> None:
+    file = {"relative_fileloc": "growth.py"}
+    lost = airflow.sync("lost", is_stale=True, last_parsed_time=airflow.ago(hours=1), **file)
+    airflow.event(lost, airflow.ago(days=3))
+    airflow.run(lost[0], airflow.ago(hours=2), "failed")
+    airflow.broken_file(**file)
+    session.commit()
+    assert history_of(lost)[1:].replace("&", "&amp;") in client.get("/").text
+    rights(lambda entity, _: False)
+    html = client.get("/").text
+    said = text_of(html)
+    assert "Airflow has lost its DAG" in said
+    assert "No permission" not in said
+    assert "You may not see the runs of 1 sync:" in said
+    assert [words for words in OF_RUNS if words in html] == []
+    assert history_of(lost)[1:].replace("&", "&amp;") not in html
+
+
 def test_where_only_hidden_syncs_need_attention_none_is_called_healthy(
     client: TestClient,  # noqa: F811
     airflow: Airflow,  # noqa: F811

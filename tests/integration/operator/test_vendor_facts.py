@@ -1,0 +1,144 @@
+"""What the doctor has saved of a workspace saves a run its attempts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_provider_cio_cohort.assets import workspace_asset
+from airflow_provider_cio_cohort.state import VENDOR_FACTS, StateStore
+from airflow_provider_cio_cohort.sync.vendor_facts import (
+    CIO_FORMS,
+    LAGS,
+    REMOVES_WITHOUT_ID,
+    VendorFacts,
+    merged,
+)
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
+from tests.integration.operator.conftest import Store
+from tests.integration.operator.test_sync import members
+
+
+@pytest.fixture
+def known(assets) -> Any:
+    """Save facts about the workspace, as the doctor does."""
+
+    def save(**facts: Any) -> None:
+        named = {"form": CIO_FORMS[0], "removes": REMOVES_WITHOUT_ID, "lag": LAGS[0], "counted": LAGS[1]}
+        seen = {named[name]: value for name, value in facts.items()}
+        assets[workspace_asset("customer_io_default")].set(
+            VENDOR_FACTS, merged(None, seen, "2026-11-29T06:00:00Z", "1.0.0")
+        )
+
+    return save
+
+
+@pytest.fixture
+def sent(sandbox) -> list[str]:
+    """The identifiers that were sent to the Track API."""
+    found: list[str] = []
+    sandbox.at_request(
+        lambda request: found.extend(json.loads(request.body)["ids"]), api="track", path="customers$", times=0
+    )
+    return found
+
+
+@pytest.mark.parametrize("prefix", [True, False])
+def test_a_known_spelling_of_cio_ids_is_sent_alone(sandbox, sync, sent, known, prefix: bool) -> None:
+    sandbox.configure(cio_prefix=prefix)
+    stays, comes, goes = (sandbox.workspace.add_person() for _ in range(3))
+    sandbox.workspace.add_segment(name="Power users", members=[stays, goes])
+    rows = [{"amplitude_id": "1", "user_id": person.cio_id} for person in (stays, comes)]
+    sandbox.project.add_cohort(id="a1b2c3d", name="Power users", rows=rows)
+    known(form="prefixed" if prefix else "bare")
+    report = sync(id_type="cio_id", adopt_segment=True)
+    assert (report["added"], report["removed"], report["segment_after"]) == (1, 1, 2)
+    assert {value.startswith("cio_") for value in sent} == {prefix}
+
+
+def test_without_a_fact_both_spellings_are_tried(sandbox, sync, sent) -> None:
+    sandbox.configure(cio_prefix=True, lookup_allowed=False)
+    person = sandbox.workspace.add_person()
+    rows = [{"amplitude_id": "1", "user_id": person.cio_id}]
+    sandbox.project.add_cohort(id="a1b2c3d", name="Power users", rows=rows)
+    assert sync(id_type="cio_id")["added"] == 1
+    assert {value.startswith("cio_") for value in sent} == {True, False}
+
+
+@pytest.mark.parametrize(("facts", "attempts"), [({}, 4), ({"removes": False}, 1)])
+def test_who_is_known_not_to_be_removable_is_not_removed_again_and_again(
+    sandbox, cohort, sync, sent, known, facts: dict[str, Any], attempts: int
+) -> None:
+    sandbox.configure(removal_needs_id=True)
+    person, other = (
+        sandbox.workspace.add_person(email="planted@example.com"),
+        sandbox.workspace.add_person("b"),
+    )
+    sandbox.workspace.add_segment(name="Power users", members=[person, other])
+    cohort("a")
+    known(**facts)
+    report = sync(adopt_segment=True)
+    assert (report["removed"], report["not_removable"]) == (1, 1)
+    assert members(sandbox) == {"a", None}
+    identifiers = ("planted@example.com", person.cio_id, f"cio_{person.cio_id}")
+    assert sum(value in identifiers for value in sent) == attempts
+
+
+@pytest.mark.parametrize(("facts", "may_stay"), [({}, 1), ({"removes": True}, 0)])
+def test_a_dry_run_expects_what_is_known_of_removals(
+    sandbox, cohort, sync, known, facts: dict[str, Any], may_stay: int
+) -> None:
+    person, other = (
+        sandbox.workspace.add_person(email="planted@example.com"),
+        sandbox.workspace.add_person("b"),
+    )
+    sandbox.workspace.add_segment(name="Power users", members=[person, other])
+    cohort("a")
+    known(**facts)
+    report = sync(adopt_segment=True, dry_run=True)
+    assert (report["to_remove"], report["not_removable"]) == (2, may_stay)
+
+
+@pytest.mark.parametrize(
+    ("configured", "lag", "seconds"), [(None, 4.0, 8.0), (None, 0.1, 1.0), ("7", 4.0, 7.0), (None, None, 5.0)]
+)
+def test_the_measured_lag_replaces_the_default_alone(
+    sandbox, assets, known, monkeypatch: pytest.MonkeyPatch, configured: str, lag: float, seconds: float
+) -> None:
+    option = "AIRFLOW__CIO_COHORT__VERIFY_STABLE_SECONDS"
+    if configured is None:
+        monkeypatch.delenv(option)
+    else:
+        monkeypatch.setenv(option, configured)
+    if lag is not None:
+        known(lag=lag, counted=0.05)
+    task = AmplitudeCohortToCustomerIOOperator(task_id="sync", cohort_id="a1b2c3d", segment_name="S")
+    ports = task.cohort_sync({"asset_state_store": assets}).ports
+    assert ports.verify_timeouts.stable_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "text",
+        [],
+        {CIO_FORMS[0]: "prefixed"},
+        {CIO_FORMS[0]: {"value": True}, REMOVES_WITHOUT_ID: {"value": 1}, LAGS[0]: {"value": True}},
+        {CIO_FORMS[0]: {"value": "bare"}, CIO_FORMS[1]: {"value": "prefixed"}},
+        {LAGS[0]: {"value": -1}, LAGS[1]: {"value": None}},
+    ],
+)
+def test_what_says_nothing_changes_nothing(kept: Any) -> None:
+    store = Store({VENDOR_FACTS: kept})
+    assert VendorFacts.read(StateStore(store)) == VendorFacts()
+
+
+def test_facts_that_were_not_asked_for_again_are_kept() -> None:
+    first = merged(None, {"a": 1, "b": 2}, "2026-01-01T00:00:00Z", "1.0.0")
+    second = merged(first, {"b": 3}, "2026-02-01T00:00:00Z", "1.1.0")
+    assert second == {
+        "a": {"value": 1, "seen_at": "2026-01-01T00:00:00Z", "version": "1.0.0"},
+        "b": {"value": 3, "seen_at": "2026-02-01T00:00:00Z", "version": "1.1.0"},
+    }
