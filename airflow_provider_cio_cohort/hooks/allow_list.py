@@ -21,6 +21,8 @@ FIELDS = _set(
     timestamps unsubscribed updated_at url used_by last_computed
     """
 )
+#: Fields in which the company has chosen the names of fields and their values: nothing in them is known.
+CHOSEN = frozenset({"attributes", "definition", "devices", "timestamps"})
 #: Fields with a count or a status: their whole numbers up to :data:`MOST_COUNT` are kept.
 COUNTS = frozenset({"count", "http_code", "limit", "progress", "size", "status", "usage", "version"})
 #: The values that are kept, by field.
@@ -29,7 +31,7 @@ ENUMERATIONS: dict[str, frozenset[str]] = {
     "state": frozenset({"events", "build", "events_queued", "build_queued", "finished"}),
     "region": frozenset({"us", "eu"}),
     "url": frozenset({"track.customer.io", "track-eu.customer.io"}),
-    "countGroup": frozenset({"User", "user", "USER"}),  # its name
+    "countGroup": frozenset({"User", "user", "USER"}),  # any text in it
 }
 #: The form of the values that are kept, by field.
 FORMS = {

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from airflow_provider_cio_cohort.hooks.allow_list import (
     CHARSET,
+    CHOSEN,
     COLUMNS,
     COUNTS,
     ENUMERATIONS,
@@ -40,6 +42,30 @@ _HIDDEN = "***"
 _PROPERTY_PREFIX = "gp:"
 
 
+@dataclass(frozen=True)
+class _Place:
+    """
+    Where a value stands in JSON.
+
+    :param field: the field that it is of.
+    :param parent: the field around that one.
+    :param is_sent: whether we have sent it.
+    :param is_chosen: whether the company has chosen the fields here, whose names then say nothing.
+    :param depth: how many objects and lists are around it.
+    """
+
+    field: str = ""
+    parent: str = ""
+    is_sent: bool = False
+    is_chosen: bool = False
+    depth: int = 0
+
+    def at(self, name: str) -> _Place:
+        """Return the place of a field of an object here."""
+        is_chosen = self.is_chosen or name in CHOSEN or name not in FIELDS
+        return _Place(name, self.field, self.is_sent, is_chosen, self.depth + 1)
+
+
 class Anonymizer:
     """
     Makes a recording's exchanges anonymous.
@@ -61,36 +87,36 @@ class Anonymizer:
         :param value: the value, as Python has it.
         :param is_sent: whether we have sent it.
         """
-        return self._json(value, "", "", is_sent, 0)
+        return self._json(value, _Place(is_sent=is_sent))
 
-    def _json(self, value: Any, field: str, parent: str, is_sent: bool, depth: int) -> Any:
-        if depth > _DEEPEST:
+    def _json(self, value: Any, place: _Place) -> Any:
+        if place.depth > _DEEPEST:
             return None
         if isinstance(value, dict):
             return {
-                name if name in FIELDS else self.placeholders.field(name): self._json(
-                    item, name, field, is_sent, depth + 1
-                )
+                name if name in FIELDS else self.placeholders.field(name): self._json(item, place.at(name))
                 for name, item in value.items()
             }
         if isinstance(value, list):
-            return [self._json(item, field, parent, is_sent, depth + 1) for item in value]
+            inside = replace(place, depth=place.depth + 1)
+            return [self._json(item, inside) for item in value]
         if isinstance(value, str):
-            return self._text(value, field, parent, is_sent)
+            return self._text(value, place)
         if value is None or isinstance(value, bool):
             return value
-        if field in COUNTS and isinstance(value, int) and 0 <= value <= MOST_COUNT:
-            return value
-        return self.placeholders.number(value)
+        is_count = place.field in COUNTS and isinstance(value, int) and 0 <= value <= MOST_COUNT
+        return value if is_count and not place.is_chosen else self.placeholders.number(value)
 
-    def _text(self, value: str, field: str, parent: str, is_sent: bool) -> str:
-        if value in ENUMERATIONS.get(parent if parent == "countGroup" else field, ()):
+    def _text(self, value: str, place: _Place) -> str:
+        field = place.field
+        if place.parent == "countGroup" and value in ENUMERATIONS["countGroup"]:
             return value
-        if field in FORMS and FORMS[field].fullmatch(value):
-            return value
-        if field in MESSAGES and not is_sent:
-            return known_words(value)
-        return self.placeholders.text(value, KINDS.get(field, "text"), is_sent=is_sent)
+        if not place.is_chosen:
+            if value in ENUMERATIONS.get(field, ()) or (field in FORMS and FORMS[field].fullmatch(value)):
+                return value
+            if field in MESSAGES and not place.is_sent:
+                return known_words(value)
+        return self.placeholders.text(value, KINDS.get(field, "text"), is_sent=place.is_sent)
 
     # ---- addresses
 

@@ -92,12 +92,16 @@ def recorded(
     return found
 
 
-def is_anonymous(value: str, field: str = "", parent: str = "") -> bool:
+def is_anonymous(value: str, field: str = "", parent: str = "", is_chosen: bool = False) -> bool:
     """Say whether a text is a placeholder, or known to be no secret in this field."""
     core = value.strip()
     if not core or PLACEHOLDER.fullmatch(core):
         return True
-    if value in allow_list.ENUMERATIONS.get("countGroup" if parent == "countGroup" else field, ()):
+    if parent == "countGroup" and value in allow_list.ENUMERATIONS["countGroup"]:
+        return True
+    if is_chosen:
+        return False
+    if value in allow_list.ENUMERATIONS.get(field, ()):
         return True
     if field in allow_list.FORMS:
         return bool(allow_list.FORMS[field].fullmatch(value))
@@ -109,17 +113,22 @@ def is_anonymous(value: str, field: str = "", parent: str = "") -> bool:
     )
 
 
-def check(value: Any, field: str = "", parent: str = "") -> None:
+def check(value: Any, field: str = "", parent: str = "", is_chosen: bool = False) -> None:
     if isinstance(value, dict):
         for name, item in value.items():
-            assert name in allow_list.FIELDS or re.fullmatch(r"field-\d+", name), name
-            check(item, name, field)
+            is_known = name in allow_list.FIELDS
+            assert is_known or re.fullmatch(r"field-\d+", name), name
+            check(item, name, field, is_chosen or not is_known or name in allow_list.CHOSEN)
     elif isinstance(value, list):
         for item in value:
-            check(item, field, parent)
+            check(item, field, parent, is_chosen)
     elif isinstance(value, str):
-        assert is_anonymous(value, field, parent), (field, value)
-    elif isinstance(value, int) and not isinstance(value, bool) and field not in allow_list.COUNTS:
+        assert is_anonymous(value, field, parent, is_chosen), (field, value)
+    elif (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and (is_chosen or field not in allow_list.COUNTS)
+    ):
         assert str(abs(value)).startswith("9000") or value == 0, (field, value)
 
 

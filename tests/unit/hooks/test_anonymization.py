@@ -104,3 +104,21 @@ def test_the_form_of_a_redirect_remains(location: str, expected: str) -> None:
     anonymizer = Anonymizer()
     anonymizer.host("amplitude.test", "amplitude")
     assert anonymizer.location(location, "https://amplitude.test/api/3/cohorts") == expected
+
+
+@pytest.mark.parametrize("where", ["attributes", "definition", "what the company has made up"])
+def test_nothing_that_the_company_chose_counts_as_known(where: str) -> None:
+    chosen = {
+        "count": 42,
+        "type": "manual",
+        "status": "401",
+        "detail": "key",
+        "of": [{"size": 7, "state": "events"}],
+    }
+    ((name, found),) = Anonymizer().json({where: chosen}).items()
+    assert name in (where, "field-1")
+    assert list(found)[:4] == ["count", "type", "status", "detail"]
+    (inner,) = found.pop(list(found)[4])
+    values = [*found.values(), *inner.values()]
+    assert not {42, 7, "manual", "401", "key", "events"} & set(values)
+    assert Anonymizer().json({"count": 42, "type": "manual"}) == {"count": 42, "type": "manual"}
