@@ -16,7 +16,6 @@ from airflow_provider_cio_cohort.sandbox import Sandbox
 
 IMAGE = Path(__file__).resolve().parent.parent / "docs" / "images" / "doctor.svg"
 COLUMNS = 118
-COMMAND = ("cohort-sync", "doctor", "--probe", "--person", "user-00001", "--rounds", "3", "--yes")
 COLOURS = {"ok": "green", "warning": "yellow", "wrong": "red", "unknown": "magenta"}
 
 
@@ -34,12 +33,14 @@ def main() -> None:
             },
         }
         airflow = [sys.executable, "-m", "airflow"]
+        person = next(person.id for person in sandbox.workspace.people.values() if person.id)
+        command = f"cohort-sync doctor --probe --person {person} --rounds 3 --yes"
         subprocess.run([*airflow, "db", "migrate"], env=env, check=True, capture_output=True)
         done = subprocess.run(
-            [*airflow, *COMMAND], env=env, check=False, text=True, stdout=subprocess.PIPE
+            [*airflow, *command.split()], env=env, check=False, text=True, stdout=subprocess.PIPE
         )
     lines, _, _ = done.stdout.partition("\n\n")
-    draw(f"$ airflow {' '.join(COMMAND)}\n{lines}")
+    draw(f"$ airflow {command}\n{lines}")
 
 
 def draw(text: str) -> None:

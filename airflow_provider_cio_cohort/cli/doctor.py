@@ -6,6 +6,7 @@ import shutil
 import sys
 import textwrap
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -97,8 +98,7 @@ def doctor(args: Namespace) -> int:
         raise CommandError(_INTERRUPTED if args.probe else "\nInterrupted.", INTERRUPTED) from None
     seen = {key: value for finding in findings for key, value in finding.facts.items()}
     if args.output == "table":
-        say("")
-        show(as_table(seen), "table")
+        _print_facts(args, seen)
     else:
         report = {
             "package_version": version(_PACKAGE),
@@ -289,6 +289,33 @@ def _print(finding: Finding) -> None:
     first = f"{finding.status:{_STATUS_WIDTH}} | {finding.name:{_NAME_WIDTH}} | "
     rest = f"{'':{_STATUS_WIDTH}} | {'':{_NAME_WIDTH}} | "
     _write([f"{rest if number else first}{line}" for number, line in enumerate(lines)])
+
+
+def _print_facts(args: Namespace, seen: dict[str, Any]) -> None:
+    """Print the facts that were asked for, in few columns."""
+    asked = {"doctor", *(f"--{option}" for option in ("probe", "export") if getattr(args, option))}
+    facts = as_table(seen)
+    rows = [
+        {
+            "fact": fact["fact"],
+            "question": fact["question"],
+            "syncs assume": fact["assumed"],
+            "seen": ", ".join(map(str, fact["seen"])) if isinstance(fact["seen"], list) else fact["seen"],
+        }
+        for fact in facts
+        if fact["asked_with"] in asked
+    ]
+    _write([""])
+    show(rows, "table")
+    left = [
+        f"{option} asks for {count} more" for option, count in _counts(facts).items() if option not in asked
+    ]
+    if left:
+        say(f"{'; '.join(left)}.")
+
+
+def _counts(facts: list[dict[str, Any]]) -> dict[str, int]:
+    return dict(Counter(fact["asked_with"] for fact in facts))
 
 
 def _write(lines: list[str]) -> None:
