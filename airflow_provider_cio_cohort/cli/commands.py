@@ -180,6 +180,12 @@ def _doctor() -> ActionCommand:
             help="A user property that the file of --export is to have as well",
             metavar="NAME",
         ),
+        _arg(
+            "--record",
+            help="Write what is sent and answered into this file, with placeholders for all that is private",
+            metavar="PATH",
+        ),
+        _arg("--force", help="Overwrite the file of --record", action="store_true"),
         _arg("--yes", "-y", help="Do not ask for confirmation", action="store_true"),
         _OUTPUT,
         description="Ask both vendors and this Airflow what syncs rely on: a line for each question, with "

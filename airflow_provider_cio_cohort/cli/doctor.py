@@ -6,8 +6,9 @@ import shutil
 import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Generator
-from contextlib import closing
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -42,8 +43,11 @@ from airflow_provider_cio_cohort.doctor.export import probe_export
 from airflow_provider_cio_cohort.doctor.facts import as_table
 from airflow_provider_cio_cohort.doctor.finding import Finding, Status
 from airflow_provider_cio_cohort.doctor.probe import probe
+from airflow_provider_cio_cohort.doctor.probe_writes import NOBODY
+from airflow_provider_cio_cohort.doctor.throwaway import DESCRIPTION, MARK
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+from airflow_provider_cio_cohort.hooks.recording import Recorder, recording_to
 from airflow_provider_cio_cohort.state import VENDOR_FACTS
 from airflow_provider_cio_cohort.sync.vendor_facts import merged
 
@@ -85,7 +89,7 @@ def doctor(args: Namespace) -> int:
         _print_head()
     try:
         # Closed at once after an error or Ctrl-C, so that a probe deletes its segments.
-        with closing(_findings(args, subject)) as found:
+        with _recorder(args) as recorder, closing(_findings(args, subject, recorder)) as found:
             for finding in found:
                 findings.append(finding)
                 if args.output == "table":
@@ -94,8 +98,7 @@ def doctor(args: Namespace) -> int:
         raise CommandError(_INTERRUPTED if args.probe else "\nInterrupted.", INTERRUPTED) from None
     seen = {key: value for finding in findings for key, value in finding.facts.items()}
     if args.output == "table":
-        say("")
-        show(as_table(seen), "table")
+        _print_facts(args, seen)
     else:
         report = {
             "package_version": version(_PACKAGE),
@@ -108,25 +111,64 @@ def doctor(args: Namespace) -> int:
     return _exit_code(findings, is_saved=is_saved)
 
 
-def _findings(args: Namespace, subject: _Subject) -> Generator[Finding]:
-    amplitude = vendors.hurried(AmplitudeHook(subject.amplitude_conn_id))
-    customer_io = vendors.hurried(CustomerIOHook(subject.customer_io_conn_id))
+def _findings(args: Namespace, subject: _Subject, recorder: Recorder | None) -> Generator[Finding]:
+    def amplitude_hook() -> AmplitudeHook:
+        hook = AmplitudeHook(subject.amplitude_conn_id)
+        hook.transport.recorder = recorder
+        return hook
+
+    def customer_io_hook() -> CustomerIOHook:
+        hook = CustomerIOHook(subject.customer_io_conn_id)
+        hook.transport.recorder = recorder
+        return hook
+
+    amplitude, customer_io = vendors.hurried(amplitude_hook()), vendors.hurried(customer_io_hook())
     yield from check_amplitude(amplitude)
     yield from check_customer_io(customer_io, subject.syncs)
     use_pools = any(sync.use_pools for sync in subject.syncs)
     yield from check_airflow(amplitude, customer_io, subject.syncs, use_pools=use_pools)
     if args.probe:
         yield from probe(
-            CustomerIOHook(subject.customer_io_conn_id),
+            customer_io_hook(),
             args.person,
             id_type=args.id_type,
             rounds=args.rounds,
             dynamic_segment=args.dynamic_segment,
         )
     if args.export is not None:
-        yield from probe_export(
-            AmplitudeHook(subject.amplitude_conn_id), args.export, user_property=args.property
+        yield from probe_export(amplitude_hook(), args.export, user_property=args.property)
+
+
+@contextmanager
+def _recorder(args: Namespace) -> Iterator[Recorder | None]:
+    """Record into the file of ``--record``, which must not exist yet."""
+    if args.record is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        path, own = Path(args.record), (MARK, DESCRIPTION, NOBODY)
+        try:
+            recorder = stack.enter_context(recording_to(path, own, overwrite=args.force))
+        except FileExistsError:
+            raise CommandError(
+                f"{path} already exists, so nothing was asked: choose another path for --record, or pass "
+                "--force to overwrite it.",
+                WRONG_USAGE,
+            ) from None
+        except OSError as error:
+            raise CommandError(
+                f"{path} cannot be written, so nothing was asked ({error.strerror}): choose another path for "
+                "--record.",
+                WRONG_USAGE,
+            ) from None
+        recorder.add_arguments(
+            person=args.person,
+            dynamic_segment=args.dynamic_segment,
+            export=args.export,
+            property=args.property,
         )
+        yield recorder
+    say(f"Recorded what was sent and answered in {path}: read it before you attach it to an issue.")
 
 
 def _exit_code(findings: list[Finding], *, is_saved: bool) -> int:
@@ -154,6 +196,8 @@ def _check_usage(args: Namespace) -> None:
         value = getattr(args, option[2:].replace("-", "_"))
         if value is not None and not getattr(args, needed):
             raise CommandError(f"{option} has no effect without --{needed}.", WRONG_USAGE)
+    if args.force and args.record is None:
+        raise CommandError("--force has no effect without --record.", WRONG_USAGE)
     if args.rounds < 1:
         raise CommandError("--rounds must be at least 1.", WRONG_USAGE)
     if (args.probe or args.export) and not (args.yes or sys.stdin.isatty()):
@@ -245,6 +289,33 @@ def _print(finding: Finding) -> None:
     first = f"{finding.status:{_STATUS_WIDTH}} | {finding.name:{_NAME_WIDTH}} | "
     rest = f"{'':{_STATUS_WIDTH}} | {'':{_NAME_WIDTH}} | "
     _write([f"{rest if number else first}{line}" for number, line in enumerate(lines)])
+
+
+def _print_facts(args: Namespace, seen: dict[str, Any]) -> None:
+    """Print the facts that were asked for, in few columns."""
+    asked = {"doctor", *(f"--{option}" for option in ("probe", "export") if getattr(args, option))}
+    facts = as_table(seen)
+    rows = [
+        {
+            "fact": fact["fact"],
+            "question": fact["question"],
+            "syncs assume": fact["assumed"],
+            "seen": ", ".join(map(str, fact["seen"])) if isinstance(fact["seen"], list) else fact["seen"],
+        }
+        for fact in facts
+        if fact["asked_with"] in asked
+    ]
+    _write([""])
+    show(rows, "table")
+    left = [
+        f"{option} asks for {count} more" for option, count in _counts(facts).items() if option not in asked
+    ]
+    if left:
+        say(f"{'; '.join(left)}.")
+
+
+def _counts(facts: list[dict[str, Any]]) -> dict[str, int]:
+    return dict(Counter(fact["asked_with"] for fact in facts))
 
 
 def _write(lines: list[str]) -> None:

@@ -174,7 +174,7 @@ def _segment_names(segments: Sequence[Segment], wanted: set[str | None]) -> Find
     return Finding(
         SEGMENT_NAMES,
         Status.WRONG if concerned else Status.WARNING,
-        f"{len(shared):,} names are shared by several segments (ids {numbers}){of_syncs}.",
+        f"Several segments have the same name (ids {numbers}): {len(shared):,} such names{of_syncs}.",
         "A sync that names one of them fails (AmbiguousSegmentError).",
         "Set segment_id instead of segment_name in such a sync, or delete a segment.",
         {UNIQUE_NAMES: False},

@@ -153,5 +153,6 @@ class Throwaways:
             return self.hook
         other = CustomerIOHook(self.hook.customer_io_conn_id)
         other.policy = self.hook.policy
+        other.transport.recorder = self.hook.transport.recorder
         other.app_client.rate_limiter = self.hook.app_client.rate_limiter
         return other

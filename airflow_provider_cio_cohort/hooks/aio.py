@@ -117,20 +117,28 @@ class AsyncApiClient(Generic[SomeApi]):
         :param body: JSON.
         :raises VendorUnavailableError: if no response came, or one that is too long.
         """
+        url, recorder = self.api.url(path), self.transport.recorder
+        exchange = recorder.begin(method, url, self.api.authorization, body) if recorder else None
         try:
             async with self.session.request(
                 method,
-                self.api.url(path),
+                url,
                 data=body,
                 headers=_JSON if body is not None else None,
                 allow_redirects=False,
                 **self.options,
             ) as response:
+                if exchange:
+                    exchange.answer(response.status, response.headers)
                 body = await _body_of(response)
+                if exchange:
+                    exchange.finish(body, is_decoded=True)
                 if body is None:
                     raise too_long(self.api, what)
                 return ApiResponse(response.status, response.headers, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if exchange:
+                exchange.fail(error)
             failure = error_from_aiohttp(error, self.api.name, what, self.api.place)
         raise failure  # outside the handler: the cause would bring the URL and its query into the traceback
 

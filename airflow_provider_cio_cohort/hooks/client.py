@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from json import dumps
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from requests import PreparedRequest, Request, RequestException, Response, Session
@@ -25,6 +25,9 @@ from airflow_provider_cio_cohort.hooks.http_options import HttpOptions, environm
 from airflow_provider_cio_cohort.hooks.rate_limit import RateLimiter
 from airflow_provider_cio_cohort.hooks.redaction import queries_hidden
 from airflow_provider_cio_cohort.hooks.retry import Policy, Result, Retrying
+
+if TYPE_CHECKING:  # only the doctor records
+    from airflow_provider_cio_cohort.hooks.recording import Recorder
 
 USER_AGENT = "airflow-provider-cio-cohort"
 #: Bytes of a body that are read at once; left to itself, requests takes a hundred times as many steps.
@@ -84,6 +87,9 @@ class HttpTransport:
     :param read_options: returns the connection's HTTP options; called before the first request.
     """
 
+    #: Records what is sent and received; ``None`` to record nothing.
+    recorder: Recorder | None = None
+
     def __init__(self, read_options: Callable[[], HttpOptions]) -> None:
         self.retrying = Retrying(Policy.from_config())
         self.cancel_token = CancelToken()
@@ -142,10 +148,15 @@ class HttpTransport:
             Request(method, url, headers, auth=auth, params=params, data=body)
         )
         CancelToken(self.cancel_token, cancel).check(what)
+        options = {
+            "timeout": self.timeouts,
+            "allow_redirects": False,
+            "stream": True,
+            **self._environment(url),
+        }
+        send = partial(self.session.send, request, **options)
         with queries_hidden():
-            return self.session.send(
-                request, timeout=self.timeouts, allow_redirects=False, stream=True, **self._environment(url)
-            )
+            return self.recorder.watch(request, send) if self.recorder else send()
 
     def _environment(self, url: str) -> dict[str, Any]:
         """Return proxies and certificates; to look through the environment takes longer than to send."""

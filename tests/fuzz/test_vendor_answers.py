@@ -28,7 +28,9 @@ from hypothesis import strategies as st
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, PermanentError
 from airflow_provider_cio_cohort.hooks import customer_io
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+from airflow_provider_cio_cohort.hooks.client import HttpTransport
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+from airflow_provider_cio_cohort.hooks.recording import Recorder
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from airflow_provider_cio_cohort.sync import download
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
@@ -228,16 +230,18 @@ CALLS: dict[str, Callable[[Vendors], Any]] = {
 }
 
 
-def test_hooks_and_trigger(vendors: Vendors) -> None:
+def test_hooks_and_trigger(vendors: Vendors, monkeypatch: pytest.MonkeyPatch) -> None:
     @bounded(200)
-    @given(st.sampled_from(sorted(CALLS)), plans(ANY_BODY, 4))
-    def any_answers(name: str, odd: list[Odd]) -> None:
+    @given(st.sampled_from(sorted(CALLS)), plans(ANY_BODY, 4), st.booleans())
+    def any_answers(name: str, odd: list[Odd], is_recorded: bool) -> None:
         vendors.begin()
+        recorder = Recorder() if is_recorded else None
+        monkeypatch.setattr(HttpTransport, "recorder", recorder)
         # At this call, an odd answer is met wherever it is for.
         vendors.between.plan([Odd(each.answer, after=min(each.after, 1), times=each.times) for each in odd])
         result = ended(lambda: CALLS[name](vendors))
         told = result if name in ("trigger", "test_amplitude", "test_customer_io") else ""
-        vendors.check_told(as_told(result), told)
+        vendors.check_told(as_told(result), told, recorder.as_text() if recorder else "")
         if name == "request_export":
             assert requested(vendors) <= 1
 

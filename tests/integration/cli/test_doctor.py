@@ -218,7 +218,7 @@ STATES = [
         "does not let the App API key",
     ),
     (no_body("/segments$", {"segments": [{}]}), "customer_io.app_key", "unknown", "the id of a segment"),
-    (renamed, "customer_io.segment_names", "warning", "1 names are shared"),
+    (renamed, "customer_io.segment_names", "warning", "Several segments have the same name"),
     (
         fault("status", status=403, api="app", path="/membership$"),
         "customer_io.membership",

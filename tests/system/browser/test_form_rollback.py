@@ -120,10 +120,11 @@ def test_a_backfill_whose_form_is_not_sent_is_refused(
     page: Page, dialog: Locator, airflow: AirflowInstance, vendors: Sandbox, runs: dict[str, str]
 ) -> None:
     there, before = members(vendors, SEGMENT), exports(vendors)
+    number = airflow.task(DAG, runs[BAD])["try_number"] + 1
     sent = backfill(page, dialog, override=False)
     assert sent["dag_run_conf"] is None  # although the form says snapshot
-    assert wait_for_try(airflow, runs[BAD], 2) == "failed"
-    log = airflow.log(DAG, runs[BAD], try_number=2)
+    assert wait_for_try(airflow, runs[BAD], number) == "failed"
+    log = airflow.log(DAG, runs[BAD], try_number=number)
     assert "This run belongs to a backfill and does not say where its members come from" in log
     assert "Nothing was written: the segment is as it was." in log
     assert members(vendors, SEGMENT) == there
