@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +18,9 @@ from typing import Any
 from dev.airflow_api import AirflowApi
 from dev.processes import Processes
 
+#: Seconds for which a component waits for SQLite's only writer; by default 5, and then some components end.
+LOCK_TIMEOUT = 60
+_SQLITE = "sqlite_of_the_demo"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -61,6 +66,9 @@ class AirflowInstance(AirflowApi):
             **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()},
             **(env or {}),
         }
+        if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in self.env:
+            for suffix in ("", "_ASYNC"):
+                self.env[f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS{suffix}"] = f"{_SQLITE}.CONNECT_ARGS"
 
     def _settings(self, dags: Path, log_ports: list[int]) -> dict[str, str]:
         return {
@@ -100,7 +108,13 @@ class AirflowInstance(AirflowApi):
     def start(self) -> None:
         """Create the database, start all components, and wait until they are healthy."""
         self.home.mkdir(parents=True, exist_ok=True)
+        config = self.home / "config"  # which Airflow puts on its import path
+        config.mkdir(exist_ok=True)
+        (config / f"{_SQLITE}.py").write_text(
+            f"CONNECT_ARGS = {{'timeout': {LOCK_TIMEOUT}}}\n", encoding="utf-8"
+        )
         self.command("db", "migrate")
+        self._let_readers_and_the_writer_work_at_once()
         try:
             for component in self.components:
                 self.start_component(component)
@@ -108,6 +122,12 @@ class AirflowInstance(AirflowApi):
         except BaseException:
             self.stop()
             raise
+
+    def _let_readers_and_the_writer_work_at_once(self) -> None:
+        database = self.home / "airflow.db"
+        if database.exists():
+            with closing(sqlite3.connect(database)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
 
     def stop(self) -> None:
         """Stop every component with its children."""
