@@ -7,7 +7,7 @@ Kept in the state store of the connection's asset. Without it, a run copes with 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,17 +42,21 @@ class VendorFacts:
     visible_after: float | None = None
 
     @classmethod
-    def read(cls, store: StateStore) -> VendorFacts:
+    def read(cls, store: StateStore, keys: Callable[[], str]) -> VendorFacts:
         """
-        Return what was saved; nothing where that cannot be read.
+        Return what was saved; nothing where that cannot be read, or was seen with other keys.
 
         :param store: of the connection's asset.
+        :param keys: returns a fingerprint of the connection's keys: others may be of another workspace.
         """
         kept = store.get(VENDOR_FACTS) if store.exists else None
+        if not isinstance(kept, Mapping) or not kept:
+            return cls()
+        mine = keys()
         values = {
             key: fact.get("value")
-            for key, fact in (kept.items() if isinstance(kept, Mapping) else ())
-            if isinstance(fact, Mapping)
+            for key, fact in kept.items()
+            if isinstance(fact, Mapping) and fact.get("keys") == mine
         }
         forms = {str(values.get(key)) for key in CIO_FORMS} & {"prefixed", "bare"}
         removes = values.get(REMOVES_WITHOUT_ID)
@@ -77,19 +81,24 @@ class VendorFacts:
         return replace(configured, stable_seconds=max(2 * self.visible_after, LEAST_STABLE_SECONDS))
 
 
-def merged(kept: Any, seen: Mapping[str, Any], seen_at: str, version: str) -> dict[str, Any]:
+def merged(kept: Any, seen: Mapping[str, Any], seen_at: str, version: str, keys: str) -> dict[str, Any]:
     """
-    Return what is to be kept: each fact with its value, when it was seen, and by which version of ours.
+    Return what is to be kept: each fact with its value, when it was seen, by which version of ours, and with
+    which keys.
 
     :param kept: what is kept so far; facts that were not asked for this time stay.
     :param seen: what was seen, by the facts' keys.
     :param seen_at: the time, in ISO 8601.
     :param version: of this package.
+    :param keys: a fingerprint of the connection's keys.
     """
     before = kept if isinstance(kept, Mapping) else {}
     return {
         **before,
-        **{key: {"value": value, "seen_at": seen_at, "version": version} for key, value in seen.items()},
+        **{
+            key: {"value": value, "seen_at": seen_at, "version": version, "keys": keys}
+            for key, value in seen.items()
+        },
     }
 
 
