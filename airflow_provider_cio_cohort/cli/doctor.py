@@ -146,6 +146,8 @@ def _check_usage(args: Namespace) -> None:
             "--probe needs --person: the identifier of a test person, the only one that it adds and removes.",
             WRONG_USAGE,
         )
+    if args.export is not None and not args.export.strip():
+        raise CommandError("--export needs the id of a cohort.", WRONG_USAGE)
     for option, needed in (
         ("--person", "probe"),
         ("--dynamic-segment", "probe"),
