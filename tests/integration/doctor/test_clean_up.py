@@ -172,6 +172,14 @@ def test_left_overs_that_cannot_be_removed_are_named(world, ask) -> None:
     assert line(findings, "probe.removed").status == "warning"
 
 
+def test_an_app_key_that_may_not_create_segments_is_what_the_advice_is_about(world, ask) -> None:
+    world.faults.add("status", status=403, path="/v1/segments$", method="POST", times=0)
+    refused = line(ask(), "probe.lag")
+    assert refused.status == "unknown"
+    assert "App API key" in refused.advice
+    assert "Run the doctor again" not in refused.advice
+
+
 def test_without_the_list_of_segments_nothing_is_made(world, ask) -> None:
     before = dump(world)
     world.faults.add("status", status=401, path="/v1/segments$", method="GET", times=0)
