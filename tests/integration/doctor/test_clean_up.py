@@ -172,6 +172,16 @@ def test_left_overs_that_cannot_be_removed_are_named(world, ask) -> None:
     assert line(findings, "probe.removed").status == "warning"
 
 
+def test_left_overs_that_cannot_be_listed_again_are_not_called_removed(world, ask) -> None:
+    left = world.workspace.add_segment(new_name(), DESCRIPTION)
+    world.faults.add("status", path="/v1/segments$", method="GET", after=1, times=0)
+    hook = CustomerIOHook()
+    hook.policy = replace(hook.policy, retry_timeout=0, retry_wait_initial=0.01)
+    findings = ask(hook=hook)
+    told = line(findings, "probe.left_overs").status == "warning"
+    assert told or left.id not in world.workspace.segments
+
+
 def test_an_app_key_that_may_not_create_segments_is_what_the_advice_is_about(world, ask) -> None:
     world.faults.add("status", status=403, path="/v1/segments$", method="POST", times=0)
     refused = line(ask(), "probe.lag")
