@@ -128,7 +128,7 @@ class Throwaways:
         return segment.id in self._made or (segment.id not in self._before and is_throwaway(segment))
 
     def _sweep(self, is_wanted: Callable[[Segment], bool], known: Set[int]) -> int:
-        hook = self._able_hook()
+        hook = self.able_hook()
         for _ in range(SWEEPS):
             try:
                 known = {segment.id for segment in hook.list_segments() if is_wanted(segment)}
@@ -146,7 +146,7 @@ class Throwaways:
             hook.cancel_token.wait(hook.policy.retry_wait_initial)
         return len(known)
 
-    def _able_hook(self) -> CustomerIOHook:
+    def able_hook(self) -> CustomerIOHook:
         """Return a hook that can send: Ctrl-C may have stopped the probe's own."""
         if not self.hook.cancel_token.is_cancelled():
             return self.hook

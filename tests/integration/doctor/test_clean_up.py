@@ -6,8 +6,9 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -103,6 +104,26 @@ def test_after_ctrl_c_at_any_request(world, ask, numbers) -> None:
         with pytest.raises(KeyboardInterrupt):
             ask()
         assert dump(world) == before, number
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_after_ctrl_c_while_a_data_driven_segment_is_asked(world, ask, is_stopped: bool) -> None:
+    world.configure(dynamic_status=200, visible_after=0.05)
+    before, hook = dump(world), CustomerIOHook()
+    computed = world.workspace.find_segment("Computed")
+    main = threading.main_thread().ident
+
+    def stop(_: object) -> None:
+        if is_stopped:
+            hook.stop()
+        else:
+            signal.pthread_kill(main, signal.SIGINT)
+
+    world.at_request(stop, api="track", path=f"/{computed.id}/add_customers$")
+    with suppress(KeyboardInterrupt):
+        ask(hook=hook, dynamic_segment=computed.id, timeout=0.3)
+    time.sleep(0.1)
+    assert dump(world) == before
 
 
 def test_after_a_hook_was_stopped(world) -> None:

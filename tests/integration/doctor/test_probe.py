@@ -169,6 +169,24 @@ def test_a_data_driven_segment_that_takes_people_is_put_right(world, ask) -> Non
     assert dump(world) == before
 
 
+def test_a_data_driven_segment_that_shows_people_late_is_put_right(world, ask) -> None:
+    computed = world.workspace.find_segment("Computed")
+    before = dump(world)
+    world.configure(dynamic_status=200, count_after=2)
+    ask(dynamic_segment=computed.id)
+    assert dump(world) == before
+
+
+def test_a_person_who_stays_in_a_data_driven_segment_is_told_of(world, ask) -> None:
+    computed = world.workspace.find_segment("Computed")
+    world.configure(dynamic_status=200)
+    world.faults.add("drop", api="track", path=f"/{computed.id}/remove_customers$", times=0)
+    found = line(ask(dynamic_segment=computed.id), "probe.data_driven")
+    assert world.workspace.person(ID) in computed.members
+    assert found.status == "wrong"
+    assert f"segment {computed.id}" in found.advice
+
+
 def test_a_manual_segment_is_not_taken_for_a_data_driven_one(world, ask) -> None:
     batches = sent(world)
     users = world.workspace.find_segment("Power users")
