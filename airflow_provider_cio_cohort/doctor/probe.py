@@ -174,11 +174,13 @@ def _ask_lag(stage: Stage, rounds: int) -> Iterator[Finding]:
         raise ProbeStoppedError(f"The test person could not be added to the throwaway segment ({how}).")
     person = known(stage)
     for number in range(max(rounds, 1)):
-        if number and stage.measure(True) != ACCEPTED:
-            break
-        stage.measure(False)
-        stage.removes = stage.membership_lags[-1] is not None
-        if not stage.removes:
+        if number and (stage.measure(True) != ACCEPTED or stage.membership_lags[-1] is None):
+            break  # to remove nobody shows nothing
+        if stage.measure(False) == ACCEPTED and stage.membership_lags[-1] is None:
+            stage.measure(False)
+        is_removed = stage.membership_lags[-1] is not None
+        stage.removes = stage.removes or is_removed
+        if not is_removed:
             break
     membership, count = _seen(stage.membership_lags), _seen(stage.count_lags)
     facts: dict[str, Any] = {

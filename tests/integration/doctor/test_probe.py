@@ -140,6 +140,29 @@ def test_a_write_that_is_dropped_once_is_no_answer(world, ask) -> None:
     assert count == 3  # and one for the address in the other case
 
 
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_removal_that_is_dropped_once_makes_nobody_unremovable(world, ask, after: int) -> None:
+    world.workspace.add_person(email="no-id@x.test")
+    world.faults.add("drop", api="track", path="remove_customers$", after=after)
+    facts = facts_of(ask("no-id@x.test", id_type="email", rounds=3))
+    assert facts["customer_io.removes_without_id"] is True
+
+
+@pytest.mark.parametrize("name", ["email", "cio_id"])
+def test_one_identifier_that_removes_a_person_without_an_id_is_enough(world, ask, name: str) -> None:
+    """The person is named by the other one, by which nobody is removed."""
+    person = world.workspace.add_person(email="no-id@x.test")
+    other = {"email": "cio_id", "cio_id": "email"}[name]
+
+    def ignore(request: Any) -> None:
+        if request.query["id_type"] == [other]:
+            world.faults.add("drop", api="track", path="remove_customers$")
+
+    world.at_request(ignore, api="track", path="remove_customers$", times=0)
+    facts = facts_of(ask(getattr(person, other), id_type=other))
+    assert facts["customer_io.removes_without_id"] is True
+
+
 @pytest.mark.parametrize(
     ("refused", "limit"),
     [
