@@ -210,6 +210,19 @@ def test_a_person_who_stays_in_a_data_driven_segment_is_told_of(world, ask) -> N
     assert f"segment {computed.id}" in found.advice
 
 
+def test_keys_of_two_workspaces_are_named_as_a_cause(world, ask, connect) -> None:
+    """The namesake there cannot be told from the test person: that is what the line must say."""
+    other = world.add_workspace(site_id="o-site", tracking_key="o-track", app_key="o-app")
+    namesake = other.add_person(id=ID)
+    theirs = [other.add_segment(name=f"Unrelated {n}") for n in range(3)][-1]
+    conn_id = connect("customer_io_default", "mixed", login="o-site", password="o-track")
+    findings = ask(hook=CustomerIOHook(conn_id))
+    assert namesake in theirs.members
+    assert findings[-2].name == "probe.lag"
+    assert "two workspaces" in findings[-2].advice
+    assert f"segment {theirs.id}" in findings[-2].advice
+
+
 def test_a_manual_segment_is_not_taken_for_a_data_driven_one(world, ask) -> None:
     batches = sent(world)
     users = world.workspace.find_segment("Power users")
