@@ -21,8 +21,10 @@ log = logging.getLogger(__name__)
 CIO_FORMS = ("customer_io.cio_id_form", "customer_io.removes_by_cio_id")
 #: whether the Track API removes people who have no ``id``;
 REMOVES_WITHOUT_ID = "customer_io.removes_without_id"
-#: the seconds after which the slowest write was visible in the members and in the count.
+#: the seconds after which the slowest write was visible in the members and in the count;
 LAGS = ("customer_io.membership_lag_longest", "customer_io.count_lag_longest")
+#: whether the App API key may look people up: only then does a run see that a write has not shown yet.
+LOOKS_UP = "customer_io.look_up_allowed"
 #: Seconds; a measured lag is doubled, and never counts as less than this.
 LEAST_STABLE_SECONDS = 1.0
 
@@ -35,11 +37,13 @@ class VendorFacts:
     :param cio_prefix: whether the Track API takes a ``cio_id`` only with its prefix, or only without it.
     :param removes_without_id: whether it removes people who have no ``id``.
     :param visible_after: seconds until the slowest write was visible in a read.
+    :param looks_up: whether the App API key may look people up.
     """
 
     cio_prefix: bool | None = None
     removes_without_id: bool | None = None
     visible_after: float | None = None
+    looks_up: bool | None = None
 
     @classmethod
     def read(cls, store: StateStore, keys: Callable[[], str]) -> VendorFacts:
@@ -65,6 +69,7 @@ class VendorFacts:
             cio_prefix=forms == {"prefixed"} if len(forms) == 1 else None,
             removes_without_id=removes if isinstance(removes, bool) else None,
             visible_after=max(lags, default=None),
+            looks_up=values.get(LOOKS_UP) is True or None,
         )
         if facts != cls():
             log.info("Using what airflow cohort-sync doctor has saved of the workspace: %s", facts)
@@ -78,7 +83,10 @@ class VendorFacts:
         """
         if self.visible_after is None or configured.stable_seconds != VerifyTimeouts().stable_seconds:
             return configured
-        return replace(configured, stable_seconds=max(2 * self.visible_after, LEAST_STABLE_SECONDS))
+        seconds = max(2 * self.visible_after, LEAST_STABLE_SECONDS)
+        if not self.looks_up:  # people whose addition shows later would count as unknown
+            seconds = max(seconds, configured.stable_seconds)
+        return replace(configured, stable_seconds=seconds)
 
 
 def merged(kept: Any, seen: Mapping[str, Any], seen_at: str, version: str, keys: str) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.assets import workspace_asset
+from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.state import VENDOR_FACTS, StateStore
 from airflow_provider_cio_cohort.sync.vendor_facts import (
     CIO_FORMS,
     LAGS,
+    LOOKS_UP,
     REMOVES_WITHOUT_ID,
     VendorFacts,
     merged,
@@ -27,7 +29,13 @@ def known(sandbox, assets) -> Any:
     """Save facts about the workspace, as the doctor does."""
 
     def save(**facts: Any) -> None:
-        named = {"form": CIO_FORMS[0], "removes": REMOVES_WITHOUT_ID, "lag": LAGS[0], "counted": LAGS[1]}
+        named = {
+            "form": CIO_FORMS[0],
+            "removes": REMOVES_WITHOUT_ID,
+            "lag": LAGS[0],
+            "counted": LAGS[1],
+            "looks": LOOKS_UP,
+        }
         seen = {named[name]: value for name, value in facts.items()}
         assets[workspace_asset("customer_io_default")].set(
             VENDOR_FACTS,
@@ -136,7 +144,7 @@ def test_the_measured_lag_replaces_the_default_alone(
     else:
         monkeypatch.setenv(option, configured)
     if lag is not None:
-        known(lag=lag, counted=0.05)
+        known(lag=lag, counted=0.05, looks=True)
     task = AmplitudeCohortToCustomerIOOperator(task_id="sync", cohort_id="a1b2c3d", segment_name="S")
     ports = task.cohort_sync({"asset_state_store": assets}).ports
     assert ports.verify_timeouts.stable_seconds == seconds
@@ -164,6 +172,14 @@ def test_the_measured_lag_replaces_the_default_alone(
 def test_what_says_nothing_changes_nothing(kept: Any) -> None:
     store = Store({VENDOR_FACTS: kept})
     assert VendorFacts.read(StateStore(store), lambda: "keys") == VendorFacts()
+
+
+def test_a_measured_lag_shortens_no_wait_of_a_run_that_cannot_look_people_up(assets, known) -> None:
+    """Such a run would count those whose addition shows later as unknown, and succeed."""
+    known(lag=0.1, looks=False)
+    store = StateStore(assets[workspace_asset("customer_io_default")])
+    facts = VendorFacts.read(store, lambda: CustomerIOHook().keys_fingerprint)
+    assert facts.timeouts(VerifyTimeouts()).stable_seconds == VerifyTimeouts().stable_seconds
 
 
 def test_facts_that_were_not_asked_for_again_are_kept() -> None:
