@@ -188,6 +188,8 @@ def _check_usage(args: Namespace) -> None:
             "--probe needs --person: the identifier of a test person, the only one that it adds and removes.",
             WRONG_USAGE,
         )
+    if args.export is not None and not args.export.strip():
+        raise CommandError("--export needs the id of a cohort.", WRONG_USAGE)
     for option, needed in (
         ("--person", "probe"),
         ("--dynamic-segment", "probe"),
@@ -334,7 +336,10 @@ def _save(conn_id: str, seen: dict[str, Any], asked_at: str) -> bool:
     if asset is None:
         say(f"Nothing was saved: {conn_id!r} is no plain text.")
         return False
-    store = AssetStores(writes=True)[asset]
+    if not facts:
+        say("Nothing was saved: nothing was seen of the workspace.")
+        return False
+    keys, store = CustomerIOHook(conn_id).keys_fingerprint, AssetStores(writes=True)[asset]
     try:
         if not store.exists:
             say(
@@ -342,7 +347,8 @@ def _save(conn_id: str, seen: dict[str, Any], asked_at: str) -> bool:
                 f"parsed a DAG with a sync of the connection {conn_id!r}."
             )
             return False
-        store.set(VENDOR_FACTS, merged(store.get(VENDOR_FACTS), facts, asked_at, version(_PACKAGE)))
+        before = store.get(VENDOR_FACTS)
+        store.set(VENDOR_FACTS, merged(before, facts, asked_at, version(_PACKAGE), keys))
     except (OperationalError, ProgrammingError) as error:
         say(f"Nothing was saved: Airflow's database cannot be written ({type(error.orig).__name__}).")
         return False

@@ -7,7 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from airflow_provider_cio_cohort.doctor.finding import Finding, Status
-from airflow_provider_cio_cohort.exceptions import AuthenticationError, CohortSyncError, SyncStoppedError
+from airflow_provider_cio_cohort.doctor.lines import without_quotation
+from airflow_provider_cio_cohort.exceptions import (
+    AuthenticationError,
+    CohortSyncError,
+    RetryableError,
+    SyncStoppedError,
+)
 from airflow_provider_cio_cohort.hooks.client import ApiClient
 from airflow_provider_cio_cohort.hooks.rate_limit import RateLimiter
 
@@ -84,9 +90,12 @@ def failed(name: str, error: CohortSyncError) -> Finding:
     :param name: the name of the line.
     :param error: what happened instead.
     """
+    advice = "" if isinstance(error, RetryableError) else without_quotation(error).partition("\n")[2]
+    if not advice:
+        advice = "Run the doctor again; if this stays, ask the support of the vendor."
     return Finding(
         name,
         Status.UNKNOWN,
         f"There is no answer: {error.headline}",
-        advice="Run the doctor again; if this stays, ask the support of the vendor.",
+        advice=advice,
     )

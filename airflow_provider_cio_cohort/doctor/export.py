@@ -171,12 +171,24 @@ def _ask_request(export: _Export) -> Iterator[Finding]:
     client.rate_limiter.wait(hook.cancel_token.wait)
     export.requested_at, export.requested_epoch = time.monotonic(), time.time()
     # Sent once: a repeated request would cost another export.
-    response = client.send("GET", client.api.export_path(export.cohort_id), what, params=params)
+    try:
+        response = client.send("GET", client.api.export_path(export.cohort_id), what, params=params)
+    except VendorUnavailableError as error:
+        if not error.maybe_applied:
+            raise
+        yield _maybe_spent(f"There is no answer: {error.headline}")
+        raise ProbeStoppedError("Whether Amplitude has started the export is not known.") from None
     payload = response.payload if isinstance(response.payload, dict) else {}
     facts: dict[str, Any] = {}
     if export.is_archived:
         facts["amplitude.archived_can_export"] = response.status < 300
-    if not 200 <= response.status < 300 or not payload.get("request_id"):
+    is_started = 200 <= response.status < 300 and payload.get("request_id")
+    if not is_started and not 400 <= response.status < 500:
+        yield _maybe_spent(
+            f"The request for the export is answered with HTTP {response.status} alone.", facts
+        )
+        raise ProbeStoppedError("Whether Amplitude has started the export is not known.")
+    if not is_started:
         yield _refused(name, "The request for the export", response.status, facts)
         raise ProbeStoppedError("Amplitude did not start the export.")
     export.request_id = str(payload["request_id"])
@@ -348,6 +360,17 @@ def _refused(name: str, what: str, status: int, facts: dict[str, Any] | None = N
         "Nothing of the month's exports was spent.",
         _ADVICE,
         {"amplitude.refused_status": status, **(facts or {})},
+    )
+
+
+def _maybe_spent(seen: str, facts: dict[str, Any] | None = None) -> Finding:
+    return Finding(
+        "export.request",
+        Status.UNKNOWN,
+        seen,
+        "It may have cost one of the month's exports.",
+        "Compare amplitude.usage with the line of this run before you spend another export.",
+        facts or {},
     )
 
 

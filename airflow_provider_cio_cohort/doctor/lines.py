@@ -15,6 +15,7 @@ from airflow_provider_cio_cohort.exceptions import CohortSyncError, RetryableErr
 from airflow_provider_cio_cohort.hooks.api import Api, ApiResponse
 from airflow_provider_cio_cohort.hooks.base import VendorHook
 from airflow_provider_cio_cohort.hooks.client import ApiClient
+from airflow_provider_cio_cohort.hooks.connection import check_backends
 from airflow_provider_cio_cohort.hooks.http_options import aiohttp_options, environment_of
 
 #: Seconds by which a clock may differ before it is worth a warning, and before syncs rely on it wrongly.
@@ -119,12 +120,22 @@ def connection_line(name: str, hook: VendorHook, apis: Iterable[str]) -> Finding
     try:
         regions = {getattr(hook, api).region for api in apis}
     except AirflowNotFoundException:
+        add = f"airflow connections add {conn_id} --conn-type {hook.conn_type} …"
+        if failing := check_backends(conn_id):
+            return Finding(
+                name,
+                Status.WRONG,
+                f"Airflow does not find connection {conn_id!r}, as far as it could look: {failing}.",
+                "Syncs fail where it is not found. Tasks reach Airflow's database through the API server; "
+                "this command reads it itself.",
+                f"Let this command reach that backend; if the connection is not defined, add it: {add}",
+            )
         return Finding(
             name,
             Status.WRONG,
             f"Airflow has no connection {conn_id!r} in its database, its environment or a secrets backend.",
             "Syncs that name it fail.",
-            f"Add it: airflow connections add {conn_id} --conn-type {hook.conn_type} …",
+            f"Add it: {add}",
         )
     except CohortSyncError as error:
         return failed(name, error, "Syncs of this connection fail before they send anything.")

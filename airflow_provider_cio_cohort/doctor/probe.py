@@ -171,14 +171,19 @@ def _ask_lag(stage: Stage, rounds: int) -> Iterator[Finding]:
         status = stage.measure(True)  # Customer.io drops writes now and then
     if stage.membership_lags[-1] is None:
         how = f"within {stage.timeout:g} s" if status == ACCEPTED else f"HTTP {status}"
-        raise ProbeStoppedError(f"The test person could not be added to the throwaway segment ({how}).")
+        raise ProbeStoppedError(
+            f"The test person could not be added to the throwaway segment ({how}).",
+            _why_not_added(stage, status),
+        )
     person = known(stage)
     for number in range(max(rounds, 1)):
-        if number and stage.measure(True) != ACCEPTED:
-            break
-        stage.measure(False)
-        stage.removes = stage.membership_lags[-1] is not None
-        if not stage.removes:
+        if number and (stage.measure(True) != ACCEPTED or stage.membership_lags[-1] is None):
+            break  # to remove nobody shows nothing
+        if stage.measure(False) == ACCEPTED and stage.membership_lags[-1] is None:
+            stage.measure(False)
+        is_removed = stage.membership_lags[-1] is not None
+        stage.removes = stage.removes or is_removed
+        if not is_removed:
             break
     membership, count = _seen(stage.membership_lags), _seen(stage.count_lags)
     facts: dict[str, Any] = {
@@ -197,6 +202,21 @@ def _ask_lag(stage: Stage, rounds: int) -> Iterator[Finding]:
         f"{_spread(membership)}; {len(count)} in the count: {_spread(count)}.",
         "" if stage.removes else "The test person cannot be removed: syncs report such members.",
         facts=facts,
+    )
+
+
+def _why_not_added(stage: Stage, status: int) -> str:
+    if status not in (ACCEPTED, 404):
+        return "Name another test person, or another kind of identifier."
+    advice = (
+        "The keys may belong to two workspaces: check that Site ID, Tracking API key and App API key are of "
+        "one workspace."
+    )
+    if status != ACCEPTED:
+        return advice
+    return (
+        f"{advice} If they are not, whoever has the test person's identifier in the other workspace may have "
+        f"been added to its segment {stage.segment.id}: look there."
     )
 
 

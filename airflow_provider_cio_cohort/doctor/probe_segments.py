@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from airflow_provider_cio_cohort.doctor.finding import Finding, Status
+from airflow_provider_cio_cohort.doctor.person import CIO_PREFIX
 from airflow_provider_cio_cohort.doctor.probe_writes import known
 from airflow_provider_cio_cohort.doctor.stage import ACCEPTED, Stage
-from airflow_provider_cio_cohort.doctor.throwaway import DESCRIPTION, new_name
-from airflow_provider_cio_cohort.exceptions import RequestRejectedError
+from airflow_provider_cio_cohort.doctor.throwaway import DESCRIPTION, SWEEPS, new_name
+from airflow_provider_cio_cohort.exceptions import CohortSyncError, RequestRejectedError
 from airflow_provider_cio_cohort.hooks.customer_io_api import Segment, request_segment, segment_in
+
+log = logging.getLogger(__name__)
 
 #: Characters of the longest name and description that are tried.
 LONG = 300
@@ -147,7 +151,7 @@ def _limit(stored: str, whole: str) -> int | None:
 
 def ask_data_driven(stage: Stage, segment_id: int | None) -> Iterator[Finding]:
     """
-    Add the test person to a segment that Customer.io computes; if that has an effect, it is undone.
+    Add the test person to a segment that Customer.io computes; if that is accepted, it is undone.
 
     :param stage: the throwaway segment.
     :param segment_id: the data-driven segment; ``None`` to ask nothing.
@@ -165,14 +169,22 @@ def ask_data_driven(stage: Stage, segment_id: int | None) -> Iterator[Finding]:
         )
         return
     value, id_type = stage.surest
-    before = stage.hook.count_members(segment_id)
-    status = ACCEPTED
+    was_in = _has_person(stage, segment_id)  # then nothing is to be undone
+    status, is_undone = ACCEPTED, True
     try:
         status = stage.write("add", [value], id_type, segment_id)
-        stage.hook.cancel_token.wait(stage.patience if status == ACCEPTED else 0)
     finally:
-        if status == ACCEPTED and stage.hook.count_members(segment_id) > before:
-            stage.write("remove", [value], id_type, segment_id)
+        if status == ACCEPTED and not was_in:
+            is_undone = _take_out(stage, segment_id)
+    if not is_undone:
+        yield Finding(
+            name,
+            Status.WRONG,
+            "The data-driven segment takes the test person, and may still have the person in it.",
+            advice=f"Look whether the test person is in segment {segment_id}, and remove the person there.",
+            facts={"customer_io.data_driven_status": status},
+        )
+        return
     yield Finding(
         name,
         Status.WARNING if status == ACCEPTED else Status.OK,
@@ -180,3 +192,24 @@ def ask_data_driven(stage: Stage, segment_id: int | None) -> Iterator[Finding]:
         "Syncs read a segment's type before they write." if status == ACCEPTED else "",
         facts={"customer_io.data_driven_status": status},
     )
+
+
+def _take_out(stage: Stage, segment_id: int) -> bool:
+    """Remove the test person from a segment, and return whether the person no longer shows in it."""
+    stage.hook = stage.throwaways.able_hook()
+    value, id_type = stage.surest
+    try:
+        for _ in range(SWEEPS):
+            status = stage.write("remove", [value], id_type, segment_id)
+            stage.hook.cancel_token.wait(stage.patience)
+            if status == ACCEPTED and not _has_person(stage, segment_id):
+                return True
+    except CohortSyncError as error:
+        log.warning("%s", error.headline)
+    return False
+
+
+def _has_person(stage: Stage, segment_id: int) -> bool:
+    cio_id = known(stage).cio_id
+    members = stage.hook.stream_members(segment_id)
+    return any((member.cio_id or "").removeprefix(CIO_PREFIX) == cio_id for member in members)

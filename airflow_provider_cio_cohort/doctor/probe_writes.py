@@ -103,13 +103,14 @@ def ask_email(stage: Stage) -> Iterator[Finding]:
         return
     added_status, adds = stage.has_effect("add", person.email, "email")
     removed_status, removes = stage.has_effect("remove", person.email, "email")
+    facts: dict[str, Any] = {"customer_io.adds_by_email": adds, "customer_io.removes_by_email": removes}
     yield Finding(
         name,
         Status.OK if adds and removes else Status.WARNING,
         f"By e-mail address, adding {_effect(added_status, adds)}, "
         f"removing {_effect(removed_status, removes)}.",
         _meaning_of_email(adds, removes),
-        facts={"customer_io.adds_by_email": adds, "customer_io.removes_by_email": removes},
+        facts=facts | _removed_without_id(person, removes),
     )
 
 
@@ -124,12 +125,13 @@ def ask_cio_id(stage: Stage) -> Iterator[Finding]:
     adds = [form for form, value in forms.items() if stage.has_effect("add", value, "cio_id")[1]]
     removes = [form for form, value in forms.items() if stage.has_effect("remove", value, "cio_id")[1]]
     accepted, removed = _either(adds), _either(removes)
+    facts = {"customer_io.cio_id_form": accepted, "customer_io.removes_by_cio_id": removed}
     yield Finding(
         "probe.cio_id",
         Status.OK if adds and removes else Status.WARNING,
         f"By cio_id, adding works with the form: {accepted}; removing with: {removed}.",
         "" if adds and removes else "Syncs with id_type cio_id cannot change everybody.",
-        facts={"customer_io.cio_id_form": accepted, "customer_io.removes_by_cio_id": removed},
+        facts=facts | _removed_without_id(person, bool(removes)),
     )
 
 
@@ -265,6 +267,11 @@ def _variant(stage: Stage, value: str, id_type: str) -> tuple[int, bool] | None:
         }:
             return None
     return stage.has_effect("add", value, id_type)
+
+
+def _removed_without_id(person: Person, removes: bool) -> dict[str, Any]:
+    """Return the fact that one identifier removes a person without an ``id``, whatever another one does."""
+    return {"customer_io.removes_without_id": True} if removes and not person.id else {}
 
 
 def _effect(status: int, works: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, UnknownSegmentError
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
@@ -66,10 +66,10 @@ class Throwaways:
 
         :raises CohortSyncError: if the segments cannot be listed.
         """
-        found = sum(map(is_throwaway, self.hook.list_segments()))
-        remain = self._sweep(is_throwaway) if found else 0
+        found = {segment.id for segment in self.hook.list_segments() if is_throwaway(segment)}
+        remain = self._sweep(is_throwaway, found) if found else 0
         self._before = self.hook.segment_ids or frozenset()
-        return found, remain
+        return len(found), remain
 
     def make(self, name: str = "", description: str = DESCRIPTION) -> Segment:
         """
@@ -119,17 +119,16 @@ class Throwaways:
         Ctrl-C is obeyed after the removal, unless it comes twice.
         """
         try:
-            return self._sweep(self._is_mine)
+            return self._sweep(self._is_mine, self._made)
         except KeyboardInterrupt:
-            self._sweep(self._is_mine)
+            self._sweep(self._is_mine, self._made)
             raise
 
     def _is_mine(self, segment: Segment) -> bool:
         return segment.id in self._made or (segment.id not in self._before and is_throwaway(segment))
 
-    def _sweep(self, is_wanted: Callable[[Segment], bool]) -> int:
-        hook = self._able_hook()
-        known = set(self._made)
+    def _sweep(self, is_wanted: Callable[[Segment], bool], known: Set[int]) -> int:
+        hook = self.able_hook()
         for _ in range(SWEEPS):
             try:
                 known = {segment.id for segment in hook.list_segments() if is_wanted(segment)}
@@ -147,7 +146,7 @@ class Throwaways:
             hook.cancel_token.wait(hook.policy.retry_wait_initial)
         return len(known)
 
-    def _able_hook(self) -> CustomerIOHook:
+    def able_hook(self) -> CustomerIOHook:
         """Return a hook that can send: Ctrl-C may have stopped the probe's own."""
         if not self.hook.cancel_token.is_cancelled():
             return self.hook

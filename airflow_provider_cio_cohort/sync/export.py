@@ -25,8 +25,9 @@ from airflow_provider_cio_cohort.exceptions import (
     OutdatedExportError,
     QuotaReachedError,
     RequestRejectedError,
+    StateStoreError,
 )
-from airflow_provider_cio_cohort.state import EXPORT, StateStore
+from airflow_provider_cio_cohort.state import EXPORT, UNKNOWN, StateStore
 from airflow_provider_cio_cohort.sync.ports import Amplitude, Usage
 
 log = logging.getLogger(__name__)
@@ -176,8 +177,15 @@ class ExportMemory:
         Return the export of an earlier try, ``None`` if there is none whose file still exists.
 
         :param wanted: what the export must be of.
+        :raises StateStoreError: if the store cannot be read, because an export may be in it.
         """
-        export = Export.from_dict(self._store.get(EXPORT))
+        kept = self._store.get(EXPORT)
+        if kept is UNKNOWN and self._store.exists:
+            raise StateStoreError(
+                "Airflow's state store cannot be read, so no export was requested.\n"
+                "An earlier try may have paid for an export that can still be used. A retry tries again."
+            )
+        export = Export.from_dict(kept)
         if export is None or export.of != wanted:
             return None
         age = time.time() - export.requested_at

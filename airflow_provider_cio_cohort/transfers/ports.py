@@ -56,8 +56,8 @@ def ports_of(
     from airflow_provider_cio_cohort.sync.ports import Ports
     from airflow_provider_cio_cohort.sync.vendor_facts import VendorFacts
 
-    facts = VendorFacts.read(asset_store(context, workspace))
     hook = customer_io or CustomerIOHook(parameters.customer_io_conn_id)
+    facts = VendorFacts.read(asset_store(context, workspace), lambda: hook.keys_fingerprint)
 
     def on_segment(segment_id: int | None) -> None:
         link_to(segment_url(hook.track.region, hook.workspace_id, segment_id))

@@ -116,3 +116,10 @@ def test_a_data_driven_segment_is_tried_only_where_it_is_named(workspace: Any, a
     answer = airflow("doctor", *PROBE, "--dynamic-segment", dynamic.id, "--yes", "-o", "json")
     seen = {fact["fact"]: fact["seen"] for fact in answer.rows["facts"]}
     assert seen["customer_io.data_driven_status"] == 400
+
+
+def test_an_empty_cohort_id_asks_for_no_export(workspace: Any, airflow: Run) -> None:
+    answer = airflow("doctor", "--export", "", "--yes")
+    assert answer.code == 2
+    assert "--export needs" in answer.err
+    assert workspace.requests == []

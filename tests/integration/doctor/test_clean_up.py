@@ -6,8 +6,9 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -105,6 +106,26 @@ def test_after_ctrl_c_at_any_request(world, ask, numbers) -> None:
         assert dump(world) == before, number
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_after_ctrl_c_while_a_data_driven_segment_is_asked(world, ask, is_stopped: bool) -> None:
+    world.configure(dynamic_status=200, visible_after=0.05)
+    before, hook = dump(world), CustomerIOHook()
+    computed = world.workspace.find_segment("Computed")
+    main = threading.main_thread().ident
+
+    def stop(_: object) -> None:
+        if is_stopped:
+            hook.stop()
+        else:
+            signal.pthread_kill(main, signal.SIGINT)
+
+    world.at_request(stop, api="track", path=f"/{computed.id}/add_customers$")
+    with suppress(KeyboardInterrupt):
+        ask(hook=hook, dynamic_segment=computed.id, timeout=0.3)
+    time.sleep(0.1)
+    assert dump(world) == before
+
+
 def test_after_a_hook_was_stopped(world) -> None:
     """As Ctrl-C does in commands that stop their hooks themselves."""
     before, hook = dump(world), CustomerIOHook()
@@ -170,6 +191,24 @@ def test_left_overs_that_cannot_be_removed_are_named(world, ask) -> None:
     findings = ask()
     assert line(findings, "probe.left_overs").status == "warning"
     assert line(findings, "probe.removed").status == "warning"
+
+
+def test_left_overs_that_cannot_be_listed_again_are_not_called_removed(world, ask) -> None:
+    left = world.workspace.add_segment(new_name(), DESCRIPTION)
+    world.faults.add("status", path="/v1/segments$", method="GET", after=1, times=0)
+    hook = CustomerIOHook()
+    hook.policy = replace(hook.policy, retry_timeout=0, retry_wait_initial=0.01)
+    findings = ask(hook=hook)
+    told = line(findings, "probe.left_overs").status == "warning"
+    assert told or left.id not in world.workspace.segments
+
+
+def test_an_app_key_that_may_not_create_segments_is_what_the_advice_is_about(world, ask) -> None:
+    world.faults.add("status", status=403, path="/v1/segments$", method="POST", times=0)
+    refused = line(ask(), "probe.lag")
+    assert refused.status == "unknown"
+    assert "App API key" in refused.advice
+    assert "Run the doctor again" not in refused.advice
 
 
 def test_without_the_list_of_segments_nothing_is_made(world, ask) -> None:

@@ -45,6 +45,15 @@ def test_a_request_without_an_answer_is_not_repeated(world, ask_export, cohort, 
     assert findings[-1].status != "ok"
 
 
+@pytest.mark.parametrize("action", ["reset_after", "empty_after", "cut", "status"])
+def test_an_export_that_may_be_spent_is_not_called_free(world, ask_export, cohort, action: str) -> None:
+    world.faults.add(action, path=r"/cohorts/request/[^/]+$")
+    refused = line(ask_export(), "export.request")
+    assert "Nothing of the month's exports was spent" not in refused.meaning
+    assert "may have cost" in refused.meaning
+    assert "another export" in refused.advice
+
+
 @pytest.mark.parametrize("path", ["/api/3/cohorts$", "request-status", "/file$", "usage"])
 @pytest.mark.parametrize("action", ["status", "reset_after", "broken_json"])
 def test_a_fault_that_passes_changes_nothing(world, ask_export, cohort, path: str, action: str) -> None:

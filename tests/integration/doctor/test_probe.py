@@ -140,6 +140,29 @@ def test_a_write_that_is_dropped_once_is_no_answer(world, ask) -> None:
     assert count == 3  # and one for the address in the other case
 
 
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_removal_that_is_dropped_once_makes_nobody_unremovable(world, ask, after: int) -> None:
+    world.workspace.add_person(email="no-id@x.test")
+    world.faults.add("drop", api="track", path="remove_customers$", after=after)
+    facts = facts_of(ask("no-id@x.test", id_type="email", rounds=3))
+    assert facts["customer_io.removes_without_id"] is True
+
+
+@pytest.mark.parametrize("name", ["email", "cio_id"])
+def test_one_identifier_that_removes_a_person_without_an_id_is_enough(world, ask, name: str) -> None:
+    """The person is named by the other one, by which nobody is removed."""
+    person = world.workspace.add_person(email="no-id@x.test")
+    other = {"email": "cio_id", "cio_id": "email"}[name]
+
+    def ignore(request: Any) -> None:
+        if request.query["id_type"] == [other]:
+            world.faults.add("drop", api="track", path="remove_customers$")
+
+    world.at_request(ignore, api="track", path="remove_customers$", times=0)
+    facts = facts_of(ask(getattr(person, other), id_type=other))
+    assert facts["customer_io.removes_without_id"] is True
+
+
 @pytest.mark.parametrize(
     ("refused", "limit"),
     [
@@ -167,6 +190,37 @@ def test_a_data_driven_segment_that_takes_people_is_put_right(world, ask) -> Non
     before = dump(world)
     ask(dynamic_segment=computed.id)
     assert dump(world) == before
+
+
+def test_a_data_driven_segment_that_shows_people_late_is_put_right(world, ask) -> None:
+    computed = world.workspace.find_segment("Computed")
+    before = dump(world)
+    world.configure(dynamic_status=200, count_after=2)
+    ask(dynamic_segment=computed.id)
+    assert dump(world) == before
+
+
+def test_a_person_who_stays_in_a_data_driven_segment_is_told_of(world, ask) -> None:
+    computed = world.workspace.find_segment("Computed")
+    world.configure(dynamic_status=200)
+    world.faults.add("drop", api="track", path=f"/{computed.id}/remove_customers$", times=0)
+    found = line(ask(dynamic_segment=computed.id), "probe.data_driven")
+    assert world.workspace.person(ID) in computed.members
+    assert found.status == "wrong"
+    assert f"segment {computed.id}" in found.advice
+
+
+def test_keys_of_two_workspaces_are_named_as_a_cause(world, ask, connect) -> None:
+    """The namesake there cannot be told from the test person: that is what the line must say."""
+    other = world.add_workspace(site_id="o-site", tracking_key="o-track", app_key="o-app")
+    namesake = other.add_person(id=ID)
+    theirs = [other.add_segment(name=f"Unrelated {n}") for n in range(3)][-1]
+    conn_id = connect("customer_io_default", "mixed", login="o-site", password="o-track")
+    findings = ask(hook=CustomerIOHook(conn_id))
+    assert namesake in theirs.members
+    assert findings[-2].name == "probe.lag"
+    assert "two workspaces" in findings[-2].advice
+    assert f"segment {theirs.id}" in findings[-2].advice
 
 
 def test_a_manual_segment_is_not_taken_for_a_data_driven_one(world, ask) -> None:

@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.secrets import BaseSecretsBackend
 
 from airflow_provider_cio_cohort import exceptions
+from airflow_provider_cio_cohort.doctor.lines import connection_line
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.hooks.export_status import open_status_client
@@ -229,6 +230,17 @@ def test_a_secrets_backend_that_fails_is_named(
     assert "the secrets backend AwayBackend failed (PermissionError)" in shown
     assert "4711" not in shown
     assert AmplitudeHook("amplitude_default").check() == []
+
+
+def test_the_doctor_does_not_call_a_connection_missing_that_it_could_not_look_for(
+    sandbox, monkeypatch
+) -> None:
+    monkeypatch.setattr("airflow.sdk.configuration._secrets_backend_cache", {}, raising=False)
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{__name__}.AwayBackend")
+    line = connection_line("amplitude.connection", AmplitudeHook("nowhere"), ("api",))
+    assert line.status == "wrong"
+    assert "the secrets backend AwayBackend failed (PermissionError)" in line.seen
+    assert "Let this command reach that backend" in line.advice
 
 
 def test_an_extra_that_was_encoded_twice_is_called_so(sandbox, monkeypatch) -> None:

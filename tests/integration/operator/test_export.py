@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.sync.export import Export, ExportOf
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 from airflow_provider_cio_cohort.triggers.amplitude import AmplitudeExportTrigger
@@ -102,6 +103,23 @@ def test_a_store_that_fails_does_not_lose_an_export_that_is_paid_for(sandbox, co
 
     store.set = fail
     assert sync()["segment_after"] == 1
+    assert exports(sandbox) == 1
+
+
+@pytest.mark.parametrize("kind", [AmplitudeCohortToCustomerIOOperator, AmplitudeCohortExportOperator])
+def test_an_export_that_cannot_be_read_is_not_paid_for_again(sandbox, cohort, sync, store, kind) -> None:
+    cohort("a").last_computed = int(time.time()) - 60
+    sync.attempt(operator_class=kind)
+    read = store.get
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("the API server is away")
+
+    store.get = fail
+    with pytest.raises(exceptions.StateStoreError, match="no export was requested"):
+        sync.attempt(operator_class=kind)
+    store.get = read
+    sync.attempt(operator_class=kind)
     assert exports(sandbox) == 1
 
 

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.assets import workspace_asset
+from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
+from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.state import VENDOR_FACTS, StateStore
 from airflow_provider_cio_cohort.sync.vendor_facts import (
     CIO_FORMS,
     LAGS,
+    LOOKS_UP,
     REMOVES_WITHOUT_ID,
     VendorFacts,
     merged,
@@ -22,14 +25,21 @@ from tests.integration.operator.test_sync import members
 
 
 @pytest.fixture
-def known(assets) -> Any:
+def known(sandbox, assets) -> Any:
     """Save facts about the workspace, as the doctor does."""
 
     def save(**facts: Any) -> None:
-        named = {"form": CIO_FORMS[0], "removes": REMOVES_WITHOUT_ID, "lag": LAGS[0], "counted": LAGS[1]}
+        named = {
+            "form": CIO_FORMS[0],
+            "removes": REMOVES_WITHOUT_ID,
+            "lag": LAGS[0],
+            "counted": LAGS[1],
+            "looks": LOOKS_UP,
+        }
         seen = {named[name]: value for name, value in facts.items()}
         assets[workspace_asset("customer_io_default")].set(
-            VENDOR_FACTS, merged(None, seen, "2026-11-29T06:00:00Z", "1.0.0")
+            VENDOR_FACTS,
+            merged(None, seen, "2026-11-29T06:00:00Z", "1.0.0", CustomerIOHook().keys_fingerprint),
         )
 
     return save
@@ -86,6 +96,27 @@ def test_who_is_known_not_to_be_removable_is_not_removed_again_and_again(
     assert sum(value in identifiers for value in sent) == attempts
 
 
+def test_what_was_seen_of_another_workspace_is_not_used(sandbox, cohort, sync, known, connect) -> None:
+    """The connection leads to another workspace now, where people without an ``id`` are removed."""
+    known(removes=False)
+    other = sandbox.add_workspace(site_id="o-site", tracking_key="o-track", app_key="o-app")
+    stays = other.add_person(id="a")
+    planted = [other.add_person(email=f"planted-{n}@example.com") for n in range(2)]
+    segment = other.add_segment(name="Power users", members=[stays, *planted])
+    cohort("a", known=False)
+    connect(
+        "customer_io_default",
+        "customer_io_default",
+        login="o-site",
+        password="o-track",
+        extra={"app_api_key": "o-app"},
+    )
+    sandbox.faults.add("drop", api="track", path="remove_customers$", after=1)
+    report = sync(adopt_segment=True)
+    assert (report["removed"], report["not_removable"]) == (2, 0)
+    assert segment.members == [stays]
+
+
 @pytest.mark.parametrize(("facts", "may_stay"), [({}, 1), ({"removes": True}, 0)])
 def test_a_dry_run_expects_what_is_known_of_removals(
     sandbox, cohort, sync, known, facts: dict[str, Any], may_stay: int
@@ -113,7 +144,7 @@ def test_the_measured_lag_replaces_the_default_alone(
     else:
         monkeypatch.setenv(option, configured)
     if lag is not None:
-        known(lag=lag, counted=0.05)
+        known(lag=lag, counted=0.05, looks=True)
     task = AmplitudeCohortToCustomerIOOperator(task_id="sync", cohort_id="a1b2c3d", segment_name="S")
     ports = task.cohort_sync({"asset_state_store": assets}).ports
     assert ports.verify_timeouts.stable_seconds == seconds
@@ -125,20 +156,36 @@ def test_the_measured_lag_replaces_the_default_alone(
         "text",
         [],
         {CIO_FORMS[0]: "prefixed"},
-        {CIO_FORMS[0]: {"value": True}, REMOVES_WITHOUT_ID: {"value": 1}, LAGS[0]: {"value": True}},
-        {CIO_FORMS[0]: {"value": "bare"}, CIO_FORMS[1]: {"value": "prefixed"}},
-        {LAGS[0]: {"value": -1}, LAGS[1]: {"value": None}},
+        {
+            CIO_FORMS[0]: {"value": True, "keys": "keys"},
+            REMOVES_WITHOUT_ID: {"value": 1, "keys": "keys"},
+            LAGS[0]: {"value": True, "keys": "keys"},
+        },
+        {
+            CIO_FORMS[0]: {"value": "bare", "keys": "keys"},
+            CIO_FORMS[1]: {"value": "prefixed", "keys": "keys"},
+        },
+        {LAGS[0]: {"value": -1, "keys": "keys"}, LAGS[1]: {"value": None, "keys": "keys"}},
+        {REMOVES_WITHOUT_ID: {"value": False, "keys": "others"}, LAGS[0]: {"value": 4.0}},
     ],
 )
 def test_what_says_nothing_changes_nothing(kept: Any) -> None:
     store = Store({VENDOR_FACTS: kept})
-    assert VendorFacts.read(StateStore(store)) == VendorFacts()
+    assert VendorFacts.read(StateStore(store), lambda: "keys") == VendorFacts()
+
+
+def test_a_measured_lag_shortens_no_wait_of_a_run_that_cannot_look_people_up(assets, known) -> None:
+    """Such a run would count those whose addition shows later as unknown, and succeed."""
+    known(lag=0.1, looks=False)
+    store = StateStore(assets[workspace_asset("customer_io_default")])
+    facts = VendorFacts.read(store, lambda: CustomerIOHook().keys_fingerprint)
+    assert facts.timeouts(VerifyTimeouts()).stable_seconds == VerifyTimeouts().stable_seconds
 
 
 def test_facts_that_were_not_asked_for_again_are_kept() -> None:
-    first = merged(None, {"a": 1, "b": 2}, "2026-01-01T00:00:00Z", "1.0.0")
-    second = merged(first, {"b": 3}, "2026-02-01T00:00:00Z", "1.1.0")
+    first = merged(None, {"a": 1, "b": 2}, "2026-01-01T00:00:00Z", "1.0.0", "keys")
+    second = merged(first, {"b": 3}, "2026-02-01T00:00:00Z", "1.1.0", "keys")
     assert second == {
-        "a": {"value": 1, "seen_at": "2026-01-01T00:00:00Z", "version": "1.0.0"},
-        "b": {"value": 3, "seen_at": "2026-02-01T00:00:00Z", "version": "1.1.0"},
+        "a": {"value": 1, "seen_at": "2026-01-01T00:00:00Z", "version": "1.0.0", "keys": "keys"},
+        "b": {"value": 3, "seen_at": "2026-02-01T00:00:00Z", "version": "1.1.0", "keys": "keys"},
     }
