@@ -18,9 +18,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from airflow_provider_cio_cohort.engine.customer_io import Target
 from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Reader, SegmentReading
-from airflow_provider_cio_cohort.engine.ports import Target
 from airflow_provider_cio_cohort.engine.report import SyncReport
 from airflow_provider_cio_cohort.engine.sync import Options, SegmentSync
 from airflow_provider_cio_cohort.exceptions import (
