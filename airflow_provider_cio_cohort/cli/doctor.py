@@ -45,7 +45,7 @@ from airflow_provider_cio_cohort.doctor.probe import probe
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.state import VENDOR_FACTS
-from airflow_provider_cio_cohort.sync.vendor_facts import merged
+from airflow_provider_cio_cohort.sync.memory import merged_facts
 
 _PACKAGE = "airflow-provider-cio-cohort"
 _OF_CUSTOMER_IO = "customer_io."
@@ -271,7 +271,7 @@ def _save(conn_id: str, seen: dict[str, Any], asked_at: str) -> bool:
                 f"parsed a DAG with a sync of the connection {conn_id!r}."
             )
             return False
-        store.set(VENDOR_FACTS, merged(store.get(VENDOR_FACTS), facts, asked_at, version(_PACKAGE)))
+        store.set(VENDOR_FACTS, merged_facts(store.get(VENDOR_FACTS), facts, asked_at, version(_PACKAGE)))
     except (OperationalError, ProgrammingError) as error:
         say(f"Nothing was saved: Airflow's database cannot be written ({type(error.orig).__name__}).")
         return False

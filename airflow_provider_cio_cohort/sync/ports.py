@@ -12,7 +12,7 @@ from airflow_provider_cio_cohort.engine.customer_io import SegmentStore
 from airflow_provider_cio_cohort.engine.members import MemberPage
 from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
 from airflow_provider_cio_cohort.state import StateStore
-from airflow_provider_cio_cohort.sync.vendor_facts import VendorFacts
+from airflow_provider_cio_cohort.sync.memory import VendorFacts
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.cancellation import CancelToken

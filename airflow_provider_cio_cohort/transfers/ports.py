@@ -53,8 +53,8 @@ def ports_of(
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
     from airflow_provider_cio_cohort.hooks.customer_io_api import segment_url
     from airflow_provider_cio_cohort.hooks.retry import settings
+    from airflow_provider_cio_cohort.sync.memory import VendorFacts
     from airflow_provider_cio_cohort.sync.ports import Ports
-    from airflow_provider_cio_cohort.sync.vendor_facts import VendorFacts
 
     facts = VendorFacts.read(asset_store(context, workspace))
     hook = customer_io or CustomerIOHook(parameters.customer_io_conn_id)

@@ -9,12 +9,12 @@ import pytest
 
 from airflow_provider_cio_cohort.assets import workspace_asset
 from airflow_provider_cio_cohort.state import VENDOR_FACTS, StateStore
-from airflow_provider_cio_cohort.sync.vendor_facts import (
+from airflow_provider_cio_cohort.sync.memory import (
     CIO_FORMS,
     LAGS,
     REMOVES_WITHOUT_ID,
     VendorFacts,
-    merged,
+    merged_facts,
 )
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 from tests.integration.operator.conftest import Store
@@ -29,7 +29,7 @@ def known(assets) -> Any:
         named = {"form": CIO_FORMS[0], "removes": REMOVES_WITHOUT_ID, "lag": LAGS[0], "counted": LAGS[1]}
         seen = {named[name]: value for name, value in facts.items()}
         assets[workspace_asset("customer_io_default")].set(
-            VENDOR_FACTS, merged(None, seen, "2026-11-29T06:00:00Z", "1.0.0")
+            VENDOR_FACTS, merged_facts(None, seen, "2026-11-29T06:00:00Z", "1.0.0")
         )
 
     return save
@@ -136,8 +136,8 @@ def test_what_says_nothing_changes_nothing(kept: Any) -> None:
 
 
 def test_facts_that_were_not_asked_for_again_are_kept() -> None:
-    first = merged(None, {"a": 1, "b": 2}, "2026-01-01T00:00:00Z", "1.0.0")
-    second = merged(first, {"b": 3}, "2026-02-01T00:00:00Z", "1.1.0")
+    first = merged_facts(None, {"a": 1, "b": 2}, "2026-01-01T00:00:00Z", "1.0.0")
+    second = merged_facts(first, {"b": 3}, "2026-02-01T00:00:00Z", "1.1.0")
     assert second == {
         "a": {"value": 1, "seen_at": "2026-01-01T00:00:00Z", "version": "1.0.0"},
         "b": {"value": 3, "seen_at": "2026-02-01T00:00:00Z", "version": "1.1.0"},
