@@ -13,10 +13,10 @@ from airflow.sdk import Asset, BaseOperator, BaseOperatorLink
 from airflow_provider_cio_cohort.assets import as_dataset, cohort_asset, segment_asset
 from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException, conf
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, SyncStoppedError
-from airflow_provider_cio_cohort.links import AmplitudeCohortLink
 from airflow_provider_cio_cohort.state import WriteMarker, task_store
 from airflow_provider_cio_cohort.sync.export import CohortExport, Export, ExportMemory, ExportOf
 from airflow_provider_cio_cohort.sync.parameters import SharedExportParameters, TaskParameters, is_template
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortLink
 from airflow_provider_cio_cohort.transfers.run_conf import check_backfill, check_run_conf
 
 if TYPE_CHECKING:

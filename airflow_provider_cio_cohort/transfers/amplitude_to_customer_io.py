@@ -12,7 +12,6 @@ from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset, workspace_asset
 from airflow_provider_cio_cohort.compatibility import conf
 from airflow_provider_cio_cohort.exceptions import OutdatedExportError
-from airflow_provider_cio_cohort.links import AmplitudeCohortLink, CustomerIOSegmentLink
 from airflow_provider_cio_cohort.state import WriteMarker
 from airflow_provider_cio_cohort.sync.export import Export
 from airflow_provider_cio_cohort.sync.parameters import TaskParameters, is_template
@@ -20,6 +19,7 @@ from airflow_provider_cio_cohort.transfers.run_conf import check_backfill, check
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import TaskInstanceKey
 
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
@@ -28,6 +28,37 @@ if TYPE_CHECKING:
 
 #: Where a dry run leaves the change that a person would have to approve.
 PLAN_KEY = "plan"
+
+
+class AmplitudeCohortLink(BaseOperatorLink):
+    """A task's button that leads to its cohort in Amplitude; the operator has it in ``carried``."""
+
+    name = "Amplitude cohort"
+
+    # Airflow calls this in the task's process whenever that ends, deferred included, and stores the answer.
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """
+        Return the cohort's page; empty, which greys the button out, before the task knows it.
+
+        :param operator: the task's operator.
+        :param ti_key: which task instance it is.
+        """
+        return str(operator.carried.get("cohort_url") or "")
+
+
+class CustomerIOSegmentLink(BaseOperatorLink):
+    """A task's button that leads to its segment in Customer.io; the operator has it in ``carried``."""
+
+    name = "Customer.io segment"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """
+        Return the segment's page; empty, which greys the button out, before the task knows it.
+
+        :param operator: the task's operator.
+        :param ti_key: which task instance it is.
+        """
+        return str(operator.carried.get("segment_url") or "")
 
 
 class AmplitudeCohortToCustomerIOOperator(BaseOperator):
