@@ -1,9 +1,4 @@
-"""
-What an export costs, and how large it can be.
-
-Amplitude grants a few hundred exports a month to each project, and exports cohorts of up to two million
-members.
-"""
+"""What an export costs: Amplitude grants a few hundred exports a month to each project."""
 
 from __future__ import annotations
 
@@ -16,12 +11,6 @@ from croniter import CroniterBadDateError, croniter
 
 #: Exports a month of Amplitude's Growth and Enterprise plans.
 AMPLITUDE_GRANTS = 500
-#: Members of the largest cohort that Amplitude exports. Source: "Behavioral Cohorts API".
-MOST_MEMBERS = 2_000_000
-#: A cohort may have grown since its size was announced, to ten times as much and these rows.
-GROWTH_ROWS = 100_000
-#: Bytes of a row on average: an identifier has tens of bytes, a property seldom hundreds.
-BYTES_OF_ROW = 1024
 _DAYS = 31
 _NAMED = {
     "manual": 0,
@@ -70,23 +59,3 @@ def _days_of(days: str) -> int:
 def _clock(cron: str) -> list[tuple[list[object], int]]:
     fields, _ = croniter.expand(cron)
     return [(list(fields[0]), 60), (list(fields[1]), 24)]
-
-
-def most_rows(announced: int | None) -> int:
-    """
-    Return how many rows an export can have.
-
-    :param announced: members that Amplitude's list says the cohort has; ``None`` if it says nothing.
-    """
-    if announced is None:
-        return 2 * MOST_MEMBERS
-    return min(10 * announced + GROWTH_ROWS, 2 * max(announced, MOST_MEMBERS))
-
-
-def most_bytes(announced: int | None) -> int:
-    """
-    Return how many bytes the file of an export can have, decompressed.
-
-    :param announced: members that Amplitude's list says the cohort has; ``None`` if it says nothing.
-    """
-    return most_rows(announced) * BYTES_OF_ROW

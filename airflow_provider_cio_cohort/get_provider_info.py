@@ -53,7 +53,10 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": f"{_PACKAGE}.transfers.amplitude_to_customer_io",
             }
         ],
-        "extra-links": [f"{_PACKAGE}.links.AmplitudeCohortLink", f"{_PACKAGE}.links.CustomerIOSegmentLink"],
+        "extra-links": [
+            f"{_PACKAGE}.transfers.amplitude_to_customer_io.AmplitudeCohortLink",
+            f"{_PACKAGE}.transfers.amplitude_to_customer_io.CustomerIOSegmentLink",
+        ],
         "asset-uris": [
             {
                 "schemes": ["amplitude", "customerio"],

@@ -13,7 +13,6 @@ MODULES = (
     "exceptions",
     "hooks.amplitude",
     "hooks.customer_io",
-    "links",
     "operators.amplitude",
     "operators.approval",
     "overview",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from airflow_provider_cio_cohort.matching import LOW_MATCH_RATE, is_low
+from airflow_provider_cio_cohort.cohorts import LOW_MATCH_RATE, is_low_match_rate
 from airflow_provider_cio_cohort.state import fingerprint
 
 Event = Literal["failure", "guard", "recovery", "low_match", "stale"]
@@ -25,7 +25,7 @@ class Alert:
     :param on: the events that it is sent for.
     :param arguments: the arguments of the notifier; templates, with the variable ``alert``.
     :param match_rate_below: the share of the cohort, 0 to 1, below which ``low_match`` is sent, however small
-        the cohort; ``None`` for the default, see :func:`.matching.is_low`.
+        the cohort; ``None`` for the default, see :func:`.is_low_match_rate`.
     """
 
     notifier: str
@@ -49,7 +49,7 @@ class Alert:
         :param identifiers: how many there are; ``None`` if that is unknown.
         """
         if self.match_rate_below is None:
-            return is_low(rate, identifiers)
+            return is_low_match_rate(rate, identifiers)
         return rate is not None and rate < self.match_rate_below
 
     @property

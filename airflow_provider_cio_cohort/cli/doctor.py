@@ -49,7 +49,7 @@ from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.hooks.recording import Recorder, recording_to
 from airflow_provider_cio_cohort.state import VENDOR_FACTS
-from airflow_provider_cio_cohort.sync.vendor_facts import merged
+from airflow_provider_cio_cohort.sync.memory import merged_facts
 
 _PACKAGE = "airflow-provider-cio-cohort"
 _OF_CUSTOMER_IO = "customer_io."
@@ -348,7 +348,7 @@ def _save(conn_id: str, seen: dict[str, Any], asked_at: str) -> bool:
             )
             return False
         before = store.get(VENDOR_FACTS)
-        store.set(VENDOR_FACTS, merged(before, facts, asked_at, version(_PACKAGE), keys))
+        store.set(VENDOR_FACTS, merged_facts(before, facts, asked_at, version(_PACKAGE), keys))
     except (OperationalError, ProgrammingError) as error:
         say(f"Nothing was saved: Airflow's database cannot be written ({type(error.orig).__name__}).")
         return False

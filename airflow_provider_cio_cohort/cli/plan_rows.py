@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from airflow_provider_cio_cohort.cli.output import as_time, named
 from airflow_provider_cio_cohort.cli.runtime import FINE, NO, NOT_FOUND_OUT, CommandError
 from airflow_provider_cio_cohort.cli.select import Found
+from airflow_provider_cio_cohort.engine.customer_io import Target
 from airflow_provider_cio_cohort.engine.guards import Trip
-from airflow_provider_cio_cohort.engine.ports import Target
 from airflow_provider_cio_cohort.exceptions import (
     AmbiguousSegmentError,
     ArchivedCohortError,

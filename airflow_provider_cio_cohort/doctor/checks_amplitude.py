@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from airflow_provider_cio_cohort.cohort_ids import is_cohort_id
+from airflow_provider_cio_cohort.cohorts import is_cohort_id
 from airflow_provider_cio_cohort.doctor.finding import Finding, Status
 from airflow_provider_cio_cohort.doctor.lines import (
     clock_line,

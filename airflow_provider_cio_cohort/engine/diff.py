@@ -16,6 +16,7 @@ from airflow_provider_cio_cohort.engine.identifiers import (
     CohortIdentifiers,
     IdType,
     can_exist,
+    matcher_of,
     normaliser,
 )
 from airflow_provider_cio_cohort.engine.members import key_of, keys_of, without_id
@@ -30,7 +31,6 @@ from airflow_provider_cio_cohort.engine.sorted_file import (
     write_block,
     write_blocks,
 )
-from airflow_provider_cio_cohort.engine.unreadable import matcher_of
 
 
 @dataclass(frozen=True)

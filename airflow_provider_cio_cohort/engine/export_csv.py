@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from airflow_provider_cio_cohort.engine.unreadable import is_readable
+from airflow_provider_cio_cohort.engine.identifiers import is_readable
 from airflow_provider_cio_cohort.exceptions import (
     ExportEncodingError,
     ExportTooLargeError,
@@ -51,7 +51,7 @@ def read_property(path: Path, name: str, most_rows: int | None = None) -> Iterat
     and the last line must have a line end. (A quote at the end of a file may be the first of two, which stand
     for a quote within the value.) Blank lines are ignored at the end of the file, and are damage elsewhere.
 
-    A value that is not valid UTF-8 has lone surrogates in it, see :mod:`.unreadable`.
+    A value that is not valid UTF-8 has lone surrogates in it, see :mod:`.identifiers`.
 
     :param path: the export, decompressed.
     :param name: ``user_id``, ``amplitude_id`` or a user property, which may have the prefix ``gp:``.

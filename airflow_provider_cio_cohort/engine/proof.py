@@ -17,12 +17,10 @@ from itertools import islice
 from pathlib import Path
 
 from airflow_provider_cio_cohort.engine import members
+from airflow_provider_cio_cohort.engine.customer_io import SegmentStore, SegmentWriter, sample
 from airflow_provider_cio_cohort.engine.diff import Change
 from airflow_provider_cio_cohort.engine.identifiers import IdType
-from airflow_provider_cio_cohort.engine.lookup import sample
-from airflow_provider_cio_cohort.engine.ports import SegmentStore
 from airflow_provider_cio_cohort.engine.sorted_file import escape, read_lines
-from airflow_provider_cio_cohort.engine.writer import SegmentWriter
 from airflow_provider_cio_cohort.exceptions import (
     ConfigurationError,
     KeysNotProvenError,

@@ -11,6 +11,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from airflow_provider_cio_cohort.engine import guards
+from airflow_provider_cio_cohort.engine.customer_io import (
+    MOST_LOOKUPS,
+    Lookup,
+    SegmentStore,
+    SegmentWriter,
+    Target,
+    find,
+    look_for_one,
+    look_up,
+)
 from airflow_provider_cio_cohort.engine.diff import Change, compare, digest_of, keep_unreadable, without
 from airflow_provider_cio_cohort.engine.guards import FLOOR, Sides, check_mapping
 from airflow_provider_cio_cohort.engine.identifiers import (
@@ -20,14 +30,11 @@ from airflow_provider_cio_cohort.engine.identifiers import (
     may_be_too_long,
     normaliser,
 )
-from airflow_provider_cio_cohort.engine.lookup import MOST_LOOKUPS, Lookup, find, look_for_one, look_up
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Members, Reader, collect
-from airflow_provider_cio_cohort.engine.ports import SegmentStore, Target
 from airflow_provider_cio_cohort.engine.proof import Proof, Proven
 from airflow_provider_cio_cohort.engine.report import SyncReport, match_rate
 from airflow_provider_cio_cohort.engine.sorted_file import escape, read_values
 from airflow_provider_cio_cohort.engine.verify import Outcome, Verification, VerifyTimeouts
-from airflow_provider_cio_cohort.engine.writer import SegmentWriter
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError, NotRemovableError
 
 log = logging.getLogger(__name__)

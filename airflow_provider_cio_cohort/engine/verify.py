@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airflow_provider_cio_cohort.engine import members
+from airflow_provider_cio_cohort.engine.customer_io import SegmentStore, SegmentWriter, existing, look_up
 from airflow_provider_cio_cohort.engine.diff import Change, common_lines, compare, without
 from airflow_provider_cio_cohort.engine.identifiers import CIO_PREFIX, ID_TYPES, IdType
-from airflow_provider_cio_cohort.engine.lookup import existing, look_up
 from airflow_provider_cio_cohort.engine.members import Reader, has_id, without_id
-from airflow_provider_cio_cohort.engine.ports import SegmentStore
 from airflow_provider_cio_cohort.engine.sorted_file import (
     open_text,
     read_blocks,
@@ -27,7 +26,6 @@ from airflow_provider_cio_cohort.engine.sorted_file import (
     write_block,
     write_blocks,
 )
-from airflow_provider_cio_cohort.engine.writer import SegmentWriter
 from airflow_provider_cio_cohort.exceptions import NotRemovableError, VerificationError
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from airflow_provider_cio_cohort.cohort_ids import describe_wrong_id, is_cohort_id
+from airflow_provider_cio_cohort.cohorts import describe_wrong_id, is_cohort_id
 from airflow_provider_cio_cohort.exceptions import (
     AmplitudePlanError,
     AuthenticationError,

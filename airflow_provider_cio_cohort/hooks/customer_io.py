@@ -17,6 +17,7 @@ from airflow_provider_cio_cohort.exceptions import (
     WrongRegionError,
 )
 from airflow_provider_cio_cohort.hooks.base import VendorHook
+from airflow_provider_cio_cohort.hooks.batches import SentPeople
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient
 from airflow_provider_cio_cohort.hooks.connection import basic_header
@@ -43,7 +44,6 @@ from airflow_provider_cio_cohort.hooks.membership import (
 )
 from airflow_provider_cio_cohort.hooks.people import BLOCK, FoundPeople, PeopleLookup
 from airflow_provider_cio_cohort.hooks.rate_limit import RateLimiter
-from airflow_provider_cio_cohort.hooks.rejected import SentPeople
 from airflow_provider_cio_cohort.state import fingerprint
 
 #: Works on either region's host, and only with the right keys.

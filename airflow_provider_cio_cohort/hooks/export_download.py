@@ -18,6 +18,7 @@ from requests import RequestException, Response
 from requests.exceptions import InvalidURL
 from urllib3.exceptions import HTTPError, LocationParseError
 
+from airflow_provider_cio_cohort.cohorts import most_bytes
 from airflow_provider_cio_cohort.exceptions import (
     CohortSyncError,
     ExportFailedError,
@@ -26,7 +27,6 @@ from airflow_provider_cio_cohort.exceptions import (
     RateLimitedError,
     VendorUnavailableError,
 )
-from airflow_provider_cio_cohort.exports import most_bytes
 from airflow_provider_cio_cohort.hooks.amplitude_api import AmplitudeApi
 from airflow_provider_cio_cohort.hooks.api import ApiResponse, error_from_requests, quoted_wait
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken

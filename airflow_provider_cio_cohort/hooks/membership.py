@@ -14,7 +14,7 @@ import msgspec
 from airflow_provider_cio_cohort.exceptions import RequestRejectedError, VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.aio import open_async_client
 from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_in, quoted
-from airflow_provider_cio_cohort.hooks.batch_sender import BatchSender
+from airflow_provider_cio_cohort.hooks.batches import BatchSender, Rejections, SentPeople
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient
 from airflow_provider_cio_cohort.hooks.customer_io_api import (
@@ -26,7 +26,6 @@ from airflow_provider_cio_cohort.hooks.customer_io_api import (
 )
 from airflow_provider_cio_cohort.hooks.progress import Progress
 from airflow_provider_cio_cohort.hooks.redaction import words_only
-from airflow_provider_cio_cohort.hooks.rejected import Rejections, SentPeople
 
 log = logging.getLogger(__name__)
 

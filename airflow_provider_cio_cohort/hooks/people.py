@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from airflow_provider_cio_cohort.exceptions import AuthenticationError, RequestRejectedError
 from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_in
+from airflow_provider_cio_cohort.hooks.batches import is_encodable
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient
 from airflow_provider_cio_cohort.hooks.customer_io_api import AppApi, respelt
 from airflow_provider_cio_cohort.hooks.progress import Progress
-from airflow_provider_cio_cohort.hooks.rejected import is_encodable
 
 #: The most identifiers that the App API looks up in a call. Source: ``POST /v1/customers/attributes``.
 IDENTIFIERS_PER_LOOKUP = 100

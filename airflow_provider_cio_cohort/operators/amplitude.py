@@ -13,11 +13,17 @@ from airflow.sdk import Asset, BaseOperator, BaseOperatorLink
 from airflow_provider_cio_cohort.assets import as_dataset, cohort_asset, segment_asset
 from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException, conf
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, SyncStoppedError
-from airflow_provider_cio_cohort.links import AmplitudeCohortLink
 from airflow_provider_cio_cohort.state import WriteMarker, task_store
 from airflow_provider_cio_cohort.sync.export import CohortExport, Export, ExportMemory, ExportOf
 from airflow_provider_cio_cohort.sync.parameters import SharedExportParameters, TaskParameters, is_template
-from airflow_provider_cio_cohort.transfers.run_conf import check_backfill, check_run_conf
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortLink
+from airflow_provider_cio_cohort.transfers.context import (
+    add_event,
+    check_backfill,
+    check_run_conf,
+    count_exports,
+    ports_of,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -195,8 +201,6 @@ class AmplitudeCohortExportOperator(BaseOperator):
     def _finish(
         self, context: Context, needed: CohortExport, export: Export, cohort: Mapping[str, Any]
     ) -> dict[str, Any]:
-        from airflow_provider_cio_cohort.transfers.telemetry import add_event, count_exports
-
         needed.memory.used(export)
         add_event(context, self._cohort, {"size": cohort.get("size"), **export.month})
         count_exports(needed.wanted.amplitude_conn_id, export.month)
@@ -210,7 +214,6 @@ class AmplitudeCohortExportOperator(BaseOperator):
         """
         from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
         from airflow_provider_cio_cohort.sync.run import CohortSync
-        from airflow_provider_cio_cohort.transfers.ports import ports_of
 
         workspaces = cache(CustomerIOHook)
         assets = self.segment_assets if len(self.segment_assets) == len(syncs) else [None] * len(syncs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from airflow_provider_cio_cohort.matching import A_FEW, is_low
+from airflow_provider_cio_cohort.cohorts import FEW_IDENTIFIERS, is_low_match_rate
 from airflow_provider_cio_cohort.overview.model import Attention, Kind, Quota, Report, State, Sync
 
 #: A match rate that falls by more than this counts as a drop.
@@ -73,7 +73,7 @@ def _of_reports(sync: Sync) -> Iterator[Attention]:
     before = sync.reports[-2] if len(sync.reports) > 1 else None
     if text := before and _dropped(before, last):
         yield Attention(Kind.DROP, text, sync, since=last.at)
-    if is_low(last.match_rate, last.identifiers):
+    if is_low_match_rate(last.match_rate, last.identifiers):
         text = (
             f"Only {last.match_rate:.1%} of the cohort's identifiers exist in Customer.io: check "
             "user_id_property and id_type."
@@ -94,7 +94,7 @@ def _dropped(before: Report, last: Report) -> str | None:
     if (
         before.size is not None
         and last.size is not None
-        and before.size - last.size > max(A_FEW, before.size * SIZE_DROP)
+        and before.size - last.size > max(FEW_IDENTIFIERS, before.size * SIZE_DROP)
     ):
         return f"Its segment fell from {before.size:,} to {last.size:,} members."
     if (
@@ -108,7 +108,7 @@ def _dropped(before: Report, last: Report) -> str | None:
 
 
 def _are_many(identifiers: int | None) -> bool:
-    return identifiers is None or identifiers > A_FEW
+    return identifiers is None or identifiers > FEW_IDENTIFIERS
 
 
 def over(quota: Quota) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_provider_cio_cohort.cohorts import most_rows
 from airflow_provider_cio_cohort.engine.export_csv import read_property
 from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers, IdType, collect
 from airflow_provider_cio_cohort.engine.sorted_file import Block
 from airflow_provider_cio_cohort.exceptions import ExportEncodingError, IncompleteExportError
-from airflow_provider_cio_cohort.exports import most_rows
 from airflow_provider_cio_cohort.sync.ports import Amplitude
 
 log = logging.getLogger(__name__)

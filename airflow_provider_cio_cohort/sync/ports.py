@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_provider_cio_cohort.engine.customer_io import SegmentStore
 from airflow_provider_cio_cohort.engine.members import MemberPage
-from airflow_provider_cio_cohort.engine.ports import SegmentStore
 from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
 from airflow_provider_cio_cohort.state import StateStore
-from airflow_provider_cio_cohort.sync.vendor_facts import VendorFacts
+from airflow_provider_cio_cohort.sync.memory import VendorFacts
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.cancellation import CancelToken

@@ -18,9 +18,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from airflow_provider_cio_cohort.cohorts import is_low_match_rate
+from airflow_provider_cio_cohort.engine.customer_io import Target
 from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Reader, SegmentReading
-from airflow_provider_cio_cohort.engine.ports import Target
 from airflow_provider_cio_cohort.engine.report import SyncReport
 from airflow_provider_cio_cohort.engine.sync import Options, SegmentSync
 from airflow_provider_cio_cohort.exceptions import (
@@ -33,7 +34,6 @@ from airflow_provider_cio_cohort.exceptions import (
     WorkspaceMismatchError,
 )
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
-from airflow_provider_cio_cohort.matching import is_low
 from airflow_provider_cio_cohort.sync import target
 from airflow_provider_cio_cohort.sync.download import CohortDownload
 from airflow_provider_cio_cohort.sync.export import CohortExport, Export, ExportMemory, ExportOf, check_given
@@ -495,7 +495,7 @@ def check_cohort(amplitude: Amplitude, cohort_id: str) -> Cohort | None:
 
 
 def _warn_of_the_mapping(report: SyncReport) -> None:
-    if is_low(report.match_rate, report.identifiers):
+    if is_low_match_rate(report.match_rate, report.identifiers):
         log.warning(
             "Only %s of the cohort exists in Customer.io: check user_id_property and id_type.",
             f"{report.match_rate:.1%}",

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_cio_cohort.engine.ports import Target
+from airflow_provider_cio_cohort.engine.customer_io import Target
 from airflow_provider_cio_cohort.exceptions import (
     MappingError,
     SegmentConflictError,

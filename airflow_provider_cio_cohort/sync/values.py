@@ -27,7 +27,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from airflow_provider_cio_cohort.cohort_ids import PATTERN, describe_wrong_id, is_cohort_id
+from airflow_provider_cio_cohort.cohorts import ID_PATTERN, describe_wrong_id, is_cohort_id
 from airflow_provider_cio_cohort.engine.guards import Approval
 from airflow_provider_cio_cohort.sync.export import Export
 
@@ -234,7 +234,7 @@ Id = Annotated[Text, StringConstraints(max_length=250)]
 CohortId = Annotated[
     Id,
     AfterValidator(_cohort_id),
-    WithJsonSchema({"type": "string", "pattern": rf"^\s*{PATTERN}\s*$", "maxLength": 250}),
+    WithJsonSchema({"type": "string", "pattern": rf"^\s*{ID_PATTERN}\s*$", "maxLength": 250}),
 ]
 ConnId = Annotated[Id, AfterValidator(_conn_id)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]

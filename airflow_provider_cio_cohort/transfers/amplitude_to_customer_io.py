@@ -12,14 +12,22 @@ from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset, workspace_asset
 from airflow_provider_cio_cohort.compatibility import conf
 from airflow_provider_cio_cohort.exceptions import OutdatedExportError
-from airflow_provider_cio_cohort.links import AmplitudeCohortLink, CustomerIOSegmentLink
 from airflow_provider_cio_cohort.state import WriteMarker
 from airflow_provider_cio_cohort.sync.export import Export
 from airflow_provider_cio_cohort.sync.parameters import TaskParameters, is_template
-from airflow_provider_cio_cohort.transfers.run_conf import check_backfill, check_run_conf
+from airflow_provider_cio_cohort.transfers.context import (
+    add_event,
+    check_backfill,
+    check_run_conf,
+    count_exports,
+    count_sync,
+    ports_of,
+    snapshots_of,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import TaskInstanceKey
 
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
@@ -28,6 +36,37 @@ if TYPE_CHECKING:
 
 #: Where a dry run leaves the change that a person would have to approve.
 PLAN_KEY = "plan"
+
+
+class AmplitudeCohortLink(BaseOperatorLink):
+    """A task's button that leads to its cohort in Amplitude; the operator has it in ``carried``."""
+
+    name = "Amplitude cohort"
+
+    # Airflow calls this in the task's process whenever that ends, deferred included, and stores the answer.
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """
+        Return the cohort's page; empty, which greys the button out, before the task knows it.
+
+        :param operator: the task's operator.
+        :param ti_key: which task instance it is.
+        """
+        return str(operator.carried.get("cohort_url") or "")
+
+
+class CustomerIOSegmentLink(BaseOperatorLink):
+    """A task's button that leads to its segment in Customer.io; the operator has it in ``carried``."""
+
+    name = "Customer.io segment"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """
+        Return the segment's page; empty, which greys the button out, before the task knows it.
+
+        :param operator: the task's operator.
+        :param ti_key: which task instance it is.
+        """
+        return str(operator.carried.get("segment_url") or "")
 
 
 class AmplitudeCohortToCustomerIOOperator(BaseOperator):
@@ -260,17 +299,15 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self, context: Context, sync: CohortSync, report: dict[str, Any], month: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Report the result to Airflow: the plan of a dry run; otherwise the asset's event, and metrics."""
-        from airflow_provider_cio_cohort.transfers import telemetry
-
         if sync.parameters.dry_run:
             # The segment was not changed, so Airflow must not create an asset event for this success.
             self.outlets = [asset for asset in self.outlets if asset != self.segment_asset]
             context["ti"].xcom_push(PLAN_KEY, sync.plan)
             return report
         duration = round(max(time.time() - self.carried.get("began", time.time()), 0.0), 3)
-        telemetry.add_event(context, self.segment_asset, {**report, "duration": duration, **month})
-        telemetry.count({"dag_id": self.dag_id, "task_id": self.task_id}, report, duration)
-        telemetry.count_exports(sync.parameters.amplitude_conn_id, month)
+        add_event(context, self.segment_asset, {**report, "duration": duration, **month})
+        count_sync({"dag_id": self.dag_id, "task_id": self.task_id}, report, duration)
+        count_exports(sync.parameters.amplitude_conn_id, month)
         return report
 
     # ---- what a run reaches
@@ -293,7 +330,6 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         :raises ConfigurationError: if a parameter is wrong.
         """
         from airflow_provider_cio_cohort.sync.run import CohortSync
-        from airflow_provider_cio_cohort.transfers.ports import ports_of
 
         def link_to(url: str) -> None:
             self.carried["segment_url"] = url
@@ -319,6 +355,4 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         :param parameters: the run's parameters.
         :param context: the task's context.
         """
-        from airflow_provider_cio_cohort.transfers.ports import snapshots_of
-
         return snapshots_of(parameters, context, (self.dag_id, self.task_id))

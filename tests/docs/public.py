@@ -30,7 +30,6 @@ PAGE_OF = {
     "exceptions": "errors.md",
     "hooks.amplitude": "operator.md",
     "hooks.customer_io": "operator.md",
-    "links": "operator.md",
     "operators.amplitude": "operator.md",
     "operators.approval": "operator.md",
     "overview": "page.md",

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.engine.export_csv import read_property
-from airflow_provider_cio_cohort.engine.unreadable import is_readable
+from airflow_provider_cio_cohort.engine.identifiers import is_readable
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
 from airflow_provider_cio_cohort.hooks.export_download import decompressed
 from tests.summary import count_bad_input

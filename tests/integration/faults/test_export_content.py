@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from airflow_provider_cio_cohort import exceptions, exports
+from airflow_provider_cio_cohort import cohorts, exceptions
 from airflow_provider_cio_cohort.hooks import aio, client
 from tests.summary import count_bad_input
 
@@ -193,8 +193,8 @@ def test_the_built_in_column_is_never_taken_for_it(task, missing_columns: bool) 
 @pytest.fixture
 def tight(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a cohort of three have at most 130 rows, of 100 bytes each."""
-    monkeypatch.setattr(exports, "GROWTH_ROWS", 100)
-    monkeypatch.setattr(exports, "BYTES_OF_ROW", 100)
+    monkeypatch.setattr(cohorts, "GROWTH_ROWS", 100)
+    monkeypatch.setattr(cohorts, "BYTES_OF_ROW", 100)
 
 
 @pytest.mark.parametrize("compressed", [True, False])

@@ -12,8 +12,8 @@ import pytest
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+from airflow_provider_cio_cohort.hooks.batches import FEW_REJECTED, MOST_REFUSALS
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-from airflow_provider_cio_cohort.hooks.rejected import FEW_REJECTED, MOST_REFUSALS
 
 BAD = "zqz-bad"
 

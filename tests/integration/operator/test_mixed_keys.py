@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.engine import lookup
-from airflow_provider_cio_cohort.engine.lookup import MOST_LOOKUPS
+from airflow_provider_cio_cohort.engine import customer_io
+from airflow_provider_cio_cohort.engine.customer_io import MOST_LOOKUPS
 from airflow_provider_cio_cohort.engine.proof import FIRST_BATCH
 from tests.integration.operator.test_sync import writes
 
@@ -134,7 +134,7 @@ def test_where_no_person_is_found_to_prove_the_keys_by_nothing_is_sent(
 
 
 def test_the_search_finds_a_person_whom_no_sample_holds(sandbox, cohort, sync, monkeypatch) -> None:
-    monkeypatch.setattr(lookup.random, "randrange", lambda start, end: start)
+    monkeypatch.setattr(customer_io.random, "randrange", lambda start, end: start)
     unknown = [f"unknown-{n:05}" for n in range(2 * MOST_LOOKUPS)]
     segment = settled(sandbox, cohort, *unknown)
     hidden = sandbox.workspace.add_person(id=unknown[2 * 1234 + 1])

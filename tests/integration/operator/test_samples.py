@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.engine import lookup
+from airflow_provider_cio_cohort.engine import customer_io
 from airflow_provider_cio_cohort.engine.sorted_file import write_blocks
 from tests.integration.operator.conftest import prove_keys
 from tests.integration.operator.test_sync import members
@@ -16,8 +16,8 @@ from tests.integration.operator.test_sync import members
 
 @pytest.fixture(autouse=True)
 def small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookup, "MOST_LOOKUPS", 200)
-    monkeypatch.setattr(lookup.look_up, "__kwdefaults__", {"most": 200})
+    monkeypatch.setattr(customer_io, "MOST_LOOKUPS", 200)
+    monkeypatch.setattr(customer_io.look_up, "__kwdefaults__", {"most": 200})
     monkeypatch.setenv("AIRFLOW__CIO_COHORT__VERIFY_TIMEOUT", "0.5")
     monkeypatch.setenv("AIRFLOW__CIO_COHORT__VERIFY_STABLE_SECONDS", "0.01")
 
@@ -84,7 +84,7 @@ def test_a_retry_draws_another_sample(tmp_path: Path) -> None:
 
     asked: Any = Asked()
     for _ in range(3):
-        lookup.look_up(asked, path, 10_000, "id", most=100)
+        customer_io.look_up(asked, path, 10_000, "id", most=100)
     first, second, third = asked.values
     assert [len(each) for each in asked.values] == [100, 100, 100]
     assert first != second != third

@@ -11,13 +11,13 @@ from airflow_provider_cio_cohort.assets import workspace_asset
 from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.state import VENDOR_FACTS, StateStore
-from airflow_provider_cio_cohort.sync.vendor_facts import (
+from airflow_provider_cio_cohort.sync.memory import (
     CIO_FORMS,
     LAGS,
     LOOKS_UP,
     REMOVES_WITHOUT_ID,
     VendorFacts,
-    merged,
+    merged_facts,
 )
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 from tests.integration.operator.conftest import Store
@@ -39,7 +39,7 @@ def known(sandbox, assets) -> Any:
         seen = {named[name]: value for name, value in facts.items()}
         assets[workspace_asset("customer_io_default")].set(
             VENDOR_FACTS,
-            merged(None, seen, "2026-11-29T06:00:00Z", "1.0.0", CustomerIOHook().keys_fingerprint),
+            merged_facts(None, seen, "2026-11-29T06:00:00Z", "1.0.0", CustomerIOHook().keys_fingerprint),
         )
 
     return save
@@ -183,8 +183,8 @@ def test_a_measured_lag_shortens_no_wait_of_a_run_that_cannot_look_people_up(ass
 
 
 def test_facts_that_were_not_asked_for_again_are_kept() -> None:
-    first = merged(None, {"a": 1, "b": 2}, "2026-01-01T00:00:00Z", "1.0.0", "keys")
-    second = merged(first, {"b": 3}, "2026-02-01T00:00:00Z", "1.1.0", "keys")
+    first = merged_facts(None, {"a": 1, "b": 2}, "2026-01-01T00:00:00Z", "1.0.0", "keys")
+    second = merged_facts(first, {"b": 3}, "2026-02-01T00:00:00Z", "1.1.0", "keys")
     assert second == {
         "a": {"value": 1, "seen_at": "2026-01-01T00:00:00Z", "version": "1.0.0", "keys": "keys"},
         "b": {"value": 3, "seen_at": "2026-02-01T00:00:00Z", "version": "1.1.0", "keys": "keys"},

@@ -12,7 +12,7 @@ from airflow.utils.types import DagRunType
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
-from airflow_provider_cio_cohort.transfers.run_conf import check_backfill
+from airflow_provider_cio_cohort.transfers.context import check_backfill
 
 FIELDS = {"dry_run": False, "source": "cohort"}
 

@@ -1,20 +1,95 @@
-"""Looks up how many identifiers exist in Customer.io; of many identifiers, a sample."""
+"""Customer.io as the core uses it: what it must offer, the look-up of people, and the writes to a segment."""
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
-from airflow_provider_cio_cohort.engine.identifiers import IdType, normaliser
-from airflow_provider_cio_cohort.engine.ports import FoundPeople, SegmentStore
+from airflow_provider_cio_cohort.engine.identifiers import CIO_PREFIX, IdType, normaliser
+from airflow_provider_cio_cohort.engine.members import MemberPage, handles
 from airflow_provider_cio_cohort.engine.sorted_file import escape, read_values
 from airflow_provider_cio_cohort.exceptions import AuthenticationError, RequestRejectedError
 
 log = logging.getLogger(__name__)
+
+
+class FoundPeople(Protocol):
+    """The result of a look-up of identifiers."""
+
+    @property
+    def count(self) -> int:
+        """How many of the identifiers exist in Customer.io."""
+
+    @property
+    def identifiers(self) -> list[str]:
+        """The people's identifiers of the kind that was looked up, as far as they are known."""
+
+    @property
+    def refused(self) -> int:
+        """How many identifiers Customer.io refuses to look up."""
+
+
+class SentPeople(Protocol):
+    """What became of identifiers that were sent."""
+
+    @property
+    def count(self) -> int:
+        """How many Customer.io accepted; those of unknown people are among them."""
+
+    @property
+    def rejected(self) -> Sequence[str]:
+        """Those that Customer.io refuses; few."""
+
+
+class SegmentStore(Protocol):
+    """Segments and people; :class:`.CustomerIOHook` is one."""
+
+    def stream_member_pages(self, segment_id: int, *, total: int | None = None) -> Iterator[MemberPage]:
+        """Yield everybody in the segment, many at once; ``total`` is how many they are, if that is known."""
+
+    def count_members(self, segment_id: int) -> int:
+        """Return how many people are in the segment."""
+
+    def add_members(
+        self, segment_id: int, values: Iterable[str], id_type: IdType, total: int | None = None
+    ) -> SentPeople:
+        """Add people; unknown identifiers are ignored, and refused ones left out."""
+
+    def remove_members(
+        self, segment_id: int, values: Iterable[str], id_type: IdType, total: int | None = None
+    ) -> SentPeople:
+        """Remove people; non-members are ignored, and refused identifiers left out."""
+
+    def find_people(self, values: Iterable[str], id_type: IdType) -> FoundPeople:
+        """Look up which of the identifiers exist."""
+
+    def find_people_in_blocks(
+        self, values: Iterable[str], id_type: IdType, *, total: int
+    ) -> Iterator[tuple[list[str], FoundPeople]]:
+        """Look up many identifiers, and yield each block of them with what was found."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """
+    The segment that a run fills.
+
+    :param id: its id; ``None`` when a dry run found no such segment.
+    :param name: its name.
+    :param owned: whether it says that a sync made it for this cohort.
+    """
+
+    id: int | None
+    name: str
+    owned: bool
+
+
+# ---- how many identifiers exist; of many identifiers, a sample is looked up
 
 #: Two seconds of the App API's rate. Of more identifiers, a new random sample of this size is looked up each
 #: time: one of each stretch of the sorted file, so that a lost batch of a thousand is noticed in a total of
@@ -156,3 +231,71 @@ def _drawn(values: Iterable[str], total: int, most: int) -> Iterator[str]:
         wanted = random.randrange(start, end)  # noqa: S311
         yield from islice(iterator, wanted - place, wanted - place + 1)
         place = wanted + 1
+
+
+# ---- the writes to one segment, which keep what Customer.io refuses
+
+
+class SegmentWriter:
+    """
+    Adds people to a segment and removes them.
+
+    :param store: Customer.io.
+    :param segment_id: the segment.
+    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
+    :param cio_prefix: whether every ``cio_id`` is sent with its prefix, or none is; ``None`` to send them as
+        given.
+    """
+
+    def __init__(
+        self, store: SegmentStore, segment_id: int, id_type: IdType, cio_prefix: bool | None = None
+    ) -> None:
+        self.store = store
+        self.segment_id = segment_id
+        self.id_type = id_type
+        self.cio_prefix = cio_prefix
+        #: Refused identifiers of people to add, as the cohort's file has them.
+        self.rejected: set[str] = set()
+        self._refused_removals: set[tuple[IdType, str]] = set()
+
+    def add(self, values: Iterable[str], total: int) -> int:
+        """
+        Add people, and return how many identifiers were accepted.
+
+        :param values: identifiers of the cohort's kind.
+        :param total: how many they are.
+        """
+        sent = self.store.add_members(self.segment_id, self._spelt(self.id_type, values), self.id_type, total)
+        normalise = normaliser(self.id_type)
+        self.rejected.update(escape(normalise(value)) for value in sent.rejected)
+        return sent.count
+
+    def remove(self, kind: IdType, values: Iterable[str], total: int) -> int:
+        """
+        Remove people, and return how many identifiers were accepted.
+
+        :param kind: which of Customer.io's identifiers it is.
+        :param values: the identifiers.
+        :param total: how many they are at most.
+        """
+        sent = self.store.remove_members(self.segment_id, self._spelt(kind, values), kind, total)
+        self._refused_removals.update((kind, value) for value in sent.rejected)
+        return sent.count
+
+    def _spelt(self, kind: IdType, values: Iterable[str]) -> Iterable[str]:
+        if kind != "cio_id" or self.cio_prefix is None:
+            return values
+        prefix = CIO_PREFIX if self.cio_prefix else ""
+        return (f"{prefix}{value.removeprefix(CIO_PREFIX)}" for value in values)
+
+    def has_refused_removals(self) -> bool:
+        """Say whether any removal was refused."""
+        return bool(self._refused_removals)
+
+    def is_refused(self, line: str) -> bool:
+        """
+        Say whether the removal of a member was refused.
+
+        :param line: the member, see :mod:`.members`.
+        """
+        return not self._refused_removals.isdisjoint(handles(line))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.exceptions import SyncStoppedError
-from airflow_provider_cio_cohort.hooks.batch_sender import AT_LEAST, WINDOW, BatchSender, LatencyEstimator
+from airflow_provider_cio_cohort.hooks.batches import AT_LEAST, WINDOW, BatchSender, LatencyEstimator
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.rate_limit import SHARE_OF_LIMIT, SLACK, RateLimiter
 

@@ -1,0 +1,311 @@
+"""
+Airflow's side of a run: what it was triggered with, which is checked; the hooks, stores and snapshots that it
+uses; the event of its asset and the metrics that it reports.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset
+
+from airflow_provider_cio_cohort.compatibility import stats
+from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
+from airflow_provider_cio_cohort.state import asset_store, run_store, task_store
+from airflow_provider_cio_cohort.sync.parameters import TaskParameters
+
+if TYPE_CHECKING:
+    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+    from airflow_provider_cio_cohort.snapshots.layout import Origin
+    from airflow_provider_cio_cohort.snapshots.run import RunSnapshots
+    from airflow_provider_cio_cohort.sync.ports import Amplitude, Ports
+
+log = logging.getLogger(__name__)
+
+
+# ---- what the run was triggered with
+#
+# Airflow accepts any key. A run that is triggered with {"dry_rum": true}, or with {"params": {"dry_run":
+# true}}, or with the right key where the configuration does not override parameters, would write.
+
+#: How similar a key and a field must be to count as the same, 0 to 1.
+_ALIKE = 0.8
+#: Keys under which parameters are sometimes nested, which has no effect.
+_NESTED = ("params", "conf", "config")
+_TRUE = ("true", "1", "yes", "on")
+
+
+def check_run_conf(context: Mapping[str, Any], effective: Mapping[str, Any]) -> None:
+    """
+    Check what the run was triggered with; keys unlike any field of the DAG are ignored.
+
+    :param context: the task's context.
+    :param effective: the parameters that a run may set, as they are in this task.
+    :raises ConfigurationError: if a key looks like a misspelt field of the DAG, or has no effect.
+    """
+    given = getattr(context.get("dag_run"), "conf", None) or {}
+    if not isinstance(given, Mapping):
+        return
+    fields = {_bare(name): name for name in getattr(context.get("dag"), "params", None) or {}}
+    for key in given:
+        alike = get_close_matches(_bare(key), fields, n=1, cutoff=_ALIKE)
+        if key in fields.values() or not alike:
+            continue
+        raise ConfigurationError(
+            f"The run was triggered with {str(key)[:100]!r}, which is not a field of this DAG.\n"
+            f"Did you mean {fields[alike[0]]!r}? Trigger a new run with the right name; this run keeps "
+            "what it was given."
+        )
+    for prefix, asked in _asked(given):
+        for name in _without_effect(asked, effective):
+            raise ConfigurationError(
+                f"The run was triggered with {prefix}{name}, which has no effect in this task.\n"
+                f"The task would write something that you did not ask for. Give {name} at the top level of "
+                "the configuration, declare it in the DAG's params, pass it to the operator, and let "
+                "configurations override params (dag_run_conf_overrides_params in [core])."
+            )
+
+
+def _asked(given: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what was asked for: at the top of the configuration, and nested in it."""
+    yield "", given
+    for name in _NESTED:
+        if isinstance(given.get(name), Mapping):
+            yield f"{name}.", given[name]
+
+
+def _without_effect(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was asked for without effect: to write nothing, or to restore a snapshot."""
+    if _is_true(effective.get("dry_run")):
+        return  # nothing is written in any case
+    if "dry_run" in effective and _is_true(asked.get("dry_run")):
+        yield "dry_run"
+    for name in ("source", "snapshot_at"):
+        wanted = asked.get(name)
+        if name not in effective or not wanted or wanted == "cohort":
+            continue
+        if name == "source" and wanted != "snapshot":
+            continue  # not a key of this DAG
+        if str(wanted).strip() != str(effective[name]).strip():
+            yield name
+
+
+def _is_true(value: Any) -> bool:
+    return value is True or str(value).strip().lower() in _TRUE
+
+
+def _bare(name: Any) -> str:
+    return "".join(sign for sign in str(name).lower() if sign.isalnum())
+
+
+_FIELD = "source"
+#: The prefix of the ids of runs that neither a backfill nor the schedule created.
+_BY_HAND = "manual__"
+
+
+def check_backfill(context: Mapping[str, Any]) -> None:
+    """
+    Check the configuration of a backfill's run; other runs, and DAGs without the field ``source``, pass.
+
+    :param context: the task's context.
+    :raises ConfigurationError: if the run belongs to a backfill and its configuration has no ``source``, or
+        only that of the day when the run was triggered by hand.
+    """
+    run = context.get("dag_run")
+    run_type = getattr(run, "run_type", "")
+    if str(getattr(run_type, "value", run_type)) != "backfill":
+        return
+    if _FIELD not in (getattr(context.get("dag"), "params", None) or {}):
+        return
+    conf = getattr(run, "conf", None)
+    source = conf.get(_FIELD) if isinstance(conf, Mapping) else None
+    if source == "cohort" and str(getattr(run, "run_id", "")).startswith(_BY_HAND):
+        # The form of a single run always sends the field, and the backfill may have sent none.
+        raise ConfigurationError(
+            "This run was triggered by hand to sync the cohort, and a backfill runs it again.\n"
+            "To roll back, set Source to snapshot in the backfill, and tick 'Override parameters on existing "
+            "runs': without it, the run keeps what it was triggered with. To sync today's members, trigger a "
+            "new run."
+        )
+    if source:
+        return
+    raise ConfigurationError(
+        "This run belongs to a backfill and does not say where its members come from.\n"
+        "Set Source to snapshot (to roll back) or cohort (to sync today's members), and tick 'Override "
+        "parameters on existing runs': without it, Airflow sends none of the form's fields. By the API or "
+        'from a terminal, give the backfill the configuration {"source": "snapshot"} or '
+        '{"source": "cohort"}.'
+    )
+
+
+# ---- what the run uses
+
+
+def ports_of(
+    parameters: TaskParameters,
+    context: Mapping[str, Any],
+    task: tuple[str, str],
+    asset: Asset | None,
+    *,
+    amplitude: Amplitude | None = None,
+    customer_io: CustomerIOHook | None = None,
+    workspace: Asset | None = None,
+    link_to: Callable[[str], object] = lambda url: None,
+    before_writing: Callable[[], object] = lambda: None,
+) -> Ports:
+    """
+    Return everything outside a run that it uses.
+
+    :param parameters: the run's parameters.
+    :param context: the task's context.
+    :param task: the ids of its DAG and of the task.
+    :param asset: the segment, one of the task's inlets or outlets; ``None`` where a template sets it.
+    :param amplitude: the project's hook; ``None`` for a new one.
+    :param customer_io: the workspace's hook; ``None`` for a new one.
+    :param workspace: the asset of the Customer.io connection, which holds what the doctor has seen; ``None``
+        for none.
+    :param link_to: called with the segment's address in Customer.io, once it is known.
+    :param before_writing: called before the first write.
+    """
+    from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
+    from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
+    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+    from airflow_provider_cio_cohort.hooks.customer_io_api import segment_url
+    from airflow_provider_cio_cohort.hooks.retry import settings
+    from airflow_provider_cio_cohort.sync.memory import VendorFacts
+    from airflow_provider_cio_cohort.sync.ports import Ports
+
+    hook = customer_io or CustomerIOHook(parameters.customer_io_conn_id)
+    facts = VendorFacts.read(asset_store(context, workspace), lambda: hook.keys_fingerprint)
+
+    def on_segment(segment_id: int | None) -> None:
+        link_to(segment_url(hook.track.region, hook.workspace_id, segment_id))
+
+    return Ports(
+        amplitude=amplitude or AmplitudeHook(parameters.amplitude_conn_id),
+        customer_io=hook,
+        owner=task[0],
+        task_store=task_store(context),
+        segment_store=asset_store(context, asset),
+        run_store=run_store(context),
+        snapshots=snapshots_of(parameters, context, task),
+        workspace_of=_workspace_of,
+        on_segment=on_segment,
+        before_writing=before_writing,
+        verify_timeouts=facts.timeouts(
+            VerifyTimeouts(**settings(asdict(VerifyTimeouts()), prefix="verify_"))
+        ),
+        facts=facts,
+    )
+
+
+def snapshots_of(
+    parameters: TaskParameters, context: Mapping[str, Any], task: tuple[str, str]
+) -> RunSnapshots | None:
+    """
+    Return the snapshots of the segment; ``None`` if the sync keeps none.
+
+    :param parameters: the run's parameters.
+    :param context: the task's context.
+    :param task: the ids of its DAG and of the task.
+    """
+    from airflow_provider_cio_cohort.snapshots.layout import Subject
+    from airflow_provider_cio_cohort.snapshots.run import Retention, RunSnapshots
+    from airflow_provider_cio_cohort.snapshots.store import SnapshotStore
+
+    if parameters.snapshot_path is None:
+        return None
+    subject = Subject(
+        customer_io_conn_id=parameters.customer_io_conn_id,
+        segment=parameters.named,
+        id_type=parameters.id_type,
+        mode=parameters.mode,
+        cohort_id=parameters.cohort_id,
+    )
+    return RunSnapshots(
+        store=SnapshotStore(parameters.snapshot_path, subject),
+        retention=Retention(parameters.snapshot_keep_days, parameters.snapshot_keep_last),
+        origin=_origin(context, *task),
+        zone=getattr(context.get("dag"), "timezone", None),
+        user_id_property=parameters.user_id_property,
+    )
+
+
+def _workspace_of(conn_id: str) -> int | None:
+    from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+
+    try:
+        return CustomerIOHook(conn_id).workspace_id
+    except CohortSyncError as error:  # the other sync's run will say so
+        log.warning("Cannot find out which workspace connection %r belongs to: %s", conn_id, error.headline)
+        return None
+
+
+def _origin(context: Mapping[str, Any], dag_id: str, task_id: str) -> Origin:
+    from airflow_provider_cio_cohort.snapshots.layout import Origin
+
+    run = context.get("dag_run")
+    run_type, index = getattr(run, "run_type", ""), getattr(context.get("ti"), "map_index", None)
+    times = ("run_after", "logical_date", "data_interval_start", "data_interval_end")
+    return Origin(
+        dag_id=dag_id,
+        task_id=task_id,
+        map_index=-1 if index is None else index,
+        run_id=getattr(run, "run_id", ""),
+        run_type=str(getattr(run_type, "value", run_type)),
+        **{name: getattr(run, name, None) for name in times},
+    )
+
+
+# ---- what the run reports: counts only
+
+
+def add_event(context: Mapping[str, Any], asset: Asset | None, facts: Mapping[str, Any]) -> None:
+    """
+    Let the event that Airflow makes of a task's success carry counts.
+
+    :param context: the task's context.
+    :param asset: one of the task's outlets, or ``None``.
+    :param facts: what the event is to carry.
+    """
+    events = context.get("outlet_events")
+    if asset is not None and events is not None:
+        events[asset].extra = dict(facts)
+
+
+def count_sync(tags: Mapping[str, str], report: Mapping[str, Any], duration: float) -> None:
+    """
+    Send a sync's metrics, where Airflow is set to send any.
+
+    :param tags: of every one of them.
+    :param report: the counts of a sync that has written.
+    :param duration: seconds from the first try's start, the wait for the export included.
+    """
+    tags = dict(tags)
+    stats.incr("cio_cohort.members_added", report["added"], tags=tags)
+    stats.incr("cio_cohort.members_removed", report["removed"], tags=tags)
+    stats.gauge("cio_cohort.segment_size", report["segment_after"], tags=tags)
+    for name in ("not_removable", "rejected"):
+        stats.gauge(f"cio_cohort.{name}", report[name], tags=tags)
+    if report["unmatched"] is not None:
+        stats.gauge("cio_cohort.unmatched", report["unmatched"], tags=tags)
+    if report["match_rate"] is not None:
+        stats.gauge("cio_cohort.match_rate", report["match_rate"], tags=tags)
+    stats.timing("cio_cohort.duration", timedelta(seconds=duration), tags=tags)
+
+
+def count_exports(conn_id: str, month: Mapping[str, Any]) -> None:
+    """
+    Send how many exports an Amplitude project has left this month.
+
+    :param conn_id: the project's connection.
+    :param month: what :func:`.check_quota` returned.
+    """
+    if month:
+        left = max(month["exports_limit"] - month["exports_used"], 0)
+        stats.gauge("cio_cohort.exports_left", left, tags={"amplitude_conn_id": conn_id})
