@@ -18,9 +18,6 @@ from typing import Any
 from dev.airflow_api import AirflowApi
 from dev.processes import Processes
 
-#: Seconds for which a component waits for SQLite's only writer; by default 5, and then some components end.
-LOCK_TIMEOUT = 60
-_SQLITE = "sqlite_of_the_demo"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -66,9 +63,6 @@ class AirflowInstance(AirflowApi):
             **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()},
             **(env or {}),
         }
-        if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in self.env:
-            for suffix in ("", "_ASYNC"):
-                self.env[f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS{suffix}"] = f"{_SQLITE}.CONNECT_ARGS"
 
     def _settings(self, dags: Path, log_ports: list[int]) -> dict[str, str]:
         return {
@@ -108,11 +102,6 @@ class AirflowInstance(AirflowApi):
     def start(self) -> None:
         """Create the database, start all components, and wait until they are healthy."""
         self.home.mkdir(parents=True, exist_ok=True)
-        config = self.home / "config"  # which Airflow puts on its import path
-        config.mkdir(exist_ok=True)
-        (config / f"{_SQLITE}.py").write_text(
-            f"CONNECT_ARGS = {{'timeout': {LOCK_TIMEOUT}}}\n", encoding="utf-8"
-        )
         self.command("db", "migrate")
         self._let_readers_and_the_writer_work_at_once()
         try:
