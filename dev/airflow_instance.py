@@ -6,11 +6,9 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +16,8 @@ from typing import Any
 from dev.airflow_api import AirflowApi
 from dev.processes import Processes
 
+#: What a component says that gives up on SQLite, which has one writer, on a busy machine.
+_LOCKED = "database is locked"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -57,6 +57,7 @@ class AirflowInstance(AirflowApi):
         super().__init__(f"http://127.0.0.1:{self.port}")
         self.components: Sequence[str] = COMPONENTS
         self.processes = Processes(home)
+        self._started_again: set[str] = set()
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
             **self._settings(dags, log_ports=free[1:]),
@@ -103,7 +104,6 @@ class AirflowInstance(AirflowApi):
         """Create the database, start all components, and wait until they are healthy."""
         self.home.mkdir(parents=True, exist_ok=True)
         self.command("db", "migrate")
-        self._let_readers_and_the_writer_work_at_once()
         try:
             for component in self.components:
                 self.start_component(component)
@@ -111,12 +111,6 @@ class AirflowInstance(AirflowApi):
         except BaseException:
             self.stop()
             raise
-
-    def _let_readers_and_the_writer_work_at_once(self) -> None:
-        database = self.home / "airflow.db"
-        if database.exists():
-            with closing(sqlite3.connect(database)) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
 
     def stop(self) -> None:
         """Stop every component with its children."""
@@ -146,13 +140,17 @@ class AirflowInstance(AirflowApi):
 
     def look_after(self, waiting_for: str) -> None:
         """
-        Check that all components are still running.
+        Check that all components are still running; start one again, once, that SQLite's lock has ended.
 
         :param waiting_for: what the caller waits for, for the message.
         :raises RuntimeError: if a component has ended.
         """
         for component in self.processes.ended():
             tail = self.processes.tail(component)
+            if _LOCKED in tail and component not in self._started_again:
+                self._started_again.add(component)
+                self.start_component(component)
+                continue
             raise RuntimeError(f"{component} ended while waiting for {waiting_for}:\n{tail}")
 
     def command(self, *arguments: str) -> str:
