@@ -39,7 +39,7 @@ class Unpublished(NamedTuple):
     """
     Answers of the sandbox that a vendor's file does not have.
 
-    :param row: the row of ``tests/conformance.md`` that says why.
+    :param row: the row of ``docs/vendor-facts.md`` that says why.
     :param api: ``amplitude``, ``app`` or ``track``.
     :param path: a regular expression that matches somewhere in an operation's path.
     :param statuses: their statuses.
@@ -63,7 +63,7 @@ class Unpublished(NamedTuple):
         )
 
 
-#: The answers that are right although they are not published, by their rows in ``conformance.md``.
+#: The answers that are right although they are not published, by their rows in ``docs/vendor-facts.md``.
 UNPUBLISHED = (
     Unpublished("rejected keys", "app", "", (401,)),
     Unpublished("rejected keys", "amplitude", "/usage$", (403,)),
@@ -320,7 +320,7 @@ def _found_in(item: pytest.Item) -> list[str]:
 
 
 def _told(found: Iterable[str]) -> str:
-    return "\n".join(("This disagrees with what the vendors publish (see tests/conformance.md):", *found))
+    return "\n".join(("This disagrees with what the vendors publish (see docs/vendor-facts.md):", *found))
 
 
 def _checked(item: pytest.Item, when: str) -> Generator[None, object, object]:

@@ -2,7 +2,7 @@
 What the vendors publish about their APIs, as schemas.
 
 The files are subsets of the vendors' OpenAPI descriptions; their README names the traps in them. A field that
-they do not have counts as wrong. ``tests/conformance.md`` says where something else is right, and why.
+they do not have counts as wrong. ``docs/vendor-facts.md`` says where something else is right, and why.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class VendorFile:
 
     @cached_property
     def error_schema(self) -> Schema:
-        """The schema of an error for which the operation has none: row "errors" of ``conformance.md``."""
+        """The schema of an error for which the operation has none: row "errors" of the page of facts."""
         if self.api == "amplitude":
             envelope = self.document["components"]["schemas"]["Error"]
             short = {"type": "object", "properties": {"details": {"type": "string"}}}
@@ -160,7 +160,7 @@ class Operation:
 
 def with_null_for_lists(schema: Any) -> Any:
     """
-    Return a schema in which each list may be ``null``: row "lists" of ``conformance.md``.
+    Return a schema in which each list may be ``null``: row "lists" of ``docs/vendor-facts.md``.
 
     :param schema: a schema, or a part of it.
     """

@@ -6,12 +6,11 @@ import re
 
 from airflow_provider_cio_cohort.doctor.facts import FACTS
 from tests.conformance import UNPUBLISHED
-from tests.docs.pages import DOCS, ROOT
+from tests.docs.pages import DOCS
 
 #: The rows about schemas, see ``tests/vendor_files.py``.
 SCHEMAS = {"lists", "members", "a cohort's numbers", "errors", "empty answer", "formats"}
-_PAGE = (DOCS / "vendor-facts.md").read_text(encoding="utf-8")
-_CONFORMANCE = (ROOT / "tests" / "conformance.md").read_text(encoding="utf-8")
+_FACTS, _CONFORMANCE = (DOCS / "vendor-facts.md").read_text(encoding="utf-8").split("## Conformance")
 
 
 def rows_of(text: str) -> list[list[str]]:
@@ -22,7 +21,7 @@ def rows_of(text: str) -> list[list[str]]:
 def named() -> set[tuple[str, str]]:
     """Return the doctor's facts that the page names, each with the line that answers it."""
     found = set()
-    for row in rows_of(_PAGE):
+    for row in rows_of(_FACTS):
         for part in row[-1].split(";") if len(row) == 4 else ():
             line, *facts = re.findall(r"`([a-z_.]+)`", part) or [""]
             found |= {(fact, line) for fact in facts}
@@ -34,7 +33,7 @@ def test_the_facts_are_those_of_the_doctor() -> None:
 
 
 def test_each_fact_has_a_source_and_what_syncs_do() -> None:
-    rows = [row for row in rows_of(_PAGE) if len(row) == 4]
+    rows = [row for row in rows_of(_FACTS) if len(row) == 4]
     assert len(rows) > 50
     assert [row for row in rows if not all(row)] == []
 
