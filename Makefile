@@ -35,7 +35,7 @@ up: $(READY)              ## the same, and keeps the UI running until Ctrl-C
 
 # Those in a real Airflow wait more than they work; the others take what is left of the processors.
 test: $(READY)            ## static checks and all tests, in parallel
-	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target LATER="nice -n 15" \
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target LATER="nice -n 5" \
 		test-fast test-system test-browser test-crashes lint test-alerts test-distributed
 
 test-fast: $(READY)       ## the tests that need no running Airflow

@@ -18,7 +18,7 @@ from tests.integration.operator.test_sync import members
 def small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(customer_io, "MOST_LOOKUPS", 200)
     monkeypatch.setattr(customer_io.look_up, "__kwdefaults__", {"most": 200})
-    monkeypatch.setenv("AIRFLOW__CIO_COHORT__VERIFY_TIMEOUT", "0.5")
+    monkeypatch.setenv("AIRFLOW__CIO_COHORT__VERIFY_TIMEOUT", "20")  # also where the machine is busy
     monkeypatch.setenv("AIRFLOW__CIO_COHORT__VERIFY_STABLE_SECONDS", "0.01")
 
 
