@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from airflow.sdk import literal
 
 from airflow_provider_cio_cohort.compatibility import NEVER_EXPIRE
 from airflow_provider_cio_cohort.exceptions import ConfigurationError, GuardTrippedError
-from airflow_provider_cio_cohort.state import ASKED
+from airflow_provider_cio_cohort.state import ASKED, NOTHING, keep_failure
 from airflow_provider_cio_cohort.sync.parameters import CORRECT
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import PLAN_KEY
 
@@ -66,6 +68,10 @@ class ApproveChangeOperator(ApprovalOperator):
 
         :param context: the task's context.
         """
+        with _failure_kept(context):
+            self._ask(context)
+
+    def _ask(self, context: Context) -> None:
         plan = self._plan(context)
         if not plan["guards"]:
             self.log.info("No guard has tripped, so no approval is needed.")
@@ -104,6 +110,10 @@ class ApproveChangeOperator(ApprovalOperator):
         :param context: the task's context.
         :param event: the answer, as Airflow's trigger reports it.
         """
+        with _failure_kept(context):
+            return self._approved(context, event)
+
+    def _approved(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         # Not the plan as it is now: its task may have been cleared while the question was open.
         asked: Any = context["task_state_store"].get(ASKED)
         refused = ""
@@ -130,6 +140,15 @@ class ApproveChangeOperator(ApprovalOperator):
                 "Clear it and its downstream tasks."
             )
         return plan
+
+
+@contextmanager
+def _failure_kept(context: Context) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        keep_failure(context, error, NOTHING)
+        raise
 
 
 def _covers(asked: dict[str, Any], plan: dict[str, Any]) -> bool:

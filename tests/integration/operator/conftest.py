@@ -48,6 +48,7 @@ class Xcoms:
 
     task_id: str = "sync"
     map_index: int = -1
+    try_number: int = 1
     pushed: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
