@@ -20,6 +20,14 @@ from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync, by_lab
 from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError, Problem
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.exports import AMPLITUDE_GRANTS, exports_a_month
+from airflow_provider_cio_cohort.snapshots.storage import is_known_here
+
+_NO_STORAGE = (
+    "no provider that is installed here can read or write this storage, so each run would fail. Correct the "
+    "scheme (s3://, gs://, abfs://, file://), or install the provider, such as "
+    "apache-airflow-providers-amazon[s3fs] for s3://."
+)
+
 
 @dataclass(frozen=True)
 class _Checked:
@@ -147,6 +155,8 @@ def _of(file: str, one: LoadedSync, unbuildable: Mapping[str, Sequence[Problem]]
         exports_a_month(spec.cadence) if spec.enabled else 0,
         needs_pools=spec.use_pools and spec.enabled,
     )
+    if spec.enabled and spec.snapshot_path is not None and not is_known_here(spec.snapshot_path):
+        checked = checked.with_problem("snapshot_path", _NO_STORAGE)
     for position, message in _unsendable(spec):
         checked = checked.with_problem("alerts", message, position=position)
     return checked

@@ -280,6 +280,16 @@ class SyncParameters(ExportParameters):
             raise wrong_parameter("segment_id", "segment_name is given too; give exactly one of the two.")
         return self
 
+    @model_validator(mode="after")
+    def _two_connections(self) -> Self:
+        if self.amplitude_conn_id == self.customer_io_conn_id:
+            raise wrong_parameter(
+                "customer_io_conn_id",
+                "amplitude_conn_id names the same connection, and a connection is of one vendor only. Give "
+                "each vendor a connection of its own.",
+            )
+        return self
+
     @property
     def named(self) -> tuple[str, str]:
         """How the segment was given, ``name`` or ``id``, and what it was given as."""

@@ -172,6 +172,30 @@ def test_a_cohort_id_that_a_run_would_refuse_is_1(airflow: Run, write: Any, valu
     assert words in problem
 
 
+@pytest.mark.parametrize(
+    ("keys", "key", "words"),
+    [
+        ({"snapshot_path": "s4://bucket/cohorts"}, "snapshot_path", "can read or write this storage"),
+        (
+            {"amplitude_conn_id": "acme", "customer_io_conn_id": "acme"},
+            "customer_io_conn_id",
+            "amplitude_conn_id names the same connection",
+        ),
+    ],
+)
+def test_what_every_run_would_refuse_is_1(
+    airflow: Run, write: Any, keys: dict[str, str], key: str, words: str
+) -> None:
+    path = write(keys)
+    answer = airflow("validate", path, "-o", "json")
+    assert answer.code == 1
+    [problem] = answer.row["problems"]
+    line = next(n for n, text in enumerate(Path(path).read_text().splitlines(), start=1) if f"{key}:" in text)
+    assert problem.startswith(f"{path}:{line}: sync sync, key {key}: ")
+    assert words in problem
+    assert airflow("validate", write({"snapshot_path": "file:///srv/cohorts"})).code == 0
+
+
 def test_two_files_must_not_share_a_name(airflow: Run, write: Any) -> None:
     one, other = write(name="a.yaml"), write({"segment_name": "B"}, name="b.yaml")
     answer = airflow("validate", one, other, one, "-o", "json")
