@@ -115,7 +115,8 @@ class SegmentSync:
         before_writing: Callable[[], object] = lambda: None,
         on_proven: Callable[[], object] = lambda: None,
     ) -> None:
-        #: What a person would have to approve: the guards that tripped, why, and the change.
+        #: What a person would have to approve: the guards that tripped, why, and the change; "joining" is how
+        #: many of the identifiers to add are people in Customer.io, if that is known exactly.
         self.plan: dict[str, Any] = {}
         self.store = store
         self.sleep = sleep
@@ -313,6 +314,7 @@ class SegmentSync:
             "reasons": [trip.reason for trip in trips],
             "to_add": change.to_add,
             "to_remove": change.to_remove,
+            "joining": known.people if known is not None and known.is_exact else None,
             "of": dict(options.of),
             "cohort_digest": cohort_digest,
             "removal_digest": removal_digest,

@@ -158,7 +158,7 @@ class CohortSync:
         """
         if found.cohort is None or found.target is None or found.target.id is None:
             return None
-        if not self.memory.exists:
+        if self.parameters.skip_unchanged and not self.memory.exists:
             log.warning(
                 "skip_unchanged has no effect: it needs Airflow 3.3 and a segment that is not named by a "
                 "template."
