@@ -379,6 +379,7 @@ class CohortSync:
             digest_key=customer_io.digest_key,
             keys_proven=self.memory.keys_are_proven,
             on_not_removable=parameters.on_not_removable,
+            form=self.ports.form,
             not_removable_before=last_report.get("not_removable") or 0,
             cio_prefix=self.ports.facts.cio_prefix,
             removes_without_id=self.ports.facts.removes_without_id,
