@@ -16,6 +16,7 @@ from airflow_provider_cio_cohort.exceptions import ConfigurationError, GuardTrip
 from airflow_provider_cio_cohort.state import ASKED, NOTHING, keep_failure
 from airflow_provider_cio_cohort.sync.parameters import CORRECT
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import PLAN_KEY
+from airflow_provider_cio_cohort.transfers.context import place_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,11 +49,6 @@ class ApproveChangeOperator(ApprovalOperator):
         response_timeout: timedelta = timedelta(hours=24),
         **kwargs: Any,
     ) -> None:
-        wait: Any = response_timeout
-        if not (isinstance(wait, timedelta) and timedelta(0) < wait <= _LONGEST_WAIT):
-            raise ConfigurationError(
-                f"response_timeout is {wait!r}; it must be a timedelta above 0 and up to 365 days.\n{CORRECT}"
-            )
         super().__init__(
             subject=literal(f"Write this change to the segment {segment}?"),
             body="",
@@ -60,6 +56,12 @@ class ApproveChangeOperator(ApprovalOperator):
             response_timeout=response_timeout,
             **kwargs,
         )
+        wait: Any = response_timeout
+        if not (isinstance(wait, timedelta) and timedelta(0) < wait <= _LONGEST_WAIT):
+            raise ConfigurationError(
+                f"{place_of(self)}: response_timeout is {wait!r}; it must be a timedelta above 0 and up to "
+                f"365 days.\n{CORRECT}"
+            )
         self.plan_task_id = plan_task_id
 
     def execute(self, context: Context) -> None:

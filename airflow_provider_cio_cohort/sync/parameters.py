@@ -124,12 +124,15 @@ class ExportParameters(BaseModel):
         return "\n    ".join(lines)
 
     @classmethod
-    def check(cls, values: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> None:
+    def check(
+        cls, values: Mapping[str, Any], default_args: Mapping[str, Any] | None = None, where: str = ""
+    ) -> None:
         """
         Refuse values that are wrong when the DAG is parsed, whatever the templates render to.
 
         :param values: the task's parameters, by name.
         :param default_args: those of the DAG, which may mean other operators' parameters of the same name.
+        :param where: the task, in words: a DAG file may have many.
         :raises ConfigurationError: if a value is wrong; names the first.
         """
         constants = _constants(cls, values)
@@ -137,7 +140,11 @@ class ExportParameters(BaseModel):
         stand_ins = {name: _STAND_INS[name] for name in rendered & _STAND_INS.keys()}
         given = default_args or {}
         shared = [name for name, value in values.items() if name in given and given[name] is value]
-        cls.from_task({**constants, **stand_ins}, (), shared)
+        try:
+            cls.from_task({**constants, **stand_ins}, (), shared)
+        except ConfigurationError as error:
+            message = f"{where}: {error}" if where else str(error)
+            raise ConfigurationError(message) from None
 
     @classmethod
     def from_task(
@@ -278,6 +285,16 @@ class SyncParameters(ExportParameters):
             )
         if self.segment_name is not None and self.segment_id is not None:
             raise wrong_parameter("segment_id", "segment_name is given too; give exactly one of the two.")
+        return self
+
+    @model_validator(mode="after")
+    def _two_connections(self) -> Self:
+        if self.amplitude_conn_id == self.customer_io_conn_id:
+            raise wrong_parameter(
+                "customer_io_conn_id",
+                "amplitude_conn_id names the same connection, and a connection is of one vendor only. Give "
+                "each vendor a connection of its own.",
+            )
         return self
 
     @property

@@ -6,13 +6,13 @@ uses; the event of its asset and the metrics that it reports.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, BaseOperator
 
 from airflow_provider_cio_cohort.compatibility import stats
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from airflow_provider_cio_cohort.sync.ports import Amplitude, Ports
 
 log = logging.getLogger(__name__)
+
+
+def place_of(task: BaseOperator) -> str:
+    """
+    Return which task of which DAG it is, for messages.
+
+    :param task: the task.
+    """
+    dag = f" of DAG {task.dag_id}" if task.has_dag() else ""  # type: ignore[no-untyped-call]
+    return f"Task {task.task_id}{dag}"
 
 
 # ---- what the run was triggered with
@@ -157,6 +167,7 @@ def ports_of(
     workspace: Asset | None = None,
     link_to: Callable[[str], object] = lambda url: None,
     before_writing: Callable[[], object] = lambda: None,
+    form: Collection[str] | None = None,
 ) -> Ports:
     """
     Return everything outside a run that it uses.
@@ -171,6 +182,7 @@ def ports_of(
         for none.
     :param link_to: called with the segment's address in Customer.io, once it is known.
     :param before_writing: called before the first write.
+    :param form: the parameters that the DAG's form sets for a run; ``None`` if that is not known.
     """
     from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
@@ -197,6 +209,7 @@ def ports_of(
         workspace_of=_workspace_of,
         on_segment=on_segment,
         before_writing=before_writing,
+        form=form,
         verify_timeouts=facts.timeouts(
             VerifyTimeouts(**settings(asdict(VerifyTimeouts()), prefix="verify_"))
         ),

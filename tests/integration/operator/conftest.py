@@ -102,7 +102,7 @@ def sync(
         if issubclass(kind, AmplitudeCohortToCustomerIOOperator) and "segment_id" not in parameters:
             usual["segment_name"] = "Power users"
         more = parameters.pop("context", {})
-        operator = kind(**{**usual, **parameters})
+        operator = parameters.pop("ready", None) or kind(**{**usual, **parameters})
         context: Any = {"task_state_store": store, "asset_state_store": assets, "ti": xcoms, **more}
         try:
             return operator.execute(context)
