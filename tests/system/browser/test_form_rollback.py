@@ -46,7 +46,9 @@ def dialog(page: Page, runs: dict[str, str]) -> Locator:
     page.goto(f"/dags/{DAG}")
     page.get_by_role("button", name="Trigger").first.click()
     opened = page.get_by_role("dialog").first
+    opened.get_by_role("button", name="Go back").click()
     expect(opened.get_by_role("combobox", name="Source")).to_be_visible()
+    expect(opened.get_by_text("The newest snapshot at or before that time is used")).to_be_visible()
     return opened
 
 
