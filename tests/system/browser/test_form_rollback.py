@@ -53,7 +53,10 @@ def dialog(page: Page, runs: dict[str, str]) -> Locator:
 
 
 def choose_the_snapshot(page: Page, dialog: Locator) -> None:
-    dialog.get_by_role("combobox", name="Source").click()
+    source = dialog.get_by_role("combobox", name="Source")
+    if not source.is_visible():  # the form may have been drawn anew, with its first heading open
+        dialog.get_by_role("button", name="Go back").click()
+    source.click()
     page.get_by_role("option", name="snapshot").click()
 
 
