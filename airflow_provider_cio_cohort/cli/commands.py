@@ -358,9 +358,9 @@ def _init() -> ActionCommand:
         _connection("--customer-io-conn-id", "customer_io", default=None),
         _arg("--force", help="Overwrite the file", action="store_true"),
         _OUTPUT,
-        description="Write a YAML file with a first sync, and beside it the DAG file that reads it, unless "
-        "it exists. Asks for every value that no option gives; without a terminal, --name, --cohort-id and "
-        "--segment-name are required.",
+        description="Write a YAML file with a first sync, and beside it the DAG file that reads it and the "
+        "JSON Schema for editors, unless they exist. Makes the folder. Asks for every value that no option "
+        "gives; without a terminal, --name, --cohort-id and --segment-name are required.",
     )
 
 

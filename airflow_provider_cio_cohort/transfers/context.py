@@ -17,7 +17,7 @@ from airflow.sdk import Asset, BaseOperator
 from airflow_provider_cio_cohort.compatibility import stats
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
 from airflow_provider_cio_cohort.state import asset_store, run_store, task_store
-from airflow_provider_cio_cohort.sync.parameters import TaskParameters
+from airflow_provider_cio_cohort.sync.parameters import InForm, TaskParameters
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
@@ -61,7 +61,8 @@ def check_run_conf(context: Mapping[str, Any], effective: Mapping[str, Any]) -> 
     given = getattr(context.get("dag_run"), "conf", None) or {}
     if not isinstance(given, Mapping):
         return
-    fields = {_bare(name): name for name in getattr(context.get("dag"), "params", None) or {}}
+    params, hidden = _form(context.get("dag"))
+    fields = {_bare(name): name for name in (*params, *hidden)}
     for key in given:
         alike = get_close_matches(_bare(key), fields, n=1, cutoff=_ALIKE)
         if key in fields.values() or not alike:
@@ -71,6 +72,7 @@ def check_run_conf(context: Mapping[str, Any], effective: Mapping[str, Any]) -> 
             f"Did you mean {fields[alike[0]]!r}? Trigger a new run with the right name; this run keeps "
             "what it was given."
         )
+    _check_hidden(given, hidden)
     for prefix, asked in _asked(given):
         for name in _without_effect(asked, effective):
             raise ConfigurationError(
@@ -78,6 +80,34 @@ def check_run_conf(context: Mapping[str, Any], effective: Mapping[str, Any]) -> 
                 f"The task would write something that you did not ask for. Give {name} at the top level of "
                 "the configuration, declare it in the DAG's params, pass it to the operator, and let "
                 "configurations override params (dag_run_conf_overrides_params in [core])."
+            )
+
+
+def _form(dag: Any) -> tuple[Collection[str], dict[str, InForm]]:
+    """Return the fields of a DAG's form, and those that it lacks because they cannot apply to its sync."""
+    params, marks = getattr(dag, "params", None) or {}, TaskParameters.in_form()
+    always = {name for name, mark in marks.items() if mark.always}
+    if "cohort-sync" not in (getattr(dag, "tags", None) or ()) or not always <= {*params}:
+        return params, {}  # a DAG with params of its own
+    return params, {name: mark for name, mark in marks.items() if name not in params}
+
+
+def _check_hidden(given: Mapping[str, Any], hidden: Mapping[str, InForm]) -> None:
+    """Refuse to sync the cohort where a snapshot was asked for; log what has no effect, and does no harm."""
+    for name, mark in hidden.items():
+        wanted = given.get(name)
+        if name in ("source", "snapshot_at"):
+            if wanted and wanted != "cohort":
+                raise ConfigurationError(
+                    f"The run was triggered with {name}, but this sync keeps no snapshots.\n"
+                    f"{name} applies only to a sync with {mark.condition}. To sync the cohort, trigger a run "
+                    f"without it; to keep snapshots from now on, set {mark.condition}."
+                )
+        elif _is_true(wanted):
+            log.warning(
+                "The run was triggered with %s, which has no effect: it applies only to a sync with %s.",
+                name,
+                mark.condition,
             )
 
 
@@ -130,11 +160,12 @@ def check_backfill(context: Mapping[str, Any]) -> None:
     run_type = getattr(run, "run_type", "")
     if str(getattr(run_type, "value", run_type)) != "backfill":
         return
-    if _FIELD not in (getattr(context.get("dag"), "params", None) or {}):
+    params, hidden = _form(context.get("dag"))
+    if _FIELD not in params and _FIELD not in hidden:
         return
     conf = getattr(run, "conf", None)
     source = conf.get(_FIELD) if isinstance(conf, Mapping) else None
-    if source == "cohort" and str(getattr(run, "run_id", "")).startswith(_BY_HAND):
+    if source == "cohort" and _FIELD in params and str(getattr(run, "run_id", "")).startswith(_BY_HAND):
         # The form of a single run always sends the field, and the backfill may have sent none.
         raise ConfigurationError(
             "This run was triggered by hand to sync the cohort, and a backfill runs it again.\n"
@@ -144,6 +175,13 @@ def check_backfill(context: Mapping[str, Any]) -> None:
         )
     if source:
         return
+    if _FIELD in hidden:
+        raise ConfigurationError(
+            "This run belongs to a backfill, and this sync keeps no snapshots that it could restore.\n"
+            "Every run of the backfill would sync today's members, and cost an export. Trigger a single run "
+            'instead; or, to have these runs, give the backfill the configuration {"source": "cohort"}, '
+            "and let it override the parameters of existing runs."
+        )
     raise ConfigurationError(
         "This run belongs to a backfill and does not say where its members come from.\n"
         "Set Source to snapshot (to roll back) or cohort (to sync today's members), and tick 'Override "
