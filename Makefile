@@ -17,6 +17,10 @@ HELM ?= helm
 KUBERNETES_VALIDATE := 1.37.0
 # Empty to keep the locked versions and only add new packages.
 UPGRADE ?= --upgrade
+# The ports of the demo's UI and of its sandbox; where they are empty, the usual ones, or free ones if these are taken.
+PORT ?=
+SANDBOX_PORT ?=
+PORTS = $(if $(PORT),--port $(PORT)) $(if $(SANDBOX_PORT),--sandbox-port $(SANDBOX_PORT))
 # A test that fails runs once more, because on a busy machine Airflow can miss a heartbeat, and a response can come
 # after a time-out; the summary names it.
 ONCE_MORE := --reruns 1 -r aR
@@ -28,10 +32,10 @@ EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 	test-matrix test-editor check-kubernetes check-release docs screenshots lint bench lock compose-env clean
 
 demo: $(READY)            ## runs the syncs of dags/ in a real Airflow with the sandbox, and prints the reports
-	$(BIN)/python -m dev.demo
+	@$(BIN)/python -m dev.demo $(PORTS)
 
-up: $(READY)              ## the same, and keeps the UI running until Ctrl-C
-	$(BIN)/python -m dev.demo --stay
+up: $(READY)              ## the same, and keeps the UI running until Ctrl-C: make up PORT=8081 SANDBOX_PORT=9800
+	@$(BIN)/python -m dev.demo --stay $(PORTS)
 
 # Those in a real Airflow wait more than they work; the others take what is left of the processors.
 test: $(READY)            ## static checks and all tests, in parallel
@@ -118,7 +122,10 @@ clean:
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "1 of 3: creating $(VENV) with $(PYTHON) …"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "2 of 3: installing Airflow and the tools, $$(grep -c '^[a-z].*==' requirements/dev.txt) packages; a few minutes …"
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
+	@echo "3 of 3: installing this package …"
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -83,6 +83,11 @@ class CohortSyncError(AirflowException):
         """The first line: what is wrong and where, short enough for a pager."""
         return str(self).partition("\n")[0]
 
+    @property
+    def own_words(self) -> str:
+        """The whole message without what it quotes of the vendor."""
+        return str(self).replace(self.quotation, "") if self.quotation else str(self)
+
     def __str__(self) -> str:
         """Return the whole message: the headline, what happened to the segment, and what to do."""
         headline, _, rest = super().__str__().partition("\n")

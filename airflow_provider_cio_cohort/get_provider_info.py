@@ -11,8 +11,10 @@ _OPTIONAL_TEXT = {"type": ["string", "null"]}
 def _region(how_to_tell: str) -> dict[str, Any]:
     return {
         "label": "Region",
-        "description": f"The data centre that the account lives in. {how_to_tell}",
-        "schema": {"type": ["string", "null"], "enum": ["us", "eu"], "default": "us"},
+        "description": f"The data centre that the account lives in; us if empty. {how_to_tell}",
+        # No default, which the form would store: Airflow takes every text of an extra for a secret, and
+        # begins the log of a task with a warning of one as short as us.
+        "schema": {"type": ["string", "null"], "enum": ["us", "eu"]},
     }
 
 

@@ -33,6 +33,15 @@ def syncs_pool(customer_io_conn_id: str) -> str:
     return f"{_SYNCS}{customer_io_conn_id}"
 
 
+def is_of_a_connection(pool: str) -> bool:
+    """
+    Say whether a pool is one of those that ``airflow cohort-sync pools`` creates.
+
+    :param pool: the pool's name.
+    """
+    return pool.startswith((_EXPORTS, _SYNCS))
+
+
 def pools_of(amplitude_conn_id: str, customer_io_conn_id: str) -> tuple[tuple[str, str, str], ...]:
     """
     Return the pools that a sync runs in, each as its kind, connection and name.

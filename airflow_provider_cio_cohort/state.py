@@ -18,6 +18,8 @@ key                        store  content                                       
 ``freshness.<sync>``
 ``vendor_facts``           asset  what ``airflow cohort-sync doctor --save`` has seen,   until overwritten
                                   of a connection to Customer.io
+``failure``                XCom   why the task failed: the error's class, the first     until its next try,
+                                  line of its message, what became of the segment       with the run's XComs
 ``keys_proven``            XCom   a fingerprint of the keys and the segment for which   with the run's XComs
                                   the keys are proven, where no asset has a store
 =========================  =====  ====================================================  ===================
@@ -49,6 +51,7 @@ WRITES = "writes"
 LAST_SYNC = "last_sync"
 VENDOR_FACTS = "vendor_facts"
 KEYS_PROVEN = "keys_proven"
+FAILURE = "failure"
 
 
 class _Unknown:
@@ -209,6 +212,26 @@ NOT_KNOWN = (
 )
 
 
+def keep_failure(context: Mapping[str, Any], error: BaseException, segment: str) -> None:
+    """
+    Keep why a task fails, for the page and ``status``.
+
+    Only our own words are kept: of an error that is not ours, its class.
+
+    :param context: the task's context.
+    :param error: the exception with which the task's try ends.
+    :param segment: what became of the segment, as a sentence.
+    """
+    reason = error.own_words.partition("\n")[0] if isinstance(error, CohortSyncError) else None
+    kept = {
+        "error": type(error).__name__,
+        "reason": reason,
+        "segment": segment,
+        "try_number": getattr(context.get("ti"), "try_number", None),
+    }
+    run_store(context).set(FAILURE, kept)
+
+
 class WriteMarker:
     """
     Whether a run has changed who is in the segment, over all of its tries.
@@ -220,6 +243,7 @@ class WriteMarker:
     """
 
     def __init__(self, context: Mapping[str, Any]) -> None:
+        self._context = context
         self._store = task_store(context)
         self._is_first_try = (getattr(context.get("ti"), "try_number", 1) or 1) <= 1
         self._now = False
@@ -231,15 +255,22 @@ class WriteMarker:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Add to every exception what happened to the segment; delete the record when the task succeeds."""
+        """
+        Add to every exception what happened to the segment, and keep why the task failed.
+
+        The record of writes is deleted when the task succeeds.
+        """
         try:
             yield
         except CohortSyncError as error:
             error.segment_touched, error.consequence = self._judged()
+            keep_failure(self._context, error, error.consequence)
             raise
         except (Exception, AirflowTaskTimeout) as error:  # the latter is a BaseException
             # Its message cannot be changed, and Airflow's UI shows no notes of an exception.
-            log.error("The try ends with %s. %s", type(error).__name__, self._judged()[1])
+            segment = self._judged()[1]
+            log.error("The try ends with %s. %s", type(error).__name__, segment)
+            keep_failure(self._context, error, segment)
             raise
         self._store.delete(WRITE_MARKER)
 

@@ -49,14 +49,15 @@ REDIS_PASSWORD={REDIS_PASSWORD}
 ADMIN_PASSWORD={ADMIN_PASSWORD}
 
 # The connections amplitude_default and customer_io_default. They are written to the database, encrypted, at
-# each `docker compose up`, unless their keys are empty. Put values with $ or # in single quotes.
+# each `docker compose up`, unless their keys are empty. Put values with $ or # in single quotes. A region is
+# eu, or empty for us.
 AMPLITUDE_API_KEY=
 AMPLITUDE_SECRET_KEY=
-AMPLITUDE_REGION=us
+AMPLITUDE_REGION=
 CUSTOMER_IO_SITE_ID=
 CUSTOMER_IO_TRACKING_API_KEY=
 CUSTOMER_IO_APP_API_KEY=
-CUSTOMER_IO_REGION=us
+CUSTOMER_IO_REGION=
 
 # Further connections, in Airflow's format for environment variables; this one is amplitude_b:
 # AIRFLOW_CONN_AMPLITUDE_B='{{"conn_type": "amplitude", "login": "", "password": "", "extra": {{}}}}'

@@ -38,6 +38,15 @@ _OUTPUT = _arg(
     choices=("table", "json", "yaml"),
     default="table",
 )
+_OUTPUT_OF_VALIDATE = _arg(
+    "-o",
+    "--output",
+    help="Output format. Allowed values: table, json, yaml, github (annotations of GitHub Actions) "
+    "(default: table)",
+    metavar="(table, json, yaml, github)",
+    choices=("table", "json", "yaml", "github"),
+    default="table",
+)
 _FILES = _arg("files", help="YAML files, or folders of them", nargs="+", metavar="FILE")
 _WHAT = _arg(
     "what",
@@ -104,7 +113,7 @@ def _validate() -> ActionCommand:
         "validate",
         "Check YAML files of syncs",
         _FILES,
-        _OUTPUT,
+        _OUTPUT_OF_VALIDATE,
         description="Check YAML files of syncs, and that a DAG can be built from each sync. It needs neither "
         "a connection nor Airflow's database: run it in every pull request.",
     )
@@ -349,9 +358,9 @@ def _init() -> ActionCommand:
         _connection("--customer-io-conn-id", "customer_io", default=None),
         _arg("--force", help="Overwrite the file", action="store_true"),
         _OUTPUT,
-        description="Write a YAML file with a first sync, and beside it the DAG file that reads it, unless "
-        "it exists. Asks for every value that no option gives; without a terminal, --name, --cohort-id and "
-        "--segment-name are required.",
+        description="Write a YAML file with a first sync, and beside it the DAG file that reads it and the "
+        "JSON Schema for editors, unless they exist. Makes the folder. Asks for every value that no option "
+        "gives; without a terminal, --name, --cohort-id and --segment-name are required.",
     )
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 import yaml
 
-from airflow_provider_cio_cohort.dag_generation.schema import PATH as SCHEMA
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 
+#: The JSON Schema that the first line of a YAML file names, beside it: a path that is right for everybody.
+SCHEMA_NAME = "cohort_syncs.schema.json"
 _WIDTH = 110
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_ ./-]*[A-Za-z0-9]")
 #: Keys that a first file shows as comments, with their meaning.
@@ -26,15 +25,14 @@ _MORE = (
 )
 
 
-def yaml_file(path: Path, values: Mapping[str, str]) -> str:
+def yaml_file(values: Mapping[str, str]) -> str:
     """
     Return the text of a YAML file with one sync.
 
-    :param path: the path it will have.
     :param values: the sync's keys.
     """
     lines = [
-        f"# yaml-language-server: $schema={_schema_from(path)}",
+        f"# yaml-language-server: $schema={SCHEMA_NAME}",
         "#",
         "# Which Amplitude cohort goes to which Customer.io segment, and when. Each sync becomes a DAG,",
         "# cohort_sync__<name>. After a change, `airflow cohort-sync validate` checks this file, and",
@@ -83,12 +81,3 @@ def scalar(value: str) -> str:
 def _comment(key: str) -> Iterator[str]:
     meaning = Sync.model_fields[key].description or ""
     return (f"    # {line}" for line in textwrap.wrap(meaning, _WIDTH - 6))
-
-
-def _schema_from(path: Path) -> str:
-    """Return the schema's location for an editor: relative if both files are in the current project."""
-    folder = path.resolve().parent
-    here = Path.cwd().resolve()
-    if SCHEMA.is_relative_to(here) and folder.is_relative_to(here):
-        return quote(Path(os.path.relpath(SCHEMA, folder)).as_posix())
-    return SCHEMA.as_uri()

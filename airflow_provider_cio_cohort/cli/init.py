@@ -1,4 +1,4 @@
-"""``init``: writes a file with a first sync, and the DAG file that reads it."""
+"""``init``: writes a file with a first sync, the DAG file that reads it, and the schema for editors."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import shlex
 from argparse import Namespace
 from pathlib import Path
 
-from airflow_provider_cio_cohort.cli.first_file import dag_file, yaml_file
+from airflow_provider_cio_cohort.cli.first_file import SCHEMA_NAME, dag_file, yaml_file
 from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.prompts import answers
 from airflow_provider_cio_cohort.cli.runtime import FINE, WRONG_USAGE, CommandError, command, say
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
+from airflow_provider_cio_cohort.dag_generation.schema import PATH as SCHEMA
 
 
 @command
@@ -23,17 +24,14 @@ def init(args: Namespace) -> int:
     path = Path(args.path)
     _check_path(path, force=args.force)
     values = answers(vars(args))  # ask for everything before writing anything
-    _write(path, yaml_file(path, values), force=args.force)
+    _write(path, yaml_file(values), force=args.force)
     beside = path.with_suffix(".py")
-    makes_dag_file = not beside.exists()
-    if makes_dag_file:
-        _write(beside, dag_file(path), force=False)
-    else:
-        say(f"{beside} already exists and was left unchanged.")
+    makes_dag_file = _write_unless_there(beside, dag_file(path))
+    _write_unless_there(path.with_name(SCHEMA_NAME), SCHEMA.read_text(encoding="utf-8"))
     shown = shlex.quote(str(path))
     say(
         f"Next: airflow cohort-sync validate {shown}, then airflow cohort-sync plan {shown}. Airflow creates "
-        f"the DAG {DAG_PREFIX}{values['name']} once both files are in its DAG folder."
+        f"the DAG {DAG_PREFIX}{values['name']} once the files are in its DAG folder."
     )
     if args.output != "table":  # the sentences above replace the table
         row = {
@@ -49,8 +47,9 @@ def init(args: Namespace) -> int:
 def _check_path(path: Path, *, force: bool) -> None:
     if path.suffix not in (".yaml", ".yml"):
         raise CommandError(f"{path}: the file's name must end with .yaml or .yml.", WRONG_USAGE)
-    if not path.parent.is_dir():
-        raise CommandError(f"{path}: there is no folder {path.parent}. Create it first.", WRONG_USAGE)
+    place = next(each for each in path.parents if each.exists())
+    if not place.is_dir():
+        raise CommandError(f"{path}: {place} is a file, not a folder. Choose another path.", WRONG_USAGE)
     if path.exists() and not force:
         raise CommandError(
             f"{path} already exists, so nothing was written: choose another path, or pass --force to "
@@ -59,8 +58,18 @@ def _check_path(path: Path, *, force: bool) -> None:
         )
 
 
+def _write_unless_there(path: Path, text: str) -> bool:
+    """Write a file, unless there is one; return whether it was written."""
+    if path.exists():
+        say(f"{path} already exists and was left unchanged.")
+        return False
+    _write(path, text, force=False)
+    return True
+
+
 def _write(path: Path, text: str, *, force: bool) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:

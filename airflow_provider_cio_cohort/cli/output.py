@@ -35,10 +35,20 @@ def show(
     if output == "table":
         with answering():
             _print_table(rows if table is None else table)
-            sys.stdout.writelines(f"{_cell(sentence)}\n" for sentence in below)
-            sys.stdout.flush()
+        write_lines(below)
     else:
         dump(list(rows), output)
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """
+    Print lines on stdout.
+
+    :param lines: text, whose control characters are escaped.
+    """
+    with answering():
+        sys.stdout.writelines(f"{_cell(line)}\n" for line in lines)
+        sys.stdout.flush()
 
 
 def dump(data: Any, output: str) -> None:

@@ -6,9 +6,11 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from difflib import get_close_matches
 
 from airflow_provider_cio_cohort.cli.asset_stores import AssetStores
 from airflow_provider_cio_cohort.cli.output import show
+from airflow_provider_cio_cohort.cli.plan_pools import check_pools
 from airflow_provider_cio_cohort.cli.plan_rows import Outlook, as_sentence, as_table, exit_code
 from airflow_provider_cio_cohort.cli.runtime import CommandError, command, say
 from airflow_provider_cio_cohort.cli.select import Found, find, render
@@ -17,6 +19,7 @@ from airflow_provider_cio_cohort.compatibility import HAS_STATE_STORES
 from airflow_provider_cio_cohort.engine.guards import Counts, Trip, check
 from airflow_provider_cio_cohort.engine.report import SyncReport
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
+from airflow_provider_cio_cohort.hooks.amplitude import Cohort
 from airflow_provider_cio_cohort.state import StateStore
 from airflow_provider_cio_cohort.sync.export import (
     CohortExport,
@@ -31,6 +34,12 @@ from airflow_provider_cio_cohort.sync.run import CohortSync
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
 _Group = list[tuple[Outlook, CohortSync]]
+#: How similar two ids are that somebody may have mistaken for each other, 0 to 1: of 7 letters, one differs.
+_ALIKE = 0.8
+_IN_SYNC = (
+    "In sync: Amplitude has not recomputed the cohort since the last good sync, and the segment has as many "
+    "members as then. A run would change nothing; with skip_unchanged, it would not cost an export either."
+)
 
 
 @command
@@ -72,15 +81,24 @@ def look(found: Found, vendors: Vendors) -> Outlook:
     outlook.sync, outlook.asks = sync, told.asks
     if told.dry_run:
         outlook.notes.append("Its runs write nothing: dry_run is set.")
+    check_pools(outlook, task)
     _look_at_both_ends(outlook, sync, vendors.amplitude(task.amplitude_conn_id))
     if outlook.blocked:
         return outlook
-    if task.skip_unchanged and outlook.attempt(sync.unchanged, outlook.preflight) is not None:
-        outlook.notes.append("Unchanged since the last good sync: a run would end without an export.")
+    unchanged = outlook.attempt(sync.unchanged, outlook.preflight)
+    if unchanged is not None and task.skip_unchanged:
+        outlook.notes.append("In sync since the last good sync: a run would end without an export.")
         return outlook
+    if sync.ports.snapshots is not None and not told.dry_run:
+        outlook.attempt(sync.ports.snapshots.check_writable)
     outlook.attempt(check_quota, sync.ports.amplitude, sync.parameters.export_reserve)
-    if not outlook.blocked:
-        outlook.trips = _trips(outlook, sync.parameters, sync.last_report.get("not_removable") or 0)
+    if outlook.blocked:
+        return outlook
+    not_removable = sync.last_report.get("not_removable") or 0
+    if unchanged is not None and not not_removable:
+        outlook.notes.append(_IN_SYNC)
+    else:
+        outlook.trips = _trips(outlook, sync.parameters, not_removable)
         outlook.notes += _sentences(outlook, sync.parameters)
     return outlook
 
@@ -120,14 +138,27 @@ def _look_at_both_ends(outlook: Outlook, sync: CohortSync, amplitude: Amplitude)
     cohort, target = outlook.cohort, outlook.target
     with suppress(CohortSyncError, CommandError):
         outlook.exports_left = exports_left(amplitude.usage())
-    if cohort is None:
-        outlook.notes.append(
+    if cohort is None and not outlook.blocked:
+        near = _similar(sync.parameters.cohort_id, amplitude.check())
+        (outlook.doubts if near else outlook.notes).append(
             "The cohort is not in Amplitude's list: it may not be discoverable, or may not exist. A run "
-            "would still try to export it."
+            f"would still try to export it.{near}"
         )
     if target is not None:
         count = sync.ports.customer_io.count_members
         outlook.members = 0 if target.id is None else outlook.attempt(count, target.id)
+
+
+def _similar(cohort_id: str, cohorts: Sequence[Cohort]) -> str:
+    """Return a sentence with the cohorts whose id or name is like an unknown id; empty if there are none."""
+    by_text = {_bare(cohort.name): cohort for cohort in cohorts} | {_bare(each.id): each for each in cohorts}
+    near = get_close_matches(_bare(cohort_id), by_text, n=2, cutoff=_ALIKE)
+    meant = dict.fromkeys(f"{by_text[text].id} ({by_text[text].name!r})" for text in near)
+    return f" Did you mean {' or '.join(meant)}?" if meant else ""
+
+
+def _bare(text: str) -> str:
+    return "".join(sign for sign in text.lower() if sign.isalnum())
 
 
 def _trips(outlook: Outlook, parameters: TaskParameters, not_removable: int) -> list[Trip]:
@@ -244,7 +275,7 @@ def _compare(outlook: Outlook, sync: CohortSync, export: Export) -> None:
     outlook.members = report.segment_before
     guards, reasons = sync.plan["guards"], sync.plan["reasons"]
     outlook.trips = [Trip(*trip) for trip in zip(guards, reasons, strict=True)]
-    outlook.notes = [] if outlook.trips else [_sentence(report)]
+    outlook.notes = [] if outlook.trips else [_sentence(report, sync.plan["joining"])]
 
 
 def may_stay(not_removable: int) -> str:
@@ -258,9 +289,12 @@ def may_stay(not_removable: int) -> str:
     return f" ({not_removable:,} of them may stay: Customer.io's API removes nobody without an id)"
 
 
-def _sentence(report: SyncReport) -> str:
+def _sentence(report: SyncReport, joining: int | None) -> str:
     creates = "" if report.segment_id else "creates the segment, "
     rate = report.match_rate
     matched = "" if rate is None else f" {rate:.1%} of the cohort exist in Customer.io."
     removes = f"removes {report.to_remove:,}{may_stay(report.not_removable)}"
-    return f"A run {creates}adds up to {report.to_add:,} and {removes}.{matched}"
+    if joining == 0 and not report.to_remove and report.segment_id is not None:
+        return f"In sync: a run would change nothing.{matched}"
+    adds = f"adds up to {report.to_add:,}" if joining is None else f"adds {joining:,}"
+    return f"A run {creates}{adds} and {removes}.{matched}"

@@ -57,6 +57,7 @@ class Outlook:
     :param refusals: the errors that a run would end with.
     :param unknowns: why the plan could not be made.
     :param trips: the guards that would refuse the change.
+    :param doubts: why the run would probably fail, which only an export can tell.
     :param notes: further remarks.
     :param report: the report of the exact comparison.
     """
@@ -70,6 +71,7 @@ class Outlook:
     refusals: list[str] = field(default_factory=list)
     unknowns: list[str] = field(default_factory=list)
     trips: list[Trip] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     report: dict[str, Any] | None = None
 
@@ -118,7 +120,7 @@ class Outlook:
             return "unknown"
         if self.trips:
             return "asks" if self.asks else "refused"
-        return "ok"
+        return "unknown" if self.doubts and self.report is None else "ok"
 
     @property
     def verdict(self) -> str:
@@ -127,7 +129,7 @@ class Outlook:
             return self.found.problem
         if self.blocked:
             return "\n".join((*self.refusals, *self.unknowns))
-        said = list(self.notes)
+        said = [*(() if self.report else self.doubts), *self.notes]
         if self.trips:
             reasons = "; ".join(f"[{trip.guard}] {trip.reason}" for trip in self.trips)
             start = "A run would ask for an approval first" if self.asks else "Nothing would be written"

@@ -91,9 +91,9 @@ def check_is_there(file: str) -> None:
     :raises CohortSyncConfigError: if it does not exist, or is a folder.
     """
     if Path(file).is_dir():
-        raise CohortSyncConfigError(f"{file}: the folder has no file that ends with .yaml or .yml.")
+        raise CohortSyncConfigError("the folder has no file that ends with .yaml or .yml.", file)
     if not Path(file).is_file():
-        raise CohortSyncConfigError(f"{file}: there is no such file.")
+        raise CohortSyncConfigError("there is no such file.", file)
 
 
 def in_file(file: str, only: str | None) -> list[Found]:

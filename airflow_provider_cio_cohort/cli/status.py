@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_cio_cohort.alerts.message import link_to
 from airflow_provider_cio_cohort.cli.database import database
 from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.runtime import FINE, NO, WRONG_USAGE, CommandError, command
-from airflow_provider_cio_cohort.overview import Attention, Kind, Overview, Sync, load_overview
+from airflow_provider_cio_cohort.overview import Attention, Kind, Overview, Run, Sync, load_overview
 
 #: The kinds that make the exit code 1; the others need attention, but are not failures.
 _WRONG = (
@@ -42,12 +43,14 @@ def status(args: Namespace) -> int:
     concerns = [one for one in overview.attention if _concerns(one, wanted, every=not args.names)]
     rows = [_row(sync, overview) for sync in wanted]
     table = [{name: _short(row[name]) for name in _COLUMNS} for row in rows]
-    show(rows, args.output, table, [f"{_subject(one)}{one.text}" for one in concerns])
+    show(rows, args.output, table, [f"{_subject(one)}{one.text}{_after(one)}" for one in concerns])
     return NO if any(one.kind in _WRONG for one in concerns) else FINE
 
 
 def _row(sync: Sync, overview: Overview) -> dict[str, Any]:
     last, good = sync.last_run, sync.last_good
+    run = sync.failing
+    failure = run.failure if run else None
     return {
         "sync": sync.name,
         "dag_id": sync.dag.dag_id,
@@ -61,6 +64,11 @@ def _row(sync: Sync, overview: Overview) -> dict[str, Any]:
         "size": good.size if good else None,
         "match_rate": good.match_rate if good else None,
         "next_run": _time(sync.dag.runs_next),
+        "reason": failure.reason if failure else None,
+        "error": failure.error if failure else None,
+        "failed_at": _time(failure.at) if failure else None,
+        "segment": failure.segment if failure else None,
+        "log": _log(sync, run) if run else None,
         "needs_attention": [one.text for one in overview.attention if one.sync is sync],
     }
 
@@ -74,6 +82,24 @@ def _concerns(one: Attention, wanted: Sequence[Sync], *, every: bool) -> bool:
 
 def _subject(one: Attention) -> str:
     return "" if one.quota is not None else f"{one.subject}: "
+
+
+def _after(one: Attention) -> str:
+    """Return what is known of a failure besides its reason: its time, what became of the segment, the log."""
+    run = one.sync.last_failed if one.sync is not None and one.kind is Kind.FAILED else None
+    if one.sync is None or run is None:
+        return ""
+    failure = run.failure
+    segment = f" {failure.segment}" if failure and failure.segment else ""
+    at = failure.at if failure else run.ended or run.due
+    return f"{segment} Failed at {_time(at)}; log: {_log(one.sync, run)}"
+
+
+def _log(sync: Sync, run: Run) -> str:
+    """Return the address of the log of the task that failed."""
+    failure = run.failure
+    address = link_to(sync.dag.dag_id, run.run_id, failure.task_id if failure else sync.task_id)
+    return address if failure is None or failure.map_index < 0 else f"{address}/mapped/{failure.map_index}"
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -26,7 +26,7 @@ from airflow_provider_cio_cohort.dag_generation.form import form
 from airflow_provider_cio_cohort.dag_generation.freshness import deadline, freshness_dag, freshness_dag_id
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
 from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync, by_label, load
-from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError, Problem
+from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError, NoSyncsError, Problem
 from airflow_provider_cio_cohort.dag_generation.schedule import schedule
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID, add_tasks, sync_alerts
@@ -46,13 +46,15 @@ class RefusingOperator(BaseOperator):
     Replaces the tasks of a sync that is disabled or has a mistake in the YAML file.
 
     :param reason: why the sync does not run, and what to do; not templated.
+    :param problems: the mistakes in the YAML file; not templated.
     """
 
     ui_color = "#fde2e0"
 
-    def __init__(self, *, reason: str, **kwargs: Any) -> None:
+    def __init__(self, *, reason: str, problems: Sequence[Problem] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.reason = reason
+        self.problems = tuple(problems)
 
     def execute(self, context: Any) -> None:
         """Fail with the reason."""
@@ -69,7 +71,8 @@ def build_dags(path: str | Path, *, alerts: Iterable[Mapping[str, Any]] = ()) ->
 
     A sync with a mistake becomes an unscheduled DAG with the tag ``config-error``, which shows the message in
     its docs and fails with it. All others keep working. A file that cannot be read at all becomes the DAG
-    ``cohort_file__<file>``, which runs every ten minutes, fails with the reason, and sends alerts.
+    ``cohort_file__<file>``, which runs every ten minutes, fails with the reason, and sends alerts. Of a file
+    whose list of syncs is empty, no DAG is built.
 
     :param path: the YAML file; give it relative to the DAG file (``Path(__file__).with_name(…)``).
     :param alerts: who is told if the file cannot be read, each with the keys of an alert in the YAML file;
@@ -83,6 +86,9 @@ def build_dags(path: str | Path, *, alerts: Iterable[Mapping[str, Any]] = ()) ->
     frame = inspect.currentframe()
     try:
         dags = dags_of(path)
+    except NoSyncsError as error:
+        log.warning("%s", error)
+        dags = {}
     except CohortSyncConfigError as error:
         log.error("%s", error)
         dags = _broken(path, error, fallback)
@@ -170,8 +176,8 @@ def _dag(dag_id: str, loaded: LoadedSync, file: str, writers: Writers) -> DAG:
         return _sync(dag_id, loaded, loaded.spec, file, writers)
     # An error of Airflow or the operator that the checks have missed must not stop the other syncs.
     except Exception as error:
-        where = f"{file}, sync {loaded.name}"
-        return _config_error(dag_id, [Problem(loaded.cadence_line, loaded.path, str(error), where)])
+        where = f"sync {loaded.name}"
+        return _config_error(dag_id, [Problem(loaded.line("name"), loaded.path, str(error), where, file)])
 
 
 def _sync(dag_id: str, loaded: LoadedSync, sync: Sync, file: str, writers: Writers) -> DAG:
@@ -235,10 +241,11 @@ def _disabled(dag_id: str, loaded: LoadedSync, sync: Sync, file: str) -> DAG:
 def _config_error(dag_id: str, problems: Sequence[Problem]) -> DAG:
     for problem in problems:
         log.error("Wrong configuration of %s: %s", dag_id, problem)
-    place, more = problems[0].where, f" (and {len(problems) - 1} more)" if problems[1:] else ""
+    place, more = problems[0].place, f" (and {len(problems) - 1} more)" if problems[1:] else ""
     return _refusing(
         dag_id,
         "\n".join([f"Wrong configuration, so the sync does not run: {place}{more}.", *map(str, problems)]),
+        problems,
         default_args={"retries": 0},
         description="Wrong configuration: this sync does not run",
         doc_md=describe_problems(problems),
@@ -246,9 +253,9 @@ def _config_error(dag_id: str, problems: Sequence[Problem]) -> DAG:
     )
 
 
-def _refusing(dag_id: str, reason: str, **settings: Any) -> DAG:
+def _refusing(dag_id: str, reason: str, problems: Sequence[Problem] = (), **settings: Any) -> DAG:
     dag = DAG(dag_id, schedule=None, catchup=False, max_active_runs=1, **settings)
-    RefusingOperator(task_id=TASK_ID, dag=dag, reason=reason)
+    RefusingOperator(task_id=TASK_ID, dag=dag, reason=reason, problems=problems)
     return dag
 
 

@@ -42,9 +42,11 @@ def find_conflicts(syncs: Mapping[Label, Sync]) -> dict[Label, str]:
     return found
 
 
-def find_conflicts_of_files(files: Mapping[str, Mapping[Label, Sync]]) -> Iterator[tuple[str, Label, str]]:
+def find_conflicts_of_files(
+    files: Mapping[str, Mapping[Label, Sync]],
+) -> Iterator[tuple[str, Label, str, str]]:
     """
-    Yield each sync that conflicts with a sync of another file: its file, its label, and the message.
+    Yield each sync that conflicts with a sync of another file: its file, its label, the key, the message.
 
     Airflow reads each file on its own, so these conflicts show only when all files are checked together.
     :func:`find_conflicts` finds those within a file.
@@ -63,7 +65,7 @@ def find_conflicts_of_files(files: Mapping[str, Mapping[Label, Sync]]) -> Iterat
             if others:
                 them = ", ".join(f"{shown(other)} ({that.mode}) in {where}" for where, other, that in others)
                 key = "segment_id" if sync.segment_name is None else "segment_name"
-                yield file, label, f"key {key}: this sync ({sync.mode}) and {them} {_UNDO}. {_WAYS_OUT}"
+                yield file, label, key, f"this sync ({sync.mode}) and {them} {_UNDO}. {_WAYS_OUT}"
 
 
 class Writers:

@@ -8,11 +8,21 @@ from typing import Any, get_args
 from airflow.sdk import Param
 
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
-from airflow_provider_cio_cohort.sync.parameters import SyncParameters, TaskParameters
+from airflow_provider_cio_cohort.sync.parameters import InForm, SyncParameters, TaskParameters
 
-#: The operator's parameters in the form. Those that choose a snapshot are for a single run, so they are no
-#: keys of the YAML file.
-FIELDS = tuple(TaskParameters.in_form())
+
+def fields(sync: Sync, targets: Mapping[str, Sync]) -> dict[str, InForm]:
+    """
+    Return the parameters in the form of a sync: those that can have an effect in a run of it.
+
+    Those that choose a snapshot are for a single run, so they are no keys of the YAML file.
+
+    :param sync: the sync.
+    :param targets: its targets, which share the form; empty if it has none.
+    """
+    each = list(targets.values()) or [sync]
+    marks = TaskParameters.in_form().items()
+    return {name: mark for name, mark in marks if any(map(mark.applies_to, each))}
 
 
 def form(sync: Sync, targets: Mapping[str, Sync]) -> dict[str, Param]:
@@ -23,27 +33,29 @@ def form(sync: Sync, targets: Mapping[str, Sync]) -> dict[str, Param]:
     :param targets: its targets, which share the form; empty if it has none.
     """
     each = list(targets.values()) or [sync]
-    return {name: _field(name, mark.beside, each) for name, mark in TaskParameters.in_form().items()}
+    return {name: _field(name, mark, each) for name, mark in fields(sync, targets).items()}
 
 
-def _field(name: str, beside: str, each: Sequence[Sync]) -> Param:
+def _field(name: str, mark: InForm, each: Sequence[Sync]) -> Param:
     field = TaskParameters.model_fields[name]
-    shown = f" ({beside}: {_shown(each, beside)})" if beside else ""
+    shown = f" ({mark.beside}: {_shown(each, mark.beside)})" if mark.beside else ""
     default, kind = field.default, _kind(field.annotation)
     if name in SyncParameters.model_fields:
         values = {getattr(target, name) for target in each}
         default = values.pop() if len(values) == 1 else default
+    if mark.section:
+        kind["section"] = mark.section
     return Param(default, title=field.title, description=f"{field.description}{shown}", **kind)
 
 
 def _kind(annotation: Any) -> dict[str, Any]:
-    """Return the JSON Schema of a field."""
+    """Return the JSON Schema of a field; Airflow marks a field as required unless its type allows null."""
     if annotation is bool:
-        return {"type": "boolean"}
+        return {"type": ["boolean", "null"]}
     choices = get_args(annotation)
     if all(isinstance(choice, str) for choice in choices):
-        return {"type": "string", "enum": list(choices)}
-    return {"type": ["null", "string"]}
+        return {"type": ["string", "null"], "enum": list(choices)}
+    return {"type": ["string", "null"]}
 
 
 def _shown(each: Sequence[Sync], key: str) -> str:

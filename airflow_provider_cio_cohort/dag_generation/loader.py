@@ -48,7 +48,7 @@ class LoadedSync:
     :param problems: the problems, each with file, line, sync and key.
     :param targets: the keys of each target; empty if it has none.
     :param over_grant: whether the syncs of its Amplitude connection cost more exports than Amplitude grants.
-    :param cadence_line: the line of its cadence, from 1, or of the sync if it has none.
+    :param lines: the line of each key, from 1, by the target (an empty name for the sync) and the key.
     :param path: the path of the sync in the file's tree.
     :param watched: the target (an empty name without targets) and the keys of each of its segments, as far as
         they can be read, also if there are problems; those of all syncs of its name.
@@ -59,9 +59,19 @@ class LoadedSync:
     problems: tuple[Problem, ...] = ()
     targets: Mapping[str, Sync] = field(default_factory=dict)
     over_grant: bool = False
-    cadence_line: int = 1
+    lines: Mapping[tuple[str, str], int] = field(default_factory=dict)
     path: Place = ()
     watched: Sequence[tuple[str, Sync]] = ()
+
+    def line(self, key: str, target: str = "") -> int:
+        """
+        Return the line of a key, or of the sync's name if it has no such key.
+
+        :param key: the key.
+        :param target: the target that has it.
+        """
+        places = ((target, key), ("", key), ("", "name"))
+        return next((self.lines[place] for place in places if place in self.lines), 1)
 
 
 @dataclass(frozen=True)
@@ -153,16 +163,22 @@ def _loaded(document: Document, group: list[_Draft], conflict: tuple[str, str] |
     if conflict:
         problems.append(_located(document, first, _collision(first, *conflict)))
     unique = tuple({str(problem): problem for problem in problems}.values())
-    cadence = first.entries.get("cadence")
     return LoadedSync(
         first.name,
         None if unique else first.spec,
         unique,
         {} if unique else first.targets,
-        cadence_line=cadence.line if cadence else first.line("name"),
+        lines=_lines(first),
         path=first.block.path,
         watched=tuple(each for one in group for each in one.watched.items()),
     )
+
+
+def _lines(one: _Draft) -> dict[tuple[str, str], int]:
+    lines = {("", "name"): one.line("name")} | {("", key): each.line for key, each in one.entries.items()}
+    for name, block in zip(one.target_names, one.block.targets or (), strict=False):
+        lines |= {(name, key): each.line for key, each in block.entries.items()}
+    return lines
 
 
 def _collision(one: _Draft, target: str, message: str) -> Problem:
@@ -180,7 +196,7 @@ def _collision(one: _Draft, target: str, message: str) -> Problem:
 def _located(document: Document, one: _Draft, problem: Problem) -> Problem:
     label = _label(problem.path, one.target_names)
     key = f", key {label}" if label else ""
-    return replace(problem, where=f"{document.name}, line {problem.line}, sync {one.name}{key}")
+    return replace(problem, where=f"sync {one.name}{key}", file=document.name)
 
 
 def _label(path: Place, targets: Sequence[str]) -> str:
@@ -398,8 +414,8 @@ def _within_budget(document: Document, loaded: Sequence[LoadedSync]) -> list[Loa
                 f"and this one {cost:,} more: {total:,} in total, but max_exports_per_month is {limit:,}. "
                 "Run some of them less often, or raise the limit."
             )
-            where = f"{document.name}, line {one.cadence_line}, sync {one.name}, key cadence"
-            problem = Problem(one.cadence_line, (*one.path, "cadence"), message, where)
+            where, path = f"sync {one.name}, key cadence", (*one.path, "cadence")
+            problem = Problem(one.line("cadence"), path, message, where, document.name)
             kept.append(replace(one, spec=None, targets={}, problems=(problem,)))
             continue
         spent[conn_id] = total

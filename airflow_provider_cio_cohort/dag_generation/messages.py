@@ -6,6 +6,7 @@ import difflib
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 _LONGEST = 60
@@ -22,14 +23,15 @@ class Problem:
     :param line: the line, from 1.
     :param path: the path in the tree, which is in the defaults if the value comes from there.
     :param message: what is wrong, and what to do.
-    :param where: the file, the line, the sync and the key as text; empty until the loader knows which sync
-        has the problem.
+    :param where: the sync and the key as text; empty until the loader knows which sync has the problem.
+    :param file: the file, as the reader of the message knows it; empty until the loader knows it.
     """
 
     line: int
     path: Place
     message: str
     where: str = ""
+    file: str = ""
 
     @property
     def key(self) -> str | None:
@@ -43,8 +45,19 @@ class Problem:
         """The path as text, such as ``syncs[2].targets[0].mode``."""
         return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path).lstrip(".")
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """The place as text, such as ``cohort_syncs.yaml:4: sync one, key mode``."""
+        file = f"{self.file}:{self.line}" if self.file else ""
+        return ": ".join(part for part in (file, self.where) if part)
+
+    @property
+    def text(self) -> str:
+        """The problem without the file and the line."""
         return f"{self.where}: {self.message}" if self.where else self.message
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
 
 
 class CohortSyncConfigError(ValueError):
@@ -52,7 +65,21 @@ class CohortSyncConfigError(ValueError):
     The YAML file cannot be understood as a whole, so none of its syncs can be built.
 
     A mistake in one sync never raises this: that sync becomes a DAG that shows the mistake.
+
+    :param message: what is wrong, and what to do.
+    :param path: the file; ``None`` for a mistake outside of any file.
+    :param line: the line in it, from 1.
     """
+
+    def __init__(self, message: str, path: Path | str | None = None, line: int = 1) -> None:
+        super().__init__(message if path is None else f"{path}:{line}: {message}")
+        self.message = message
+        self.path = path
+        self.line = line
+
+
+class NoSyncsError(CohortSyncConfigError):
+    """The list of syncs is empty, such as where all of them are commented out; no DAG is built."""
 
 
 def show(value: Any) -> str:

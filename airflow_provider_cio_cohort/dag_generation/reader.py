@@ -19,8 +19,10 @@ from typing import Any
 import yaml
 from yaml.constructor import SafeConstructor
 
+from airflow_provider_cio_cohort.dag_generation.line_mistakes import explain_line
 from airflow_provider_cio_cohort.dag_generation.messages import (
     CohortSyncConfigError,
+    NoSyncsError,
     Place,
     Problem,
     did_you_mean,
@@ -35,6 +37,12 @@ _TOP_LEVEL = ("defaults", "syncs", BUDGET)
 OWN_KEYS = "x-"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is about ten times faster
 _TAG = "tag:yaml.org,2002:"
+#: Errors of libyaml whose mark is behind the mistake: a key without a colon, brackets or quotes not closed.
+_ENDS_TOO_LATE = (
+    "could not find expected ':'",
+    "did not find expected ','",
+    "found unexpected end of stream",
+)
 _MOST_COLLECTIONS = 1_000
 _DEEPEST = 100  # a file of syncs needs four levels
 #: The lines of the defaults, or of a key that may have an anchor for them: up to the next key of the file, or
@@ -172,22 +180,23 @@ def _compose(path: Path) -> yaml.MappingNode:
         content = path.read_bytes()
     except OSError as error:
         raise CohortSyncConfigError(
-            f"{path}: the file of cohort syncs cannot be read ({error.strerror}). "
-            'Give its path relative to the DAG file: Path(__file__).with_name("cohort_syncs.yaml").'
+            f"the file of cohort syncs cannot be read ({error.strerror}). "
+            'Give its path relative to the DAG file: Path(__file__).with_name("cohort_syncs.yaml").',
+            path,
         ) from None
     try:
         if _is_deep(content):
             raise RecursionError
         root: yaml.Node | None = yaml.compose(content, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
-        raise CohortSyncConfigError(_not_yaml(path, content, error)) from None
+        raise _not_yaml(path, content, error) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = getattr(error, "reason", None) or "it is nested too deeply, or is not text"
-        raise CohortSyncConfigError(f"{path}: the file is not valid YAML: {reason}.") from None
+        raise CohortSyncConfigError(f"the file is not valid YAML: {reason}.", path) from None
     if not isinstance(root, yaml.MappingNode):
         what = "is empty" if root is None or _is_null(root) else f"holds {_kind(root)}"
         raise CohortSyncConfigError(
-            f"{path}, line 1: the file {what}; it must be a mapping with the key syncs, a list of syncs."
+            f"the file {what}; it must be a mapping with the key syncs, a list of syncs.", path
         )
     return root
 
@@ -206,27 +215,17 @@ def _is_deep(content: bytes) -> bool:
     return False
 
 
-def _not_yaml(path: Path, content: bytes, error: yaml.MarkedYAMLError) -> str:
+def _not_yaml(path: Path, content: bytes, error: yaml.MarkedYAMLError) -> CohortSyncConfigError:
     mark = error.problem_mark or error.context_mark
-    line = mark.line if mark else 0
-    lines = content.decode("utf-8", "replace").splitlines()
-    hint = _hint(lines[line], mark.column if mark else 0) if line < len(lines) else ""
+    if error.problem and error.problem.startswith(_ENDS_TOO_LATE):
+        mark = error.context_mark or mark
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    lines = content.decode("utf-8", "replace").rstrip().splitlines()
+    if line >= len(lines) > 0:  # the end of the file
+        line, column = len(lines) - 1, len(lines[-1])
     reason = " ".join(part for part in (error.context, error.problem) if part)
-    return f"{path}, line {line + 1}: the file is not valid YAML: {reason}.{hint}"
-
-
-def _hint(line: str, column: int) -> str:
-    """Return what to do about the usual mistakes in a line; empty if it has none of them."""
-    character = line[column : column + 1]
-    if character == "\t":
-        return " Indent with spaces, not with tabs."
-    if "cadence" in line and "*" in line:
-        return ' A cron expression needs quotes: cadence: "0 6 * * 1".'
-    if found := re.search(r"cadence\s*:\s*@(\w+)", line):
-        return f" A cadence is written without @, or as a cron expression in quotes: cadence: {found[1]}."
-    if character in ("@", "`", "%"):
-        return f" Text that begins with {character} must be put in quotes."
-    return ""
+    usual = explain_line(lines[line], column, error.problem or "") if line < len(lines) else ""
+    return CohortSyncConfigError(f"the file is not valid YAML: {usual or f'{reason}.'}", path, line + 1)
 
 
 def _top_level(root: yaml.MappingNode, path: Path) -> _Pairs:
@@ -235,8 +234,9 @@ def _top_level(root: yaml.MappingNode, path: Path) -> _Pairs:
         key = _key_of(key_node)
         if key in pairs:
             raise CohortSyncConfigError(
-                f"{path}, line {_line_of(key_node)}: the key {show(key)} appears twice, first on line "
-                f"{_line_of(pairs[key][0])}. Keep one."
+                f"the key {show(key)} appears twice, first on line {_line_of(pairs[key][0])}. Keep one.",
+                path,
+                _line_of(key_node),
             )
         pairs[key] = (key_node, node)
     return pairs
@@ -247,15 +247,24 @@ def _syncs(top: _Pairs, path: Path) -> tuple[Block, ...]:
         near = next((key for key in top if did_you_mean(key, ["syncs"])), None)
         meant = f" Is {show(near)} a misspelling of it?" if near else ""
         raise CohortSyncConfigError(
-            f"{path}, line 1: the file has no key syncs, which must hold the list of syncs.{meant}"
+            f"the file has no key syncs, which must hold the list of syncs.{meant}",
+            path,
+            _line_of(top[near][0]) if near else 1,
         )
-    node = top["syncs"][1]
+    key_node, node = top["syncs"]
     if _is_null(node):
-        return ()
+        raise NoSyncsError(
+            "the key syncs is empty. Add a sync below it (- name: power_users), or write syncs: [] for a "
+            "file without syncs.",
+            path,
+            _line_of(key_node),
+        )
     if not isinstance(node, yaml.SequenceNode):
         raise CohortSyncConfigError(
-            f"{path}, line {_line_of(node)}: syncs must be a list whose items start with a dash "
-            f"(- name: power_users), but it is {_kind(node)}."
+            "syncs must be a list whose items start with a dash (- name: power_users), but it is "
+            f"{_kind(node)}.",
+            path,
+            _line_of(node),
         )
     return tuple(_block(item, ("syncs", index)) for index, item in enumerate(node.value))
 

@@ -27,6 +27,37 @@ _NAMES_IN_CRON = re.compile(
     r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun)", re.IGNORECASE
 )
 _CRON_FIELD = re.compile(r"[0-9*/,\-#?lL]+")
+_WORDS = re.compile(r"[a-z]{2,}", re.IGNORECASE)
+_WEEKDAY = re.compile(r"\b(mon|tues?|wednes|thurs?|fri|satur|sun)days?\b", re.IGNORECASE)
+_EVERY_FEW = re.compile(r"\b(\d+)\s*(min|h)", re.IGNORECASE)
+_UNITS = {
+    "weekday": '"0 6 * * 1-5"',
+    "minute": "realtime",
+    "hour": "hourly",
+    "day": "daily",
+    "night": "daily",
+    "week": "weekly",
+    "month": "monthly",
+    "never": "manual",
+}
+#: Abbreviations of timezones, which do not say when the clock changes, or mean several timezones.
+_PLACES = {
+    "Europe/Berlin": ("CET", "CEST", "MET", "MEZ", "MESZ"),
+    "Europe/Helsinki": ("EET", "EEST"),
+    "Europe/Lisbon": ("WET", "WEST"),
+    "Europe/London": ("BST",),
+    "America/New_York": ("EST", "EDT", "ET", "EST5EDT"),
+    "America/Chicago": ("CST", "CDT", "CT", "CST6CDT"),
+    "America/Denver": ("MST", "MDT", "MT", "MST7MDT"),
+    "America/Los_Angeles": ("PST", "PDT", "PT", "PST8PDT"),
+    "Pacific/Honolulu": ("HST",),
+    "Asia/Kolkata": ("IST",),
+    "Asia/Tokyo": ("JST",),
+    "Asia/Singapore": ("SGT",),
+    "Australia/Sydney": ("AEST", "AEDT"),
+}
+_ABBREVIATIONS = {short: place for place, all_short in _PLACES.items() for short in all_short}
+_OFFSET = re.compile(r"(utc|gmt|z)?\s*[+-]\s*\d", re.IGNORECASE)
 _SOME_DAY = datetime(2025, 1, 1)
 _WITHOUT_TIMES = {"manual": "Only when triggered", "once": "Once, when the DAG is unpaused"}
 _NOT_DESCRIBED = "At the times of the cron expression"
@@ -42,9 +73,10 @@ def check_cadence(cadence: str) -> str:
     if cadence in NAMED_CADENCES:
         return cadence
     fields = cadence.split()
-    if len(fields) == 1:
+    if len(fields) == 1 or _WORDS.search(_NAMES_IN_CRON.sub("", cadence)) or _WEEKDAY.search(cadence):
+        near = _in_cadence(cadence) or did_you_mean(cadence.lstrip("@"), NAMED_CADENCES)
         raise ValueError(
-            f"{show(cadence)} is no cadence.{did_you_mean(cadence.lstrip('@'), NAMED_CADENCES)} "
+            f"{show(cadence)} is no cadence.{near} "
             f'Use {", ".join(NAMED_CADENCES)}, or a cron expression of five fields such as "0 6 * * 1".'
         )
     if len(fields) != 5:
@@ -67,13 +99,35 @@ def check_cadence(cadence: str) -> str:
     return cron
 
 
+def _in_cadence(words: str) -> str:
+    """Return a sentence with the cadence that words such as "every day" mean; empty if that is not clear."""
+    meant = next((cadence for unit, cadence in _UNITS.items() if unit in words.lower()), None)
+    if found := _WEEKDAY.search(words):
+        meant = f'"0 6 * * {found[0][:3].lower()}"'
+    elif found := _EVERY_FEW.search(words):
+        number, most = int(found[1]), 60 if found[2].lower() == "min" else 24
+        few = f"*/{number} * * * *" if most == 60 else f"0 */{number} * * *"
+        meant = f'"{few}"' if 0 < number < most and most % number == 0 else None
+    return f" Did you mean {meant}?" if meant else ""
+
+
 def check_timezone(timezone: str) -> str:
     """
     Return the name of a timezone, or refuse it.
 
     :param timezone: a name of the IANA database, such as ``Europe/Berlin``.
-    :raises ValueError: if there is none of that name.
+    :raises ValueError: if there is none of that name, or if it is an abbreviation or an offset.
     """
+    if timezone.upper() in _ABBREVIATIONS:
+        raise ValueError(
+            f"{show(timezone)} is no timezone but an abbreviation; use the name of a place, such as "
+            f"{_ABBREVIATIONS[timezone.upper()]}."
+        )
+    if _OFFSET.match(timezone):
+        raise ValueError(
+            f"{show(timezone)} is no timezone but an offset; use the name of a place, such as Europe/Berlin, "
+            "or UTC."
+        )
     try:
         zoneinfo.ZoneInfo(timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator, literal
 
 from airflow_provider_cio_cohort.dag_generation.conflicts import Writers
-from airflow_provider_cio_cohort.dag_generation.form import FIELDS
+from airflow_provider_cio_cohort.dag_generation.form import fields
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.pools import exports_pool, syncs_pool
@@ -41,10 +41,11 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], writers: Writer
     :param writers: all syncs of the file, by the segments that they name.
     """
     for_all = {"dag": dag, **_ONE_AT_A_TIME, **_callbacks(sync)}
+    in_form = tuple(fields(sync, targets))
     if not targets and sync.on_guard == "fail" and not sync.use_pools:
         others = writers.others((sync.name, ""))
         AmplitudeCohortToCustomerIOOperator(
-            task_id=TASK_ID, other_writers=others, **for_all, **_parameters(sync)
+            task_id=TASK_ID, other_writers=others, **for_all, **_parameters(sync, in_form)
         )
         return
     properties = sorted({each.user_id_property for each in (sync, *targets.values())})
@@ -54,14 +55,14 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], writers: Writer
     each_adopts = all(target.adopt_segment for target in targets.values())
     own: dict[str, dict[str, Any]] = {}
     for name, target in (targets or {"": sync}).items():
-        own[name] = {**_parameters(target), "other_writers": writers.others((sync.name, name))}
+        own[name] = {**_parameters(target, in_form), "other_writers": writers.others((sync.name, name))}
         if targets and target.adopt_segment and not each_adopts:
             own[name]["adopt_segment"] = True  # the form's default, for all targets, is false
     export = AmplitudeCohortExportOperator(
         task_id=_EXPORT,
         properties=[verbatim(name) for name in properties],
         syncs=[_needs(parameters) for parameters in own.values()],
-        source="{{ params.source }}",
+        source="{{ params.source }}" if "source" in in_form else "cohort",
         hold_slot=sync.use_pools,
         **for_all,
         **_in_pool(sync, exports_pool(sync.amplitude_conn_id)),
@@ -127,14 +128,14 @@ def _callbacks(sync: Sync, *, asks: bool = False) -> dict[str, Any]:
     return {"on_failure_callback": alerts.failed, "on_success_callback": alerts.succeeded, **asked}
 
 
-def _parameters(sync: Sync) -> dict[str, Any]:
+def _parameters(sync: Sync, in_form: Collection[str]) -> dict[str, Any]:
     templated = AmplitudeCohortToCustomerIOOperator.template_fields
     values = {
         key: verbatim(value) if key in templated else value
         for key in SyncParameters.model_fields
         for value in [getattr(sync, key)]
     }
-    return {**values, **{key: f"{{{{ params.{key} }}}}" for key in FIELDS}}
+    return {**values, **{key: f"{{{{ params.{key} }}}}" for key in in_form}}
 
 
 def _in_pool(sync: Sync, pool: str) -> dict[str, Any]:

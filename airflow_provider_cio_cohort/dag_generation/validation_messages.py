@@ -83,7 +83,9 @@ def _sentence(kind: str, limits: dict[str, Any], key: str, value: Any, text: str
 
 def _not_text(value: Any, shown: str, example: str) -> str:
     if not isinstance(value, (bool, int, float, date)):
-        return f"it must be text, but it is {shown}."
+        first = {"a list": "[", "a mapping": "{"}.get(shown)
+        quotes = f" Text that begins with {first} must be put in quotes." if first else ""
+        return f"it must be text, but it is {shown}.{quotes}"
     kind = "true or false" if isinstance(value, bool) else "a date" if isinstance(value, date) else "a number"
     return f"{shown} is {kind} to YAML, not text. Put it in quotes{example}."
 

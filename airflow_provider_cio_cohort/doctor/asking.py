@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from airflow_provider_cio_cohort.doctor.finding import Finding, Status
-from airflow_provider_cio_cohort.doctor.lines import without_quotation
 from airflow_provider_cio_cohort.exceptions import (
     AuthenticationError,
     CohortSyncError,
@@ -90,7 +89,7 @@ def failed(name: str, error: CohortSyncError) -> Finding:
     :param name: the name of the line.
     :param error: what happened instead.
     """
-    advice = "" if isinstance(error, RetryableError) else without_quotation(error).partition("\n")[2]
+    advice = "" if isinstance(error, RetryableError) else error.own_words.partition("\n")[2]
     if not advice:
         advice = "Run the doctor again; if this stays, ask the support of the vendor."
     return Finding(

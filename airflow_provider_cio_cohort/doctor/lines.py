@@ -83,17 +83,8 @@ def failed(name: str, error: CohortSyncError, meaning: str = "") -> Finding:
     :param meaning: what it means for syncs.
     """
     status = Status.UNKNOWN if isinstance(error, RetryableError) else Status.WRONG
-    headline, _, rest = without_quotation(error).partition("\n")
+    headline, _, rest = error.own_words.partition("\n")
     return Finding(name, status, headline, meaning, rest)
-
-
-def without_quotation(error: CohortSyncError) -> str:
-    """
-    Return a message without the vendor's own words: a report is made to be shown, and they may name anything.
-
-    :param error: the error.
-    """
-    return str(error).replace(error.quotation, "") if error.quotation else str(error)
 
 
 def not_asked(names: Iterable[str], needed: Finding) -> Iterator[Finding]:

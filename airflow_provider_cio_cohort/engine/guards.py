@@ -20,6 +20,16 @@ from airflow_provider_cio_cohort.engine.identifiers import IdType
 UNGUARDED_REMOVALS = 20
 
 
+#: The parameter that lets a run pass a guard, by the guard's name.
+PASSES = {
+    "empty_cohort": "allow_empty_cohort",
+    "large_removal": "allow_large_removal",
+    "short_cohort": "allow_short_cohort",
+    "low_match": "allow_low_match",
+    "unmanaged_segment": "adopt_segment",
+}
+
+
 @dataclass(frozen=True)
 class Counts:
     """

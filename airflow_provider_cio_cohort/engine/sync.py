@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -70,6 +70,7 @@ class Options:
     :param not_removable_before: people who could not be removed at the last good sync.
     :param cio_prefix: whether a ``cio_id`` is sent with its prefix; ``None`` if both spellings are tried.
     :param removes_without_id: whether Customer.io removes people without an ``id``; ``None`` if unknown.
+    :param form: the parameters that the DAG's form sets for a run, for messages; ``None`` if unknown.
     """
 
     cohort_id: str
@@ -90,6 +91,7 @@ class Options:
     not_removable_before: int = 0
     cio_prefix: bool | None = None
     removes_without_id: bool | None = None
+    form: Collection[str] | None = None
 
 
 class SegmentSync:
@@ -115,7 +117,8 @@ class SegmentSync:
         before_writing: Callable[[], object] = lambda: None,
         on_proven: Callable[[], object] = lambda: None,
     ) -> None:
-        #: What a person would have to approve: the guards that tripped, why, and the change.
+        #: What a person would have to approve: the guards that tripped, why, and the change; "joining" is how
+        #: many of the identifiers to add are people in Customer.io, if that is known exactly.
         self.plan: dict[str, Any] = {}
         self.store = store
         self.sleep = sleep
@@ -280,7 +283,7 @@ class SegmentSync:
             raise MappingError(
                 f"{mismatch.headline}\n"
                 f"{mismatch.details} Usually user_id_property or id_type is wrong: correct it. If it is "
-                "right, trigger a run by hand with allow_no_match."
+                f"right, {self._way_out(['allow_no_match'], 'allow_no_match')}."
             )
         log.warning("%s %s", mismatch.headline, mismatch.details)
 
@@ -313,6 +316,7 @@ class SegmentSync:
             "reasons": [trip.reason for trip in trips],
             "to_add": change.to_add,
             "to_remove": change.to_remove,
+            "joining": known.people if known is not None and known.is_exact else None,
             "of": dict(options.of),
             "cohort_digest": cohort_digest,
             "removal_digest": removal_digest,
@@ -325,12 +329,26 @@ class SegmentSync:
             log.warning("Without dry_run, a guard would stop the change of %s: %s.", where, reasons)
             return
         names = [trip.guard for trip in trips]
+        passes = [guards.PASSES[name] for name in names if name in guards.PASSES]
         more = f" (and {', '.join(names[1:])})" if names[1:] else ""
         raise GuardTrippedError(
             f"Guard {names[0]}{more} stopped the change of {where}: {trips[0].short}.\n"
-            f"{reasons}. Check the cohort and the segment; if the change is right, trigger a run by hand "
-            "with this field set in its form.",
+            f"{reasons}. Check the cohort and the segment; if the change is right, "
+            f"{self._way_out(passes, 'this field set in its form')}.",
             names,
+        )
+
+    def _way_out(self, parameters: Sequence[str], usual: str) -> str:
+        """Return how to let one run pass, also where the DAG has no form with these parameters."""
+        form = self.options.form
+        missing = [name for name in parameters if form is not None and name not in form]
+        if not missing:
+            return f"trigger a run by hand with {usual}"
+        params = ", ".join(f'"{name}": False' for name in missing)
+        arguments = ", ".join(f'{name}="{{{{ params.{name} }}}}"' for name in missing)
+        return (
+            f"let one run pass. This DAG's form does not set {' and '.join(missing)}: give the DAG "
+            f"params={{{params}}} and the task {arguments}, then trigger a run by hand with the field set"
         )
 
     def _apply(
@@ -412,8 +430,8 @@ class SegmentSync:
             f"None of the cohort's {cohort.identifiers:,} identifiers (user_id_property "
             f"{self.options.user_id_property!r}) was added to the segment as {self.options.id_type}.\n"
             "Customer.io ignores identifiers that it does not know, and the App API key may not look "
-            "people up. Usually user_id_property or id_type is wrong. If this is right, trigger a run by "
-            "hand with allow_no_match."
+            "people up. Usually user_id_property or id_type is wrong. If this is right, "
+            f"{self._way_out(['allow_no_match'], 'allow_no_match')}."
         )
 
     def _report(self, cohort: CohortIdentifiers, before: int, change: Change, outcome: Outcome) -> SyncReport:

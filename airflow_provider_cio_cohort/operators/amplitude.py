@@ -22,6 +22,7 @@ from airflow_provider_cio_cohort.transfers.context import (
     check_backfill,
     check_run_conf,
     count_exports,
+    place_of,
     ports_of,
 )
 
@@ -76,7 +77,7 @@ class AmplitudeCohortExportOperator(BaseOperator):
         self.export_timeout = export_timeout
         self.export_reserve = export_reserve
         self.deferrable = deferrable
-        SharedExportParameters.check(self._values(), kwargs.get("default_args"))
+        SharedExportParameters.check(self._values(), kwargs.get("default_args"), place_of(self))
         #: The parameters that templates set.
         self.templates = frozenset(name for name in self.template_fields if is_template(getattr(self, name)))
         #: What must survive a deferral: what the link leads to, and what the export is of.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,10 @@ from airflow.sdk import literal
 
 from airflow_provider_cio_cohort.compatibility import NEVER_EXPIRE
 from airflow_provider_cio_cohort.exceptions import ConfigurationError, GuardTrippedError
-from airflow_provider_cio_cohort.state import ASKED
+from airflow_provider_cio_cohort.state import ASKED, NOTHING, keep_failure
 from airflow_provider_cio_cohort.sync.parameters import CORRECT
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import PLAN_KEY
+from airflow_provider_cio_cohort.transfers.context import place_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -46,11 +49,6 @@ class ApproveChangeOperator(ApprovalOperator):
         response_timeout: timedelta = timedelta(hours=24),
         **kwargs: Any,
     ) -> None:
-        wait: Any = response_timeout
-        if not (isinstance(wait, timedelta) and timedelta(0) < wait <= _LONGEST_WAIT):
-            raise ConfigurationError(
-                f"response_timeout is {wait!r}; it must be a timedelta above 0 and up to 365 days.\n{CORRECT}"
-            )
         super().__init__(
             subject=literal(f"Write this change to the segment {segment}?"),
             body="",
@@ -58,6 +56,12 @@ class ApproveChangeOperator(ApprovalOperator):
             response_timeout=response_timeout,
             **kwargs,
         )
+        wait: Any = response_timeout
+        if not (isinstance(wait, timedelta) and timedelta(0) < wait <= _LONGEST_WAIT):
+            raise ConfigurationError(
+                f"{place_of(self)}: response_timeout is {wait!r}; it must be a timedelta above 0 and up to "
+                f"365 days.\n{CORRECT}"
+            )
         self.plan_task_id = plan_task_id
 
     def execute(self, context: Context) -> None:
@@ -66,6 +70,10 @@ class ApproveChangeOperator(ApprovalOperator):
 
         :param context: the task's context.
         """
+        with _failure_kept(context):
+            self._ask(context)
+
+    def _ask(self, context: Context) -> None:
         plan = self._plan(context)
         if not plan["guards"]:
             self.log.info("No guard has tripped, so no approval is needed.")
@@ -104,6 +112,10 @@ class ApproveChangeOperator(ApprovalOperator):
         :param context: the task's context.
         :param event: the answer, as Airflow's trigger reports it.
         """
+        with _failure_kept(context):
+            return self._approved(context, event)
+
+    def _approved(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         # Not the plan as it is now: its task may have been cleared while the question was open.
         asked: Any = context["task_state_store"].get(ASKED)
         refused = ""
@@ -130,6 +142,15 @@ class ApproveChangeOperator(ApprovalOperator):
                 "Clear it and its downstream tasks."
             )
         return plan
+
+
+@contextmanager
+def _failure_kept(context: Context) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        keep_failure(context, error, NOTHING)
+        raise
 
 
 def _covers(asked: dict[str, Any], plan: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from airflow_provider_cio_cohort.overview.load import load_history, load_overvie
 from airflow_provider_cio_cohort.overview.model import (
     Attention,
     Dag,
+    Failure,
     History,
     Kind,
     Moment,
@@ -24,6 +25,7 @@ from airflow_provider_cio_cohort.overview.model import (
 __all__ = [
     "Attention",
     "Dag",
+    "Failure",
     "History",
     "Kind",
     "Moment",

@@ -63,7 +63,9 @@ def _of_runs(sync: Sync) -> Iterator[Attention]:
 
 def _failed(sync: Sync) -> str:
     times = "The last run failed." if sync.failures == 1 else f"The last {sync.failures} runs failed."
-    return times if sync.last_good else f"{times} No good sync is known."
+    times = times if sync.last_good else f"{times} No good sync is known."
+    failure = sync.last_failed.failure if sync.last_failed else None
+    return f"{failure.reason} {times}" if failure and failure.error else times
 
 
 def _of_reports(sync: Sync) -> Iterator[Attention]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.overview import past, queries
 from airflow_provider_cio_cohort.overview.attention import attention, of_sync
+from airflow_provider_cio_cohort.overview.failed import with_reasons
 from airflow_provider_cio_cohort.overview.freshness import as_runs, failures, overdue_since
 from airflow_provider_cio_cohort.overview.missing import present, unknown_files
 from airflow_provider_cio_cohort.overview.model import (
@@ -57,7 +58,7 @@ def load_overview(
     """
     now = now or datetime.now(UTC)
     found = _find(session, readable, now)
-    syncs = _syncs(session, found, RECENT, now, visible_runs)
+    syncs = with_reasons(session, _syncs(session, found, RECENT, now, visible_runs))
     months = _quota_reports(session, found, syncs)
     runs = {sync.dag.dag_id: sync.runs for sync in syncs}
     scheduled = [
@@ -90,7 +91,7 @@ def load_history(
     found = _find(session, readable, now, dag_id)
     if dag_id not in found.dags:  # removed; or missing, which only the other DAGs of its file can tell
         found = _only(_find(session, readable, now), dag_id)
-    for sync in _syncs(session, found, PAST, now):
+    for sync in with_reasons(session, _syncs(session, found, PAST, now), every=True):
         if (sync.task_id, sync.asset_id) == (task_id, asset_id):
             return History(now, sync, of_sync(sync), _moments(sync.runs, sync.reports))
     return None
@@ -236,10 +237,8 @@ def _waiting(sync: Sync, waiting: Iterable[Waiting]) -> Sync:
     for one in waiting:
         if one.dag_id != sync.dag.dag_id:
             continue
-        # In generated DAGs, approve__europe belongs to sync__europe; in others, to every unfinished task.
-        ours = one.task_id.startswith("approve") and sync.task_id.startswith("sync")
         ended = any(run.run_id == one.run_id and run.state in ENDED for run in sync.runs)
-        if ended or (ours and one.task_id.removeprefix("approve") != sync.task_id.removeprefix("sync")):
+        if ended or not sync.may_wait_for(one.task_id):
             continue
         return replace(sync, state=State.WAITING, waiting_since=one.since)
     return sync

@@ -99,6 +99,27 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """
+    Why a run failed, or waits for a retry; words and counts, no people.
+
+    :param task_id: the task that failed: the sync's own, or one that it waits for.
+    :param map_index: its part, if it is a mapped task; -1 otherwise.
+    :param at: when it failed.
+    :param error: the exception's class; ``None`` if the task has kept no reason, such as one that was killed.
+    :param reason: the first line of the error's message, or a sentence that leads to the log.
+    :param segment: what became of the segment, as a sentence; ``None`` if it is unknown.
+    """
+
+    task_id: str
+    map_index: int
+    at: datetime
+    error: str | None
+    reason: str
+    segment: str | None
+
+
+@dataclass(frozen=True)
 class Run:
     """
     A DAG run, from the point of view of one sync.
@@ -110,6 +131,8 @@ class Run:
     :param started: when the sync task began; ``None`` before.
     :param ended: when it ended; ``None`` before.
     :param state: the sync task's, not the whole DAG's.
+    :param failure: why it failed, or waits for a retry; ``None`` if it does not, or if that was not read: the
+        overview reads only that of the last such run.
     """
 
     run_id: str
@@ -119,6 +142,7 @@ class Run:
     started: datetime | None
     ended: datetime | None
     state: State
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +229,26 @@ class Sync:
     def last_failed(self) -> Run | None:
         """The newest run that failed, of the last few."""
         return next((run for run in self.runs if run.state is State.FAILED), None)
+
+    @property
+    def failing(self) -> Run | None:
+        """The run that says why the sync fails: the last one, if it waits for a retry, or the last failed."""
+        if self.last_run is not None and self.last_run.state is State.RETRYING:
+            return self.last_run
+        return self.last_failed if self.failures else None
+
+    def may_wait_for(self, task_id: str) -> bool:
+        """
+        Return whether a task may be one that the sync waits for.
+
+        In generated DAGs, ``approve__europe`` belongs to ``sync__europe``; in others, any task may be.
+
+        :param task_id: another task of its DAG.
+        """
+        for head in ("plan", "approve"):
+            if task_id.startswith(head) and self.task_id.startswith("sync"):
+                return task_id.removeprefix(head) == self.task_id.removeprefix("sync")
+        return True
 
     @property
     def last_good(self) -> Report | None:

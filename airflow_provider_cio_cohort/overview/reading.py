@@ -1,4 +1,4 @@
-"""Reads asset events as untrusted input, because they can also be created through Airflow's API."""
+"""Reads asset events and XComs as untrusted input, because both can also be created through Airflow's API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from airflow_provider_cio_cohort.overview.model import Report
+from airflow_provider_cio_cohort.overview.model import Failure, Report
 
 _LONGEST_TEXT = 300
 _LARGEST = 10**15
@@ -46,6 +46,26 @@ def read_report(at: datetime, run_id: str | None, extra: Any) -> Report:
         exports_limit=_count(said.get("exports_limit")),
         exports_reset=_text(said.get("exports_reset")),
     )
+
+
+def read_failure(task_id: str, map_index: int, at: datetime, kept: Any, try_number: int) -> Failure:
+    """
+    Return why a task failed.
+
+    :param task_id: the task.
+    :param map_index: its part, -1 if it is not mapped.
+    :param at: when it failed.
+    :param kept: its XCom; any key may be missing or of a wrong type, ``None`` for no XCom.
+    :param try_number: its last try; what an earlier try has kept is not used.
+    """
+    said = kept if isinstance(kept, dict) and kept.get("try_number") in (None, try_number) else {}
+    error = _text(said.get("error"))
+    reason = _text(said.get("reason")) if error else None
+    if error is None:
+        reason = f"The task {task_id} has not reported why: see its log."
+    elif reason is None:
+        reason = f"The task {task_id} ended with {error}: see its log."
+    return Failure(task_id, map_index, at, error, reason, _text(said.get("segment")) if error else None)
 
 
 def split_asset(uri: str) -> tuple[str, str]:

@@ -39,6 +39,17 @@ def check_path(path: str) -> str:
     return path
 
 
+def is_known_here(path: str) -> bool:
+    """
+    Say whether a provider that is installed here can read and write a storage; asks for no connection.
+
+    :param path: the storage's address.
+    """
+    from airflow.sdk.io.fs import has_fs
+
+    return has_fs(urlsplit(path).scheme)
+
+
 class Storage:
     """
     The place in which snapshots are kept.

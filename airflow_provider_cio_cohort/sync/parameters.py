@@ -65,13 +65,49 @@ class InForm:
     """
     Marks a parameter that the trigger form sets for one run; the field's ``title`` is the form's label.
 
+    :param section: the heading of the form that it is under, ``""`` for the first one, which is open.
     :param beside: the key of the sync whose value the form shows beside it, ``""`` for none.
+    :param needs: the key of the sync without which it has no effect, ``""`` for none.
+    :param for_removals: whether it is only about people whom a run removes.
     """
 
+    section: str = ""
     beside: str = ""
+    needs: str = ""
+    for_removals: bool = False
+
+    @property
+    def always(self) -> bool:
+        """Whether it applies to every sync."""
+        return not (self.needs or self.for_removals)
+
+    @property
+    def condition(self) -> str:
+        """Which syncs it applies to, in the words of their keys."""
+        parts = ["mode: mirror"] * self.for_removals + [self.needs] * bool(self.needs)
+        return " and ".join(parts)
+
+    def applies_to(self, sync: SyncParameters) -> bool:
+        """
+        Say whether it can have an effect in a run of a sync.
+
+        :param sync: the sync's parameters.
+        """
+        is_given = not self.needs or getattr(sync, self.needs) is not None
+        return is_given and not (self.for_removals and sync.mode == "add_only")
 
 
 TEMPLATED = Templated()
+
+
+def _guard(limit: str = "", *, for_removals: bool = True) -> InForm:
+    """Mark a field that lets one run pass a guard."""
+    return InForm("Let through once", beside=limit, needs=limit, for_removals=for_removals)
+
+
+def _snapshot(beside: str = "") -> InForm:
+    """Mark a field that restores a snapshot."""
+    return InForm("Go back", beside=beside, needs="snapshot_path")
 
 
 # ---- the parameters
@@ -124,12 +160,15 @@ class ExportParameters(BaseModel):
         return "\n    ".join(lines)
 
     @classmethod
-    def check(cls, values: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> None:
+    def check(
+        cls, values: Mapping[str, Any], default_args: Mapping[str, Any] | None = None, where: str = ""
+    ) -> None:
         """
         Refuse values that are wrong when the DAG is parsed, whatever the templates render to.
 
         :param values: the task's parameters, by name.
         :param default_args: those of the DAG, which may mean other operators' parameters of the same name.
+        :param where: the task, in words: a DAG file may have many.
         :raises ConfigurationError: if a value is wrong; names the first.
         """
         constants = _constants(cls, values)
@@ -137,7 +176,11 @@ class ExportParameters(BaseModel):
         stand_ins = {name: _STAND_INS[name] for name in rendered & _STAND_INS.keys()}
         given = default_args or {}
         shared = [name for name, value in values.items() if name in given and given[name] is value]
-        cls.from_task({**constants, **stand_ins}, (), shared)
+        try:
+            cls.from_task({**constants, **stand_ins}, (), shared)
+        except ConfigurationError as error:
+            message = f"{where}: {error}" if where else str(error)
+            raise ConfigurationError(message) from None
 
     @classmethod
     def from_task(
@@ -207,35 +250,35 @@ class SyncParameters(ExportParameters):
         title="Dry run",
         description="Compare and report, but write nothing. It uses an export, like any run.",
     )
-    allow_large_removal: Annotated[Flag, TEMPLATED, InForm(beside="max_removal_percent")] = Field(
+    allow_large_removal: Annotated[Flag, TEMPLATED, _guard("max_removal_percent")] = Field(
         default=False,
         title="Allow a large removal",
         description="Let a run remove more than max_removal_percent of the segment.",
     )
-    allow_empty_cohort: Annotated[Flag, TEMPLATED, InForm()] = Field(
+    allow_empty_cohort: Annotated[Flag, TEMPLATED, _guard()] = Field(
         default=False,
         title="Allow an empty cohort",
         description="Let a run remove everybody when the cohort is empty.",
     )
-    allow_short_cohort: Annotated[Flag, TEMPLATED, InForm(beside="max_shortfall_percent")] = Field(
+    allow_short_cohort: Annotated[Flag, TEMPLATED, _guard("max_shortfall_percent")] = Field(
         default=False,
         title="Allow a short cohort",
         description="Let a run remove people for a cohort that falls short by more than "
         "max_shortfall_percent.",
     )
-    allow_low_match: Annotated[Flag, TEMPLATED, InForm(beside="min_match_rate")] = Field(
+    allow_low_match: Annotated[Flag, TEMPLATED, _guard("min_match_rate", for_removals=False)] = Field(
         default=False,
         title="Allow a low match",
         description="Let a run write although fewer identifiers than min_match_rate match people in "
         "Customer.io.",
     )
-    allow_no_match: Annotated[Flag, TEMPLATED, InForm()] = Field(
+    allow_no_match: Annotated[Flag, TEMPLATED, _guard(for_removals=False)] = Field(
         default=False,
         title="Allow no match",
         description="Let a run continue although no identifier of the cohort matches a person in "
         "Customer.io (usually a wrong user_id_property or id_type).",
     )
-    adopt_segment: Annotated[Flag, TEMPLATED, InForm()] = Field(
+    adopt_segment: Annotated[Flag, TEMPLATED, _guard()] = Field(
         default=False,
         title="Adopt the segment",
         description="Remove people also from a segment that no sync created for this cohort. Without it, "
@@ -280,6 +323,16 @@ class SyncParameters(ExportParameters):
             raise wrong_parameter("segment_id", "segment_name is given too; give exactly one of the two.")
         return self
 
+    @model_validator(mode="after")
+    def _two_connections(self) -> Self:
+        if self.amplitude_conn_id == self.customer_io_conn_id:
+            raise wrong_parameter(
+                "customer_io_conn_id",
+                "amplitude_conn_id names the same connection, and a connection is of one vendor only. Give "
+                "each vendor a connection of its own.",
+            )
+        return self
+
     @property
     def named(self) -> tuple[str, str]:
         """How the segment was given, ``name`` or ``id``, and what it was given as."""
@@ -296,14 +349,14 @@ class SyncParameters(ExportParameters):
 class TaskParameters(SyncParameters):
     """The parameters of a sync as a task, with those that a run, its form and upstream tasks set."""
 
-    source: Annotated[Source, TEMPLATED, InForm()] = Field(
+    source: Annotated[Source, TEMPLATED, _snapshot()] = Field(
         default="cohort",
         title="Source",
         description="cohort: sync the cohort as it is now. snapshot: restore the segment from a snapshot, "
         "if the sync keeps any (snapshot_path); Amplitude is not called and no export is used. In a "
         "backfill, also tick 'Override parameters on existing runs'.",
     )
-    snapshot_at: Annotated[Text | None, AS_OPTIONAL, TEMPLATED, InForm(beside="timezone")] = Field(
+    snapshot_at: Annotated[Text | None, AS_OPTIONAL, TEMPLATED, _snapshot("timezone")] = Field(
         default=None,
         title="Snapshot of",
         description="With source snapshot: a date (meaning the end of that day) or a time, such as "

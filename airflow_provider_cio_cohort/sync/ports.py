@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -219,6 +219,7 @@ class Ports:
         is unknown.
     :param on_segment: called with the segment's number once it is known; ``None`` where there is no segment.
     :param before_writing: called before the first write.
+    :param form: the parameters that the DAG's form sets for a run; ``None`` if that is not known.
     :param verify_timeouts: how long a write may take to become visible in a read.
     :param facts: what is known of the workspace.
     :param clock: returns the time, in epoch seconds.
@@ -234,6 +235,7 @@ class Ports:
     workspace_of: Callable[[str], int | None] = lambda conn_id: None
     on_segment: Callable[[int | None], object] = lambda segment_id: None
     before_writing: Callable[[], object] = lambda: None
+    form: Collection[str] | None = None
     verify_timeouts: VerifyTimeouts = field(default_factory=VerifyTimeouts)
     facts: VendorFacts = field(default_factory=VendorFacts)
     clock: Callable[[], float] = time.time

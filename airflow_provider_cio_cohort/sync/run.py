@@ -158,7 +158,7 @@ class CohortSync:
         """
         if found.cohort is None or found.target is None or found.target.id is None:
             return None
-        if not self.memory.exists:
+        if self.parameters.skip_unchanged and not self.memory.exists:
             log.warning(
                 "skip_unchanged has no effect: it needs Airflow 3.3 and a segment that is not named by a "
                 "template."
@@ -379,6 +379,7 @@ class CohortSync:
             digest_key=customer_io.digest_key,
             keys_proven=self.memory.keys_are_proven,
             on_not_removable=parameters.on_not_removable,
+            form=self.ports.form,
             not_removable_before=last_report.get("not_removable") or 0,
             cio_prefix=self.ports.facts.cio_prefix,
             removes_without_id=self.ports.facts.removes_without_id,

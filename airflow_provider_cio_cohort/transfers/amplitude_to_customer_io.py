@@ -21,6 +21,7 @@ from airflow_provider_cio_cohort.transfers.context import (
     check_run_conf,
     count_exports,
     count_sync,
+    place_of,
     ports_of,
     snapshots_of,
 )
@@ -158,7 +159,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.export_reserve = export_reserve
         self.deferrable = deferrable
         self.other_writers = other_writers
-        TaskParameters.check(self._values(), kwargs.get("default_args"))
+        TaskParameters.check(self._values(), kwargs.get("default_args"), place_of(self))
         #: The parameters that templates set.
         self.templates = frozenset(name for name in self.template_fields if is_template(getattr(self, name)))
         #: What must survive a deferral: when the task began (epoch seconds), what its links lead to, and what
@@ -334,7 +335,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         def link_to(url: str) -> None:
             self.carried["segment_url"] = url
 
-        parameters = self.parameters
+        parameters, dag = self.parameters, context.get("dag")
         ports = ports_of(
             parameters,
             context,
@@ -345,6 +346,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
             workspace=self.workspace_asset,
             link_to=link_to,
             before_writing=before_writing,
+            form=None if dag is None else self.templates.intersection(getattr(dag, "params", None) or ()),
         )
         return CohortSync(parameters, ports)
 

@@ -6,18 +6,18 @@ uses; the event of its asset and the metrics that it reports.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, BaseOperator
 
 from airflow_provider_cio_cohort.compatibility import stats
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
 from airflow_provider_cio_cohort.state import asset_store, run_store, task_store
-from airflow_provider_cio_cohort.sync.parameters import TaskParameters
+from airflow_provider_cio_cohort.sync.parameters import InForm, TaskParameters
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from airflow_provider_cio_cohort.sync.ports import Amplitude, Ports
 
 log = logging.getLogger(__name__)
+
+
+def place_of(task: BaseOperator) -> str:
+    """
+    Return which task of which DAG it is, for messages.
+
+    :param task: the task.
+    """
+    dag = f" of DAG {task.dag_id}" if task.has_dag() else ""  # type: ignore[no-untyped-call]
+    return f"Task {task.task_id}{dag}"
 
 
 # ---- what the run was triggered with
@@ -51,7 +61,8 @@ def check_run_conf(context: Mapping[str, Any], effective: Mapping[str, Any]) -> 
     given = getattr(context.get("dag_run"), "conf", None) or {}
     if not isinstance(given, Mapping):
         return
-    fields = {_bare(name): name for name in getattr(context.get("dag"), "params", None) or {}}
+    params, hidden = _form(context.get("dag"))
+    fields = {_bare(name): name for name in (*params, *hidden)}
     for key in given:
         alike = get_close_matches(_bare(key), fields, n=1, cutoff=_ALIKE)
         if key in fields.values() or not alike:
@@ -61,6 +72,7 @@ def check_run_conf(context: Mapping[str, Any], effective: Mapping[str, Any]) -> 
             f"Did you mean {fields[alike[0]]!r}? Trigger a new run with the right name; this run keeps "
             "what it was given."
         )
+    _check_hidden(given, hidden)
     for prefix, asked in _asked(given):
         for name in _without_effect(asked, effective):
             raise ConfigurationError(
@@ -68,6 +80,34 @@ def check_run_conf(context: Mapping[str, Any], effective: Mapping[str, Any]) -> 
                 f"The task would write something that you did not ask for. Give {name} at the top level of "
                 "the configuration, declare it in the DAG's params, pass it to the operator, and let "
                 "configurations override params (dag_run_conf_overrides_params in [core])."
+            )
+
+
+def _form(dag: Any) -> tuple[Collection[str], dict[str, InForm]]:
+    """Return the fields of a DAG's form, and those that it lacks because they cannot apply to its sync."""
+    params, marks = getattr(dag, "params", None) or {}, TaskParameters.in_form()
+    always = {name for name, mark in marks.items() if mark.always}
+    if "cohort-sync" not in (getattr(dag, "tags", None) or ()) or not always <= {*params}:
+        return params, {}  # a DAG with params of its own
+    return params, {name: mark for name, mark in marks.items() if name not in params}
+
+
+def _check_hidden(given: Mapping[str, Any], hidden: Mapping[str, InForm]) -> None:
+    """Refuse to sync the cohort where a snapshot was asked for; log what has no effect, and does no harm."""
+    for name, mark in hidden.items():
+        wanted = given.get(name)
+        if name in ("source", "snapshot_at"):
+            if wanted and wanted != "cohort":
+                raise ConfigurationError(
+                    f"The run was triggered with {name}, but this sync keeps no snapshots.\n"
+                    f"{name} applies only to a sync with {mark.condition}. To sync the cohort, trigger a run "
+                    f"without it; to keep snapshots from now on, set {mark.condition}."
+                )
+        elif _is_true(wanted):
+            log.warning(
+                "The run was triggered with %s, which has no effect: it applies only to a sync with %s.",
+                name,
+                mark.condition,
             )
 
 
@@ -120,11 +160,12 @@ def check_backfill(context: Mapping[str, Any]) -> None:
     run_type = getattr(run, "run_type", "")
     if str(getattr(run_type, "value", run_type)) != "backfill":
         return
-    if _FIELD not in (getattr(context.get("dag"), "params", None) or {}):
+    params, hidden = _form(context.get("dag"))
+    if _FIELD not in params and _FIELD not in hidden:
         return
     conf = getattr(run, "conf", None)
     source = conf.get(_FIELD) if isinstance(conf, Mapping) else None
-    if source == "cohort" and str(getattr(run, "run_id", "")).startswith(_BY_HAND):
+    if source == "cohort" and _FIELD in params and str(getattr(run, "run_id", "")).startswith(_BY_HAND):
         # The form of a single run always sends the field, and the backfill may have sent none.
         raise ConfigurationError(
             "This run was triggered by hand to sync the cohort, and a backfill runs it again.\n"
@@ -134,6 +175,13 @@ def check_backfill(context: Mapping[str, Any]) -> None:
         )
     if source:
         return
+    if _FIELD in hidden:
+        raise ConfigurationError(
+            "This run belongs to a backfill, and this sync keeps no snapshots that it could restore.\n"
+            "Every run of the backfill would sync today's members, and cost an export. Trigger a single run "
+            'instead; or, to have these runs, give the backfill the configuration {"source": "cohort"}, '
+            "and let it override the parameters of existing runs."
+        )
     raise ConfigurationError(
         "This run belongs to a backfill and does not say where its members come from.\n"
         "Set Source to snapshot (to roll back) or cohort (to sync today's members), and tick 'Override "
@@ -157,6 +205,7 @@ def ports_of(
     workspace: Asset | None = None,
     link_to: Callable[[str], object] = lambda url: None,
     before_writing: Callable[[], object] = lambda: None,
+    form: Collection[str] | None = None,
 ) -> Ports:
     """
     Return everything outside a run that it uses.
@@ -171,6 +220,7 @@ def ports_of(
         for none.
     :param link_to: called with the segment's address in Customer.io, once it is known.
     :param before_writing: called before the first write.
+    :param form: the parameters that the DAG's form sets for a run; ``None`` if that is not known.
     """
     from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
@@ -197,6 +247,7 @@ def ports_of(
         workspace_of=_workspace_of,
         on_segment=on_segment,
         before_writing=before_writing,
+        form=form,
         verify_timeouts=facts.timeouts(
             VerifyTimeouts(**settings(asdict(VerifyTimeouts()), prefix="verify_"))
         ),

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from airflow_provider_cio_cohort.overview import Attention, History, Kind, Overview, State, Sync
+from airflow_provider_cio_cohort.overview import Attention, History, Kind, Overview, Run, State, Sync
 from airflow_provider_cio_cohort.ui import words
 from airflow_provider_cio_cohort.ui.charts import large_chart, small_chart
 
@@ -97,6 +97,20 @@ def run_link(sync: Sync, run_id: str) -> str:
     return f"{dag_link(sync)}/runs/{quote(run_id, safe='')}/tasks/{quote(sync.task_id, safe='')}"
 
 
+def log_link(sync: Sync, run: Run) -> str:
+    """
+    Return the link to the log of the task that failed in a run; to the sync's task if that is not known.
+
+    :param sync: the sync.
+    :param run: the run.
+    """
+    failure = run.failure
+    if failure is None:
+        return run_link(sync, run.run_id)
+    task = f"{dag_link(sync)}/runs/{quote(run.run_id, safe='')}/tasks/{quote(failure.task_id, safe='')}"
+    return task if failure.map_index < 0 else f"{task}/mapped/{failure.map_index}"
+
+
 def history_link(sync: Sync) -> str:
     """Return the link to a sync's page; to its DAG if it has none, or if the user may not see it."""
     if not sync.has_page:
@@ -125,6 +139,7 @@ def _environment() -> Environment:
         words=words,
         dag_link=dag_link,
         run_link=run_link,
+        log_link=log_link,
         history_link=history_link,
         small_chart=small_chart,
         large_chart=large_chart,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_cio_cohort.durations import in_short
-from airflow_provider_cio_cohort.overview import Dag, Kind, Quota, State
+from airflow_provider_cio_cohort.overview import Dag, Kind, Quota, Run, State
 
 NOTHING = "\N{EN DASH}"
 TITLES = {
@@ -110,6 +110,20 @@ def cadence(dag: Dag) -> str:
     if dag.schedule is None:
         return "Manual only"
     return dag.description or dag.schedule
+
+
+def no_next_run(dag: Dag) -> str:
+    """Return why no run of a DAG is due."""
+    if dag.missing_since is not None:
+        return "Missing"
+    if dag.paused:
+        return "Paused"
+    return "Manual only" if dag.schedule is None else NOTHING
+
+
+def took(run: Run | None) -> str:
+    """Return how long the sync's task took in a run."""
+    return span(run.ended - run.started if run and run.started and run.ended else None)
 
 
 def quota(of: Quota, now: datetime) -> str:

@@ -201,7 +201,7 @@ def test_a_file_that_cannot_be_read_is_told_and_shown_and_takes_no_other_along(
         body = {"logical_date": datetime.now(UTC).isoformat()}
         run_id = airflow.api("POST", f"dags/{file}/dagRuns", body)["dag_run_id"]
         assert airflow.wait_for_run(file, run_id) == "failed"
-    assert "syncs.yaml, line 9: the file is not valid YAML" in airflow.log(file, run_id, "read")
+    assert "syncs.yaml:9: the file is not valid YAML" in airflow.log(file, run_id, "read")
     [post] = told.posts_about("syncs.yaml", "failure")
     assert "syncs.yaml cannot be read, so none of its syncs runs." in post["headline"]
     assert post["link"].endswith(f"/dags/{file}")

@@ -162,6 +162,20 @@ def test_a_mistake_that_takes_more_than_a_line(tmp_path: Path, syncs: str, row: 
     assert all(message in problem for problem in problems(tmp_path, syncs))
 
 
+FILE_ROWS = re.findall(r"^\| [^`|]+: `( *segment_name: [^`]*)` \| (.+?) \|$", YAML, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"), [*FILE_ROWS, ("\tmode: mirror", "tabs cannot indent: use spaces.")]
+)
+def test_a_usual_mistake_in_a_file_gets_the_message_shown(tmp_path: Path, line: str, message: str) -> None:
+    assert len(FILE_ROWS) == 3
+    assert f" | {message} |" in YAML
+    with pytest.raises(CohortSyncConfigError) as caught:
+        problems(tmp_path, f"- name: one\n  cohort_id: a\n  {line}\n")
+    assert message in str(caught.value)
+
+
 def problems(folder: Path, syncs: str) -> list[str]:
     path = folder / "cohort_syncs.yaml"
     path.write_text(f"syncs:\n{syncs}", encoding="utf-8")

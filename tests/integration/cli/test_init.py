@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import select
@@ -19,7 +20,7 @@ from airflow.dag_processing.dagbag import DagBag
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cio_cohort.cli.first_file import scalar, yaml_file
+from airflow_provider_cio_cohort.cli.first_file import scalar
 from airflow_provider_cio_cohort.dag_generation.loader import load
 from airflow_provider_cio_cohort.dag_generation.schema import PATH as SCHEMA
 from tests.integration.cli.conftest import Answer
@@ -40,7 +41,9 @@ def test_the_files_validate_and_make_a_dag(airflow: Run, tmp_path: Path) -> None
     assert answer.out == ""
     text = (tmp_path / "cohort_syncs.yaml").read_text(encoding="utf-8")
     first = text.splitlines()[0]
-    assert first == f"# yaml-language-server: $schema={SCHEMA.as_uri()}"
+    assert first == "# yaml-language-server: $schema=cohort_syncs.schema.json"
+    schema = (tmp_path / "cohort_syncs.schema.json").read_text(encoding="utf-8")
+    assert json.loads(schema) == json.loads(SCHEMA.read_text(encoding="utf-8"))
     assert airflow("validate", "cohort_syncs.yaml").code == 0
     bag = DagBag(tmp_path)
     assert bag.import_errors == {}
@@ -52,11 +55,25 @@ def test_the_files_validate_and_make_a_dag(airflow: Run, tmp_path: Path) -> None
     assert more.spec.on_guard == "approve"
 
 
-def test_within_a_project_the_schema_is_where_the_project_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(SCHEMA.parents[2])
-    values = {"name": "a", "cohort_id": "b", "segment_name": "c"}
-    first = yaml_file(Path("dags/x.yaml"), values).splitlines()[0]
-    assert first.endswith("$schema=../airflow_provider_cio_cohort/dag_generation/cohort_syncs.schema.json")
+@pytest.mark.parametrize("is_absolute", [True, False])
+def test_the_folder_is_made_and_no_file_says_where_it_is(
+    airflow: Run, tmp_path: Path, is_absolute: bool
+) -> None:
+    folder = (tmp_path if is_absolute else Path()) / "new" / "dags"
+    assert airflow("init", str(folder / "growth.yaml"), *REQUIRED).code == 0
+    names = ["cohort_syncs.schema.json", "growth.py", "growth.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    for path in folder.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert not [place for place in (tmp_path, SCHEMA.parent, Path.home()) if str(place) in text]
+        assert "file:" not in text.partition("\n")[0]
+
+
+def test_a_folder_that_cannot_be_made_is_named(airflow: Run, tmp_path: Path) -> None:
+    (tmp_path / "dags").write_text("no folder", encoding="utf-8")
+    answer = airflow("init", "dags/x.yaml", *REQUIRED)
+    assert answer.code == 2
+    assert "dags/x.yaml: dags is a file, not a folder" in answer.err
 
 
 def test_every_flag_is_written(airflow: Run, tmp_path: Path) -> None:
@@ -103,7 +120,6 @@ def test_nothing_is_overwritten_unless_asked_for(airflow: Run, tmp_path: Path) -
         ((*REQUIRED, "--name", "with space"), "--name: "),
         ((*REQUIRED, "--cohort-id", " "), "--cohort-id: "),
         (("x.py", *REQUIRED), "must end with .yaml"),
-        (("none/x.yaml", *REQUIRED), "no folder none"),
         ((*REQUIRED, "--id-type", "phone"), "invalid choice"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -141,6 +141,53 @@ def test_an_unknown_cohort_is_found_out_by_the_export(sandbox: Any, plan: Run) -
     assert "a1b2c3d" in answer.row["verdict"]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("a1b2c3e", "a1b2c3d ('Power users')"), ("A1B2C3D", "a1b2c3d ("), ("powerusers", "a1b2c3d (")],
+)
+def test_an_id_like_that_of_another_cohort_is_probably_mistyped(
+    sandbox: Any, plan: Run, cohort: Any, wrong: str, meant: str
+) -> None:
+    cohort("a")
+    answer = plan(cohort_id=wrong)
+    assert (answer.code, answer.row["status"]) == (3, "unknown")
+    assert f"Did you mean {meant}" in answer.row["verdict"]
+    answer = plan("--exact", cohort_id=wrong)
+    assert (answer.code, answer.row["status"]) == (1, "refused")
+
+
+def test_an_unlisted_cohort_with_such_an_id_is_settled_by_its_export(plan: Run, cohort: Any) -> None:
+    cohort("a")
+    cohort("a", id="a1b2c3e", listed=False)
+    assert plan(cohort_id="a1b2c3e").row["status"] == "unknown"
+    answer = plan("--exact", cohort_id="a1b2c3e")
+    assert (answer.code, answer.row["status"]) == (0, "ok")
+    assert "Did you mean" not in answer.row["verdict"]
+
+
+def test_where_the_database_is_away_pools_are_not_checked(plan: Run, cohort: Any) -> None:
+    cohort("a")
+    answer = plan(pool="slow lane")
+    assert (answer.code, answer.row["status"]) == (0, "ok")
+    assert "Whether the pools exist is unknown" in answer.row["verdict"]
+
+
+def test_the_folder_of_snapshots_must_be_writable(
+    sandbox: Any, plan: Run, cohort: Any, tmp_path: Any
+) -> None:
+    cohort("a")
+    folder = tmp_path / "snapshots"
+    folder.mkdir()
+    assert plan(snapshot_path=f"file://{folder}").code == 0
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    (tmp_path / "a file").write_text("", encoding="utf-8")
+    answer = plan("--exact", snapshot_path=f"file://{tmp_path}/a file")
+    assert (answer.code, answer.row["status"]) == (3, "unknown")
+    assert "The storage of the snapshots cannot be" in answer.row["verdict"]
+    assert exports(sandbox) == 0
+    assert plan(snapshot_path=f"file://{tmp_path}/a file", dry_run=True).code == 0
+
+
 def test_a_cohort_that_was_never_computed_has_no_size(plan: Run, cohort: Any, segment: Any) -> None:
     cohort("a", computed=False)
     segment("a", description=OWNED)
@@ -252,7 +299,22 @@ def test_a_run_that_finds_nothing_changed_needs_no_export(
     remember(monkeypatch, made, {"segment_after": 1, "identifiers": 2}, computed)
     answer = plan(skip_unchanged=True, export_reserve=500)
     assert answer.code == 0
+    assert answer.row["verdict"].startswith("In sync since the last good sync")
     assert "end without an export" in answer.row["verdict"]
+
+
+def test_without_skip_unchanged_it_is_in_sync_as_well(
+    plan: Run, cohort: Any, segment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = cohort("a", "b").last_computed
+    made = segment("a", description=OWNED)
+    report = {"segment_after": 1, "identifiers": 2}
+    remember(monkeypatch, made, report, computed)
+    answer = plan()
+    assert (answer.code, answer.row["status"]) == (0, "ok")
+    assert answer.row["verdict"].startswith("In sync: Amplitude has not recomputed the cohort")
+    remember(monkeypatch, made, report, computed - 1)
+    assert "In sync" not in plan().row["verdict"]
 
 
 # ---- exact
@@ -270,11 +332,30 @@ def test_exact_tells_who_comes_and_goes_by_one_export(
     assert row["match_rate"] == 0.5
     assert row["guards"] == []
     assert row["exports_left"] == 499
-    assert row["verdict"].startswith("A run adds up to 3 and removes 1. 50.0% of the cohort")
+    assert row["verdict"].startswith("A run adds 1 and removes 1. 50.0% of the cohort")
     assert "This costs one of the month's exports (1 of 500)" in answer.err
     assert exports(sandbox) == 1
     assert writes(sandbox) == []
     assert {person.id for person in made.members} == {"b", "c"}
+
+
+def test_exact_says_in_sync_where_nobody_joins_or_leaves(plan: Run, cohort: Any, segment: Any) -> None:
+    cohort("a", "xa", "xb")
+    segment("a", description=OWNED)
+    answer = plan("--exact")
+    assert (answer.code, answer.row["to_add"], answer.row["unmatched"]) == (0, 2, 2)
+    assert answer.row["verdict"] == (
+        "In sync: a run would change nothing. 33.3% of the cohort exist in Customer.io."
+    )
+
+
+def test_exact_says_up_to_where_customer_io_does_not_say_who_exists(
+    sandbox: Any, plan: Run, cohort: Any, segment: Any
+) -> None:
+    cohort("a", "b")
+    segment("a", description=OWNED)
+    sandbox.configure(lookup_allowed=False)
+    assert plan("--exact").row["verdict"].startswith("A run adds up to 1 and removes 0.")
 
 
 def test_exact_tells_who_may_not_be_removable(sandbox: Any, plan: Run, cohort: Any, segment: Any) -> None:

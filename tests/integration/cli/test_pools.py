@@ -125,7 +125,7 @@ def test_a_folder_stands_for_the_files_in_it(
     (tmp_path / "team/eu/b.yml").write_text("sync: []")
     answer = airflow("pools", tmp_path)
     assert answer.code == 1
-    assert f"{tmp_path}/team/eu/b.yml, line 1: the file has no key syncs" in answer.err
+    assert f"{tmp_path}/team/eu/b.yml:1: the file has no key syncs" in answer.err
     answer = airflow("pools", tmp_path / "empty")
     assert answer.code == 1
     assert "the folder has no file that ends with .yaml or .yml" in answer.err

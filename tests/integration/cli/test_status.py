@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy.orm import Session
 
 from tests.integration.cli.conftest import Answer
 from tests.unit.overview.database import migrated, session
-from tests.unit.overview.rows import Airflow
+from tests.unit.overview.rows import Airflow, failure
 
 __all__ = ["migrated", "session"]
 
@@ -53,6 +54,27 @@ def test_a_failed_sync_is_a_no_and_says_so(airflow: Callable[..., Answer], store
     assert "broken: The last run failed. No good sync is known." in answer.out
     assert airflow("status", "well").code == 0
     assert airflow("status", "cohort_sync__broken", "-o", "yaml").code == 1
+
+
+def test_why_a_sync_failed(airflow: Callable[..., Answer], stored: Airflow) -> None:
+    stored.good(stored.sync("well"), stored.ago(hours=12))
+    broken = stored.sync("broken")
+    due, kept = stored.ago(hours=1), failure()
+    run_id = stored.failed(broken[0], due, kept, "export", {"sync": "upstream_failed"})
+    stored.session.commit()
+    rows = {row["sync"]: row for row in airflow("status", "-o", "json").rows}
+    row = rows["broken"]
+    failed_at = (due + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert (row["reason"], row["error"]) == (kept["reason"], "UnknownCohortError")
+    assert (row["failed_at"], row["segment"]) == (failed_at, kept["segment"])
+    assert row["log"].endswith(f"/dags/{broken[0]}/runs/{quote(run_id, safe='')}/tasks/export")
+    nothing = dict.fromkeys(("reason", "error", "failed_at", "segment", "log"))
+    assert {name: rows["well"][name] for name in nothing} == nothing
+    said = " ".join(airflow("status", "broken").out.split())
+    assert (
+        f"broken: {kept['reason']} The last run failed. No good sync is known. {kept['segment']} "
+        f"Failed at {failed_at}; log: {row['log']}"
+    ) in said
 
 
 def test_a_file_that_cannot_be_read_is_a_no_with_all_that_it_takes_along(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,16 +57,21 @@ def test_what_is_wrong_is_1_and_says_where(airflow: Run, tmp_path: Path) -> None
     good, bad = answer.rows
     assert (good["status"], bad["status"]) == ("ok", "wrong")
     assert bad["exports_a_month"] is None
-    assert bad["problems"][0].startswith("my.yaml, line 4, sync bad, key cohort_id: ")
-    assert bad["problems"][1].startswith("my.yaml, line 6, sync bad, key cadense: ")
+    assert bad["problems"][0].startswith(f"{path}:4: sync bad, key cohort_id: ")
+    assert bad["problems"][1].startswith(f"{path}:6: sync bad, key cadense: ")
     table = airflow("validate", str(path)).out
     assert bad["problems"][1] in table
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("syncs: [", "not valid YAML"), ("", "is empty"), (None, "there is no such file")],
-    ids=["no YAML", "empty", "missing"],
+    [
+        ("syncs: [", "not valid YAML: brackets are not closed"),
+        ("", "is empty"),
+        (None, "there is no such file"),
+        ("syncs:", "the key syncs is empty"),
+    ],
+    ids=["no YAML", "empty", "missing", "no syncs"],
 )
 def test_a_file_that_is_none_is_1(airflow: Run, tmp_path: Path, content: str | None, words: str) -> None:
     path = tmp_path / "my.yaml"
@@ -74,6 +80,7 @@ def test_a_file_that_is_none_is_1(airflow: Run, tmp_path: Path, content: str | N
     answer = airflow("validate", str(path), "-o", "json")
     assert answer.code == 1
     assert answer.row["sync"] is None
+    assert answer.row["problems"][0].startswith(f"{path}:1: ")
     assert words in answer.row["problems"][0]
 
 
@@ -100,7 +107,52 @@ def test_a_folder_stands_for_the_files_in_it(airflow: Run, write: Any, tmp_path:
 def test_a_folder_without_files_is_1(airflow: Run, tmp_path: Path) -> None:
     answer = airflow("validate", str(tmp_path), "-o", "json")
     assert answer.code == 1
-    assert answer.row["problems"] == [f"{tmp_path}: the folder has no file that ends with .yaml or .yml."]
+    assert answer.row["problems"] == [f"{tmp_path}:1: the folder has no file that ends with .yaml or .yml."]
+
+
+WRONG = """syncs:
+- name: bad
+  cohort_id: a
+  segment_name: "50%: x"
+  cadence: "every 100%, day"
+"""
+
+
+def test_every_problem_begins_with_its_file_and_line(airflow: Run, write: Any, tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(WRONG, encoding="utf-8")
+    alone = {"alerts": [{"notifier": "airflow.providers.smtp.notifications.smtp.Nobody"}]}
+    files = [
+        write({**alone, "segment_name": "A"}, name="a.yaml"),
+        write({"segment_name": "A"}, name="b.yaml"),
+    ]
+    answer = airflow(
+        "validate", *files, str(tmp_path / "wrong.yaml"), str(tmp_path / "no.yaml"), "-o", "json"
+    )
+    problems = [problem for row in answer.rows for problem in row["problems"]]
+    places = [re.match(r"(.+?\.yaml):(\d+): ", problem) for problem in problems]
+    assert len(problems) >= 6
+    for place, problem in zip(places, problems, strict=True):
+        assert place, problem
+        key = re.search(r", key ([a-z_]+)", problem)
+        if key and Path(place[1]).exists():
+            assert key[1] in Path(place[1]).read_text(encoding="utf-8").splitlines()[int(place[2]) - 1]
+
+
+def test_github_shows_each_problem_beside_its_line(airflow: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a,b.yaml"
+    path.write_text(WRONG, encoding="utf-8")
+    answer = airflow("validate", str(path), "-o", "github")
+    assert answer.code == 1
+    line, *more = answer.out.splitlines()
+    assert more == []
+    place = f"::error file={tmp_path}/a%2Cb.yaml,line=5,title=cohort-sync::sync bad, key cadence: "
+    assert line.startswith(f'{place}"every 100%25, day" is no cadence.')
+    assert "Wrong: 1 of 1." in answer.err
+
+
+def test_github_shows_nothing_where_nothing_is_wrong(airflow: Run, write: Any) -> None:
+    answer = airflow("validate", write(), "-o", "github")
+    assert (answer.code, answer.out) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +170,30 @@ def test_a_cohort_id_that_a_run_would_refuse_is_1(airflow: Run, write: Any, valu
     [problem] = answer.row["problems"]
     assert "key cohort_id: " in problem
     assert words in problem
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "words"),
+    [
+        ({"snapshot_path": "s4://bucket/cohorts"}, "snapshot_path", "can read or write this storage"),
+        (
+            {"amplitude_conn_id": "acme", "customer_io_conn_id": "acme"},
+            "customer_io_conn_id",
+            "amplitude_conn_id names the same connection",
+        ),
+    ],
+)
+def test_what_every_run_would_refuse_is_1(
+    airflow: Run, write: Any, keys: dict[str, str], key: str, words: str
+) -> None:
+    path = write(keys)
+    answer = airflow("validate", path, "-o", "json")
+    assert answer.code == 1
+    [problem] = answer.row["problems"]
+    line = next(n for n, text in enumerate(Path(path).read_text().splitlines(), start=1) if f"{key}:" in text)
+    assert problem.startswith(f"{path}:{line}: sync sync, key {key}: ")
+    assert words in problem
+    assert airflow("validate", write({"snapshot_path": "file:///srv/cohorts"})).code == 0
 
 
 def test_two_files_must_not_share_a_name(airflow: Run, write: Any) -> None:
@@ -144,10 +220,14 @@ def test_two_files_must_not_fill_one_segment(airflow: Run, write: Any, first: An
     assert [row["status"] for row in answer.rows] == ["wrong", "wrong", "ok"]
     [of_a], [of_b] = (row["problems"] for row in answer.rows[:2])
     target = ", target eu" if "targets" in second else ""
+    lines = Path(other).read_text(encoding="utf-8").splitlines()
+    of_key = next(number for number, line in enumerate(lines, start=1) if f"{next(iter(first))}: " in line)
     mode = second.get("mode", "mirror")
     key = next(iter(first))
-    assert of_a.startswith(f"{one}, sync a, key {key}: this sync (mirror) and b{target} ({mode}) in {other} ")
-    assert of_b.startswith(f"{other}, sync b{target}, key {key}: this sync ({mode}) and a (mirror) in {one} ")
+    assert f": sync a, key {key}: this sync (mirror) and b{target} ({mode}) in {other} " in of_a
+    assert of_b.startswith(
+        f"{other}:{of_key}: sync b{target}, key {key}: this sync ({mode}) and a (mirror) in {one} "
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +258,9 @@ def test_the_exports_are_added_up_for_each_project(airflow: Run, write: Any) -> 
     assert airflow("validate", write({"cadence": "hourly"}, max_exports_per_month=100)).code == 1
 
 
-def test_a_dag_that_cannot_be_built_is_1(airflow: Run, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dag_that_cannot_be_built_is_1(
+    airflow: Run, write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Stricter(AmplitudeCohortToCustomerIOOperator):
         def __init__(self, *, cohort_id: str, **kwargs: Any) -> None:
             super().__init__(cohort_id=cohort_id, **kwargs)
@@ -187,7 +269,9 @@ def test_a_dag_that_cannot_be_built_is_1(airflow: Run, write: Any, monkeypatch: 
     monkeypatch.setattr(tasks, "AmplitudeCohortToCustomerIOOperator", Stricter)
     answer = airflow("validate", write(), "-o", "json")
     assert answer.code == 1
-    assert "cohort x is not liked" in answer.row["problems"][0]
+    [problem] = answer.row["problems"]
+    assert problem.endswith(": sync sync: cohort x is not liked.")
+    assert problem.startswith(str(tmp_path))
 
 
 def test_a_notifier_that_does_not_take_its_arguments_is_found_before_the_night(

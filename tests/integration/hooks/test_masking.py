@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Callable
 
+import pytest
+from airflow.sdk._shared.secrets_masker import SecretsMasker
 from airflow.sdk.log import redact
 
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
@@ -48,3 +51,27 @@ def test_the_keys_of_amplitude_in_the_triggerer(sandbox, connect) -> None:
     assert not hidden("mask-secret-4713")
     asyncio.run(read())
     assert hidden(*keys.values(), basic(*keys.values()))
+
+
+async def _open(conn_id: str) -> None:
+    async with open_status_client(conn_id):
+        pass
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: AmplitudeHook().list_cohorts(),
+        lambda: asyncio.run(_open("amplitude_default")),
+        lambda: CustomerIOHook().check(),
+    ],
+    ids=["amplitude", "the triggerer", "customer.io"],
+)
+def test_a_log_does_not_begin_with_a_warning_of_a_short_secret(
+    sandbox, monkeypatch, caplog, read: Callable[[], object]
+) -> None:
+    """Airflow takes every text of an extra for a secret; the default connections have none that is short."""
+    monkeypatch.setattr(SecretsMasker, "_has_warned_short_secret", False)
+    read()
+    assert "too short" not in caplog.text
+    assert SecretsMasker._has_warned_short_secret is False

@@ -48,6 +48,7 @@ class Xcoms:
 
     task_id: str = "sync"
     map_index: int = -1
+    try_number: int = 1
     pushed: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
@@ -101,7 +102,7 @@ def sync(
         if issubclass(kind, AmplitudeCohortToCustomerIOOperator) and "segment_id" not in parameters:
             usual["segment_name"] = "Power users"
         more = parameters.pop("context", {})
-        operator = kind(**{**usual, **parameters})
+        operator = parameters.pop("ready", None) or kind(**{**usual, **parameters})
         context: Any = {"task_state_store": store, "asset_state_store": assets, "ti": xcoms, **more}
         try:
             return operator.execute(context)

@@ -31,6 +31,7 @@ class Run:
         self.plan = plan
         self.id = "00000000-0000-0000-0000-000000000001"
         self.questions: list[Any] = []
+        self.pushed: dict[str, Any] = {}
         self.context: Any = {
             "ti": self,
             "task_instance": self,
@@ -48,6 +49,9 @@ class Run:
     def xcom_pull(self, *, task_ids: str, key: str) -> Any:
         assert (task_ids, key) == ("plan", "plan")
         return self.plan
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
 
     def send(self, msg: Any) -> None:
         self.questions.append(msg)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from airflow.sdk import DAG
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import PLAN_KEY
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
+    PLAN_KEY,
+    AmplitudeCohortToCustomerIOOperator,
+)
 
 
 def people(count: int, first: int = 0) -> list[str]:
@@ -24,6 +28,46 @@ def trip(sync, **parameters) -> exceptions.GuardTrippedError:
     with pytest.raises(exceptions.GuardTrippedError) as caught:
         sync(**parameters)
     return caught.value
+
+
+WIRED = {"allow_short_cohort": "{{ params.allow_short_cohort }}"}
+
+
+@pytest.mark.parametrize(
+    ("params", "task", "words"),
+    [
+        ({}, {}, "This DAG's form does not set allow_short_cohort: give the DAG "),
+        (
+            {},
+            {},
+            'params={"allow_short_cohort": False} and the task '
+            'allow_short_cohort="{{ params.allow_short_cohort }}"',
+        ),
+        ({"allow_short_cohort": False}, {}, "This DAG's form does not set allow_short_cohort"),
+        ({"allow_short_cohort": False}, WIRED, "by hand with this field set in its form"),
+    ],
+)
+def test_a_guard_says_how_to_allow_it_in_the_dag_that_there_is(
+    cohort, sync, params: dict[str, bool], task: dict[str, str], words: str
+) -> None:
+    dag = DAG("mine", schedule=None, params=params)
+    cohort(*people(100))
+    sync()
+    cohort(*people(60)).announced = 100
+    with dag:
+        operator = AmplitudeCohortToCustomerIOOperator(
+            task_id="fill", cohort_id="a1b2c3d", segment_name="Power users", poll_interval=0.05, **task
+        )
+    operator.render_template_fields({"params": params})
+    error = trip(sync, ready=operator, context={"dag": dag})
+    assert words in str(error)
+
+
+def test_a_wrong_mapping_says_how_to_allow_it_in_a_dag_without_the_form(cohort, sync) -> None:
+    cohort(*people(30))
+    with pytest.raises(exceptions.MappingError) as caught:
+        sync(user_id_property="amplitude_id", context={"dag": DAG("mine", schedule=None)})
+    assert 'give the DAG params={"allow_no_match": False}' in str(caught.value)
 
 
 def test_a_cohort_far_smaller_than_announced_removes_nobody(sandbox, cohort, sync) -> None:

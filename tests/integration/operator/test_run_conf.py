@@ -72,6 +72,51 @@ def test_the_export_for_others_looks_at_what_it_can_do_itself(sync, sandbox) -> 
     sync(operator_class=AmplitudeCohortExportOperator, context=unasked({"dry_run": True}))
 
 
+def generated(conf: object, **params: object) -> dict[str, object]:
+    """Return the context of a run of a sync without guards or snapshots, whose form has the fewest fields."""
+    fewest = {"dry_run": False, "allow_no_match": False, **params}
+    dag = DAG("cohort_sync__power_users", schedule=None, params=fewest, tags=["cohort-sync"])
+    return {"dag": dag, "dag_run": SimpleNamespace(conf=conf)}
+
+
+@pytest.mark.parametrize(
+    ("conf", "name"),
+    [
+        ({"source": "snapshot"}, "source"),
+        ({"source": "yesterday"}, "source"),
+        ({"source": "cohort", "snapshot_at": "2026-01-31"}, "snapshot_at"),
+    ],
+)
+def test_a_snapshot_where_the_sync_keeps_none_is_refused(sync, sandbox, conf, name: str) -> None:
+    for operator_class in ({}, {"operator_class": AmplitudeCohortExportOperator}):
+        with pytest.raises(ConfigurationError, match=f"triggered with {name}, but .* no snapshots") as caught:
+            sync(context=generated(conf), **operator_class)
+        assert "snapshot_path" in str(caught.value)
+    assert not sandbox.requests
+
+
+def test_a_misspelt_field_that_the_form_lacks_is_refused_too(sync, sandbox) -> None:
+    with pytest.raises(ConfigurationError, match="Did you mean 'source'"):
+        sync(context=generated({"sorce": "snapshot"}))
+    assert not sandbox.requests
+
+
+def test_a_dag_of_ones_own_may_have_fewer_fields(sync) -> None:
+    params = {"dry_run": False, "allow_no_match": False}
+    dag = DAG("mine", schedule=None, params=params)
+    assert sync(context={"dag": dag, "dag_run": SimpleNamespace(conf={"sources": ["crm"]})})["added"] == 1
+
+
+@pytest.mark.parametrize("value", [True, "true", False, None])
+def test_a_guard_that_the_sync_does_not_have_needs_no_override(sync, caplog, value: object) -> None:
+    with caplog.at_level("WARNING"):  # allow_no_match, which the form has, is much like it
+        assert sync(context=generated({"allow_low_match": value, "source": "cohort"}))["added"] == 1
+    words = (
+        "triggered with allow_low_match, which has no effect: it applies only to a sync with min_match_rate"
+    )
+    assert (words in caplog.text) is bool(value)
+
+
 @pytest.mark.parametrize(
     ("conf", "parameters"),
     [

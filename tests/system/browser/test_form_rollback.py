@@ -46,12 +46,17 @@ def dialog(page: Page, runs: dict[str, str]) -> Locator:
     page.goto(f"/dags/{DAG}")
     page.get_by_role("button", name="Trigger").first.click()
     opened = page.get_by_role("dialog").first
+    opened.get_by_role("button", name="Go back").click()
     expect(opened.get_by_role("combobox", name="Source")).to_be_visible()
+    expect(opened.get_by_text("The newest snapshot at or before that time is used")).to_be_visible()
     return opened
 
 
 def choose_the_snapshot(page: Page, dialog: Locator) -> None:
-    dialog.get_by_role("combobox", name="Source").click()
+    source = dialog.get_by_role("combobox", name="Source")
+    if not source.is_visible():  # the form may have been drawn anew, with its first heading open
+        dialog.get_by_role("button", name="Go back").click()
+    source.click()
     page.get_by_role("option", name="snapshot").click()
 
 

@@ -109,9 +109,15 @@ def test_the_page_of_one_sync(page: Page, frame: FrameLocator, picture: Picture,
 
 def test_a_failed_run_is_a_cross_and_a_link(page: Page, frame: FrameLocator, past: Past) -> None:
     attention = frame.get_by_role("region", name="Needs attention").get_by_role("listitem")
-    attention.filter(has_text="trial_ending").get_by_role("link", name="trial_ending").click()
+    failed = attention.filter(has_text="trial_ending")
+    expect(failed).to_contain_text("stopped the change of")
+    expect(failed).to_contain_text("Nothing was written: the segment is as it was.")
+    failed.get_by_role("link", name="trial_ending").click()
+    expect(frame.get_by_role("region", name="Runs").locator("td.reason")).to_contain_text(
+        "stopped the change"
+    )
     expect(frame.locator(".large-chart path.failed")).to_have_attribute("d", re.compile("M.+"))
-    frame.get_by_role("link", name="Open the run").click()
+    frame.get_by_role("link", name="Open the log").click()
     page.wait_for_url(
         f"/dags/{dag_of('trial_ending')}/runs/{quote(past.runs['trial_ending'][-1])}/tasks/sync"
     )

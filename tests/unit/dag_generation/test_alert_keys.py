@@ -54,7 +54,7 @@ def problem(dags: dict[str, DAG]) -> str:
 def test_a_wrong_alert_names_its_place(tmp_path: Path, alerts: str, words: str) -> None:
     reason = problem(build(tmp_path, alerts))
     assert words in reason
-    assert "team syncs.yaml, line 5, sync one, key alerts" in reason
+    assert "team syncs.yaml:5: sync one, key alerts" in reason
 
 
 @pytest.mark.parametrize("text", ["26", "26 hours", "0h", "-1h", "999999d", "1.5.2h", '""'])

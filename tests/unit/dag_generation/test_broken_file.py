@@ -48,10 +48,10 @@ def task_of(dag: DAG) -> Any:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (SYNCS, "growth.yaml, line 3: the file is not valid YAML: "),
+        (SYNCS, "growth.yaml:3: the file is not valid YAML: "),
         ("syncs: {}\n", "syncs must be a list"),
         ("", "the file is empty"),
-        (b"\xff\xfe\xff", "growth.yaml: the file is not valid YAML"),
+        (b"\xff\xfe\xff", "growth.yaml:1: the file is not valid YAML"),
     ],
 )
 def test_the_reason(build: Any, tmp_path: Path, content: str | bytes, words: str) -> None:
@@ -163,7 +163,7 @@ def test_an_error_is_told_once(build: Any, receiver: type[Receiver], monkeypatch
         runs()
     (message,) = receiver.got
     assert message.headline == "Cohort syncs: growth.yaml cannot be read, so none of its syncs runs."
-    assert "line 3: the file is not valid YAML" in message.details
+    assert ":3: the file is not valid YAML" in message.details
     assert (message.event, message.sync) == ("failure", "growth.yaml")
     assert message.events == {"failure", "stale"}
     assert message.link.endswith("/dags/cohort_file__growth")

@@ -70,7 +70,7 @@ def test_beyond_a_limit_the_later_syncs_are_turned_away(problems_of) -> None:
     problems = problems_of("max_exports_per_month: 100\n" + THREE)
     assert [name for name, found in problems.items() if found] == ["second", "other"]
     (problem,) = problems["second"]
-    assert problem.startswith("my_syncs.yaml, line 5, sync second, key cadence: ")
+    assert problem.startswith("my_syncs.yaml:5: sync second, key cadence: ")
     assert "cost 31 exports a month of connection amplitude_default, and this one 744 more" in problem
     assert "max_exports_per_month is 100" in problem
 
@@ -92,7 +92,7 @@ def test_many_targets_cost_one_export(problems_of) -> None:
 def test_a_limit_that_is_none(problems_of, value: str) -> None:
     problems = problems_of(f"max_exports_per_month: {value}\n" + THREE)
     assert all(len(found) == 1 for found in problems.values())
-    assert "line 1, sync first, key max_exports_per_month: it must be a whole number" in problems["first"][0]
+    assert ":1: sync first, key max_exports_per_month: it must be a whole number" in problems["first"][0]
 
 
 def test_a_limit_for_a_connection_that_no_sync_uses_is_a_warning(dags_of, caplog) -> None:

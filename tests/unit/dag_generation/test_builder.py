@@ -69,7 +69,7 @@ def test_a_wrong_sync_says_so_and_the_others_work(dags_of) -> None:
     bad = dags["cohort_sync__bad"]
     assert bad.timetable.can_be_scheduled is False
     assert bad.tags == {"cohort-sync", "config-error"}
-    place = "my_syncs.yaml, line 4, sync bad, key cadence"
+    place = "my_syncs.yaml:4: sync bad, key cadence"
     assert place in bad.doc_md
     with pytest.raises(AirflowFailException, match=place) as caught:
         bad.get_task("sync").execute({})
@@ -125,7 +125,7 @@ def test_no_syncs_is_no_dags(dags_of) -> None:
 
 def test_a_missing_file_names_itself(tmp_path: Path) -> None:
     dag = build_dags(tmp_path / "nowhere.yaml")["cohort_file__nowhere"]
-    with pytest.raises(AirflowFailException, match=r"(?s)nowhere\.yaml: .*cannot be read.*__file__"):
+    with pytest.raises(AirflowFailException, match=r"(?s)nowhere\.yaml:1: .*cannot be read.*__file__"):
         dag.get_task("read").execute({"ti": Mock(get_previous_dagrun=lambda: None)})
 
 

@@ -27,8 +27,8 @@ def two(first: str, second: str) -> str:
 def test_syncs_that_would_undo_each_other_do_not_run(problems_of, first: str, second: str) -> None:
     problems = problems_of(two(first, second))
     key = "segment_name" if "segment_name" in first else "segment_id"
-    assert f"my_syncs.yaml, line 2, sync a, key {key}: this sync" in problems["a"][0]
-    assert f"my_syncs.yaml, line 3, sync b, key {key}: this sync" in problems["b"][0]
+    assert f"my_syncs.yaml:2: sync a, key {key}: this sync" in problems["a"][0]
+    assert f"my_syncs.yaml:3: sync b, key {key}: this sync" in problems["b"][0]
     assert " and b (" in problems["a"][0]
     assert " and a (" in problems["b"][0]
     assert problems["c"] == []
@@ -54,7 +54,7 @@ def test_a_segment_from_the_defaults_counts(problems_of) -> None:
     problems = problems_of(
         "defaults: {segment_name: S}\nsyncs:\n- {name: a, cohort_id: x}\n- {name: b, cohort_id: y}\n"
     )
-    assert "line 1, sync a, key segment_name (from defaults): this sync (mirror) and b" in problems["a"][0]
+    assert ":1: sync a, key segment_name (from defaults): this sync (mirror) and b" in problems["a"][0]
 
 
 def writers(dags_of, first: str, second: str) -> list[dict[str, object]]:

@@ -59,7 +59,7 @@ def check(dags: dict[str, Any]) -> None:
             assert list(dags) == [dag_id]
             assert "\nsyncs.yaml" in dag.get_task("read").reason
         elif "config-error" in dag.tags:
-            assert "syncs.yaml, line " in dag.get_task("sync").reason
+            assert "syncs.yaml:" in dag.get_task("sync").reason
 
 
 @BOUNDED

@@ -14,6 +14,8 @@ from airflow_provider_cio_cohort.sync.parameters import SyncParameters, TaskPara
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
 FORM = tuple(TaskParameters.in_form())
+#: The keys of a sync whose form has every field.
+ALL = ("min_match_rate: 0.5", "snapshot_path: file:///srv/cohorts")
 FLAGS = [name for name in FORM if TaskParameters.model_fields[name].annotation is bool]
 
 
@@ -62,22 +64,78 @@ def test_null_turns_the_removal_guard_off(dag_with) -> None:
 def test_a_form_field_starts_with_the_value_of_the_yaml_and_reaches_the_operator(
     dag_with, form_field: str, in_yaml: bool
 ) -> None:
-    dag = dag_with(f"{form_field}: {str(in_yaml).lower()}")
+    dag = dag_with(*ALL, f"{form_field}: {str(in_yaml).lower()}")
     assert isinstance(dag.params, ParamsDict)
     assert dag.params.dump()[form_field] is in_yaml
     assert set(dag.params) == {*FORM}
     param = dag.params.get_param(form_field)
-    assert param.schema["type"] == "boolean"
+    assert param.schema["type"] == ["boolean", "null"]
     assert param.schema["title"]
     assert param.description
     for chosen in (True, False):
-        task = dag_with(f"{form_field}: {str(in_yaml).lower()}").get_task("sync")
+        task = dag_with(*ALL, f"{form_field}: {str(in_yaml).lower()}").get_task("sync")
         task.render_template_fields({"params": {**dag.params.dump(), form_field: chosen}})
         assert getattr(task, form_field) == str(chosen)
 
 
+REMOVALS = {"allow_large_removal", "allow_empty_cohort", "allow_short_cohort", "adopt_segment"}
+BACK = {"source", "snapshot_at"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "hidden"),
+    [
+        (ALL, set()),
+        ((), {"allow_low_match", *BACK}),
+        ((*ALL, "max_removal_percent: null"), {"allow_large_removal"}),
+        ((*ALL, "max_shortfall_percent: null"), {"allow_short_cohort"}),
+        (ALL[:1], BACK),
+        ((*ALL, "mode: add_only"), REMOVALS),
+        (("mode: add_only",), {"allow_low_match", *REMOVALS, *BACK}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_form_has_only_what_can_apply_to_the_sync(dag_with, lines, hidden: set[str]) -> None:
+    dag = dag_with(*lines)
+    assert set(dag.params) == {*FORM} - hidden
+    task = dag.get_task("sync")
+    task.render_template_fields({"params": dag.params.dump()})
+    values = task.parameters  # without a template that names a field that the form lacks
+    assert {name: getattr(values, name) for name in hidden} == {
+        name: TaskParameters.model_fields[name].default for name in hidden
+    }
+    exporting = dag_with(*lines, "on_guard: approve").get_task("export")
+    exporting.render_template_fields({"params": dag.params.dump()})
+    assert exporting.source == "cohort"
+
+
+def test_a_field_that_applies_to_one_target_is_in_the_form_of_all(dags_of) -> None:
+    dag = dags_of(
+        "syncs:\n- name: one\n  cohort_id: b\n  mode: add_only\n  targets:\n"
+        "  - {name: eu, segment_id: 7, mode: mirror, min_match_rate: 0.5}\n  - {name: us, segment_id: 8}\n"
+    )["cohort_sync__one"]
+    assert set(dag.params) == {*FORM} - BACK
+
+
+def test_a_hidden_field_keeps_what_the_yaml_says(dag_with) -> None:
+    task = dag_with("mode: add_only", "allow_empty_cohort: true").get_task("sync")
+    assert task.allow_empty_cohort is True
+
+
+def test_the_form_is_grouped_and_requires_nothing(dag_with) -> None:
+    schemas = {name: dag_with(*ALL).params.get_param(name).schema for name in FORM}
+    groups: dict[str, list[str]] = {}
+    for name, schema in schemas.items():
+        groups.setdefault(schema.get("section", ""), []).append(name)
+        assert "null" in schema["type"]  # otherwise Airflow marks the field as required
+    # Airflow opens the first one, "Run Parameters", which has no name of ours.
+    assert list(groups) == ["", "Let through once", "Go back"]
+    assert groups[""] == ["dry_run"]
+    assert groups["Go back"] == ["source", "snapshot_at"]
+
+
 def test_a_run_of_the_form_goes_back_to_a_snapshot(dag_with) -> None:
-    dag = dag_with("on_guard: approve")
+    dag = dag_with("on_guard: approve", *ALL)
     assert (dag.params.dump()["source"], dag.params.dump()["snapshot_at"]) == ("cohort", None)
     chosen = {"source": "snapshot", "snapshot_at": "2026-01-31"}
     for task_id in ("export", "plan", "sync"):

@@ -59,25 +59,25 @@ HEAD = "syncs:\n- name: one\n  cohort_id: b\n  segment_id: 1\n  use_pools: true\
 @pytest.mark.parametrize(
     ("content", "place", "message"),
     [
-        (HEAD + "  pool: p\n", "line 6, sync one, key pool: ", "it cannot be combined with use_pools: true"),
+        (HEAD + "  pool: p\n", ":6: sync one, key pool: ", "it cannot be combined with use_pools: true"),
         (
             HEAD + "  skip_unchanged: true\n",
-            "line 6, sync one, key skip_unchanged: ",
+            ":6: sync one, key skip_unchanged: ",
             "it cannot be combined with use_pools: true, which exports the cohort before anything else",
         ),
         (
             "defaults:\n  pool: p\n" + HEAD,
-            "line 2, sync one, key pool (from defaults): ",
+            ":2: sync one, key pool (from defaults): ",
             "it cannot be combined with use_pools: true",
         ),
         (
             HEAD + f"  amplitude_conn_id: {'a' * 241}\n",
-            "line 6, sync one, key amplitude_conn_id: ",
+            ":6: sync one, key amplitude_conn_id: ",
             "it is longer than 240 characters",
         ),
     ],
 )
 def test_what_does_not_go_together(problems_of, content: str, place: str, message: str) -> None:
     (problem,) = problems_of(content)["one"]
-    assert f"my_syncs.yaml, {place}" in problem
+    assert f"my_syncs.yaml{place}" in problem
     assert message in problem

@@ -208,6 +208,30 @@ def test_what_is_no_cadence(cadence: str, message: str) -> None:
         check_cadence(cadence)
 
 
+@pytest.mark.parametrize(
+    ("words", "cadence"),
+    [
+        ("every day", "daily"),
+        ("Every Day", "daily"),
+        ("everyday", "daily"),
+        ("once a week", "weekly"),
+        ("every hour", "hourly"),
+        ("each minute", "realtime"),
+        ("every month", "monthly"),
+        ("nightly", "daily"),
+        ("every 15 minutes", '"*/15 * * * *"'),
+        ("every 6 hours", '"0 */6 * * *"'),
+        ("every weekday", '"0 6 * * 1-5"'),
+        ("on Mondays", '"0 6 * * mon"'),
+    ],
+)
+def test_a_cadence_in_words_is_refused_with_the_cadence(words: str, cadence: str) -> None:
+    with pytest.raises(ValueError, match="is no cadence") as caught:
+        check_cadence(words)
+    assert f"Did you mean {cadence}?" in str(caught.value)
+    assert check_cadence(cadence.strip('"'))
+
+
 @given(st.text(alphabet="0123456789*/,-#?LRHW@ abcmonju", max_size=20))
 def test_a_cadence_is_taken_or_refused_with_a_reason(cadence: str) -> None:
     try:
@@ -217,6 +241,27 @@ def test_a_cadence_is_taken_or_refused_with_a_reason(cadence: str) -> None:
     else:
         assert taken in NAMED_CADENCES or len(taken.split(" ")) == 5
         assert in_words(taken, "UTC", "power_users", spread=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("CET", "Europe/Berlin"), ("est", "America/New_York"), ("PST8PDT", "America/Los_Angeles")],
+)
+def test_an_abbreviation_is_refused_with_a_place(name: str, place: str) -> None:
+    with pytest.raises(ValueError, match=f"is no timezone but an abbreviation; .* such as {place}"):
+        check_timezone(name)
+    assert check_timezone(place) == place
+
+
+@pytest.mark.parametrize("name", ["GMT+1", "UTC+01:00", "-5"])
+def test_an_offset_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is no timezone but an offset; use the name of a place"):
+        check_timezone(name)
+
+
+@pytest.mark.parametrize("name", ["UTC", "GMT", "Etc/GMT-1", "Europe/Berlin", "Asia/Ho_Chi_Minh"])
+def test_what_is_a_timezone(name: str) -> None:
+    assert check_timezone(name) == name
 
 
 @pytest.mark.parametrize(

@@ -89,71 +89,71 @@ HEAD = "syncs:\n- {name: good, cohort_id: a, segment_id: 1}\n- name: one\n  coho
 @pytest.mark.parametrize(
     ("lines", "place", "message"),
     [
-        ("  targets: []\n", "line 5, sync one, key targets: ", "it must be a list of targets"),
-        ("  targets: eu\n", "line 5, sync one, key targets: ", "it must be a list of targets"),
+        ("  targets: []\n", ":5: sync one, key targets: ", "it must be a list of targets"),
+        ("  targets: eu\n", ":5: sync one, key targets: ", "it must be a list of targets"),
         (
             "  targets:\n  - {name: eu}\n",
-            "line 6, sync one, key targets eu: segment_name: ",
+            ":6: sync one, key targets eu: segment_name: ",
             "it is missing",
         ),
         (
             "  targets:\n  - {name: eu, segment_id: 7, cadence: daily}\n",
-            "line 6, sync one, key targets eu: cadence: ",
+            ":6: sync one, key targets eu: cadence: ",
             "It belongs to the sync.",
         ),
         (
             "  targets:\n  - {name: eu, segment_id: 7, id_tipe: id}\n",
-            "line 6, sync one, key targets eu: id_tipe: ",
+            ":6: sync one, key targets eu: id_tipe: ",
             "Did you mean id_type?",
         ),
         (
             "  targets:\n  - {name: eu, segment_id: 7, id_type: phone}\n",
-            "line 6, sync one, key targets eu: id_type: ",
+            ":6: sync one, key targets eu: id_type: ",
             "it must be id, email or cio_id",
         ),
         (
             "  targets:\n  - {name: eu, segment_id: 7}\n  - {name: eu, segment_id: 8}\n",
-            "line 7, sync one, key targets, item 2: ",
+            ":7: sync one, key targets, item 2: ",
             '"eu" is used twice',
         ),
         (
             "  targets:\n  - {segment_id: 7}\n",
-            "line 6, sync one, key targets, item 1: ",
+            ":6: sync one, key targets, item 1: ",
             "it has no valid name",
         ),
         (
             "  segment_id: 9\n  targets:\n  - {name: eu, segment_id: 7}\n",
-            "line 5, sync one, key segment_id: ",
+            ":5: sync one, key segment_id: ",
             "Move it into a target.",
         ),
         (
             "  skip_unchanged: true\n  targets:\n  - {name: eu, segment_id: 7}\n",
-            "line 5, sync one, key skip_unchanged: ",
+            ":5: sync one, key skip_unchanged: ",
             "it cannot be combined with targets",
         ),
         (
             "  targets:\n  - {name: eu, segment_id: 7}\n  - {name: us}\n",
-            "line 7, sync one, key targets us: segment_name: ",
+            ":7: sync one, key targets us: segment_name: ",
             "it is missing",
         ),
         (
             "  targets:\n  - {name: eu, segment_id: 7}\n  - {name: us, segment_id: 1}\n",
-            "line 7, sync one, key targets us: segment_id: ",
+            ":7: sync one, key targets us: segment_id: ",
             "good (mirror)",
         ),
         (
             "  segment_id: 9\n  on_guard: approve\n  skip_unchanged: true\n",
-            "line 7, sync one, key skip_unchanged: ",
+            ":7: sync one, key skip_unchanged: ",
             "it cannot be combined with on_guard: approve",
         ),
         (
             "  targets:\n  - {name: eu, segment_id: 7}\n  - {name: us, segment_id: 7}\n",
-            "line 6, sync one, key targets eu: segment_id: ",
+            ":6: sync one, key targets eu: segment_id: ",
             "one, target us (mirror)",
         ),
         (
             "  targets:\n  - {name: eu, segment_id: 1}\n",
-            "line 6, sync one, key targets eu: segment_id: ",
+            ":6: sync one, key targets eu: segment_id: ",
             "good (mirror)",
         ),
     ],
@@ -161,7 +161,7 @@ HEAD = "syncs:\n- {name: good, cohort_id: a, segment_id: 1}\n- name: one\n  coho
 def test_a_mistake_names_sync_target_and_key(problems_of, lines: str, place: str, message: str) -> None:
     problems = problems_of(HEAD + lines)
     assert len(problems["one"]) == 1, problems["one"]
-    assert problems["one"][0].startswith(f"my_syncs.yaml, {place}")
+    assert problems["one"][0].startswith(f"my_syncs.yaml{place}")
     assert message in problems["one"][0]
 
 
@@ -173,7 +173,7 @@ def test_targets_are_no_default(problems_of) -> None:
 def test_what_a_default_says_of_skip_unchanged_holds_for_targets_too(problems_of) -> None:
     content = "defaults: {skip_unchanged: true}\n" + HEAD + "  targets:\n  - {name: eu, segment_id: 7}\n"
     (problem,) = problems_of(content)["one"]
-    assert problem.startswith("my_syncs.yaml, line 1, sync one, key skip_unchanged (from defaults): ")
+    assert problem.startswith("my_syncs.yaml:1: sync one, key skip_unchanged (from defaults): ")
     assert problems_of(content.replace("cohort_id: b", "cohort_id: b\n  skip_unchanged: false")) == {
         "good": [],
         "one": [],

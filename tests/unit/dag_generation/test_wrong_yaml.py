@@ -46,12 +46,14 @@ def wrong(line: str) -> str:
         ("owner: off", "owner", 'off is true or false to YAML, not text. Put it in quotes: owner: "off".'),
         ("owner: 2026-01-01", "owner", "is a date to YAML, not text."),
         ("owner: {a: b}", "owner", "it must be text, but it is a mapping."),
-        ("owner: [a]", "owner", "it must be text, but it is a list."),
+        ("owner: [a]", "owner", "it is a list. Text that begins with [ must be put in quotes."),
         ("tags: growth", "tags", '"growth" is not allowed; it must be a list, such as [growth, paid].'),
         ("tags: [a, 3]", "tags (item 2)", "3 is a number to YAML, not text. Put it in quotes."),
         ("tags: [a, [b]]", "tags (item 2)", "it must be text, but it is a list."),
         ("cadence: dayly", "cadence", '"dayly" is no cadence. Did you mean daily?'),
         ('cadence: "0 0 6 * * *"', "cadence", "has 6 fields; a cron expression has five"),
+        ("cadence: every day", "cadence", '"every day" is no cadence. Did you mean daily? Use manual,'),
+        ("timezone: CET", "timezone", "use the name of a place, such as Europe/Berlin."),
         ("timezone: Europe/Berln", "timezone", "is no timezone; use a name such as Europe/Berlin or UTC."),
         ("start_date: yesterday", "start_date", '"yesterday" is no date; write 2026-01-31'),
         ("start_date: 5", "start_date", "5 is not allowed; it must be a date, such as 2026-01-31."),
@@ -85,7 +87,7 @@ def test_a_mistake_names_file_line_sync_and_key(problems_of, line: str, key: str
     assert problems["good"] == []
     assert len(problems["one"]) == 1
     row = 4 + len(line.splitlines())
-    assert problems["one"][0].startswith(f"my_syncs.yaml, line {row}, sync one, key {key}: ")
+    assert problems["one"][0].startswith(f"my_syncs.yaml:{row}: sync one, key {key}: ")
     assert message in problems["one"][0]
 
 
@@ -123,7 +125,7 @@ def test_a_cohort_id_that_yaml_takes_for_a_number_must_be_quoted(
 )
 def test_a_cohort_id_that_no_run_would_take(problems_of, cohort_id: str, words: str) -> None:
     (problem,) = problems_of(f"syncs:\n- name: one\n  cohort_id: {cohort_id}\n  segment_id: 1\n")["one"]
-    assert problem.startswith("my_syncs.yaml, line 3, sync one, key cohort_id: ")
+    assert problem.startswith("my_syncs.yaml:3: sync one, key cohort_id: ")
     assert words in problem
 
 
@@ -150,7 +152,7 @@ def test_everything_that_is_wrong_is_said_at_once_in_the_order_of_the_file(probl
     problems = problems_of("syncs:\n- name: one\n  cohort_id: 5\n  segment_id: 1\n  retries: x\n  nope: 1\n")[
         "one"
     ]
-    assert [problem.split(":")[0].split("key ")[1] for problem in problems] == [
+    assert [problem.split("key ")[1].split(":")[0] for problem in problems] == [
         "cohort_id",
         "retries",
         "nope",
@@ -159,7 +161,7 @@ def test_everything_that_is_wrong_is_said_at_once_in_the_order_of_the_file(probl
 
 def test_what_is_missing_is_said_with_the_line_of_the_sync(problems_of) -> None:
     problems = problems_of(f"syncs:\n{GOOD}- name: one\n")
-    assert problems["one"] == ["my_syncs.yaml, line 3, sync one, key cohort_id: it is missing."]
+    assert problems["one"] == ["my_syncs.yaml:3: sync one, key cohort_id: it is missing."]
     assert problems["good"] == []
 
 
@@ -174,7 +176,7 @@ def test_a_sync_without_a_segment(problems_of) -> None:
 def test_a_sync_without_a_usable_name_is_called_by_its_position(problems_of, name: str) -> None:
     problems = problems_of(f"syncs:\n{GOOD}- {{cohort_id: a, segment_id: 1, name: {name}}}\n")
     assert list(problems) == ["good", "sync_2"]
-    assert "line 3, sync sync_2, key name: " in problems["sync_2"][0]
+    assert ":3: sync sync_2, key name: " in problems["sync_2"][0]
 
 
 @pytest.mark.parametrize("name", ["a", "Power-users_2.eu", "x" * 237, '"2024"', "-"])
@@ -196,14 +198,14 @@ def test_of_two_syncs_with_one_name_neither_runs(problems_of) -> None:
         f"syncs:\n- {{name: a, cohort_id: a, segment_id: 1}}\n{GOOD}- {{name: a, cohort_id: b}}\n"
     )
     assert list(problems) == ["a", "good"]
-    assert "line 4, sync a, key name: line 2 has a sync of the same name." in problems["a"][-1]
+    assert ":4: sync a, key name: line 2 has a sync of the same name." in problems["a"][-1]
     assert problems["good"] == []
 
 
 def test_a_wrong_key_in_defaults_stops_every_sync(problems_of) -> None:
     problems = problems_of(f"defaults:\n  adopt_segmnt: 5\nsyncs:\n{GOOD}")
     assert problems["good"] == [
-        "my_syncs.yaml, line 2, sync good, key defaults.adopt_segmnt: there is no such key. "
+        "my_syncs.yaml:2: sync good, key defaults.adopt_segmnt: there is no such key. "
         "Did you mean adopt_segment?"
     ]
 
@@ -214,7 +216,7 @@ def test_a_wrong_value_in_defaults_stops_only_the_syncs_that_take_it(problems_of
         f"syncs:\n{GOOD}- {{name: own, cohort_id: b, segment_id: 2, cadence: hourly}}\n"
     )
     assert problems["own"] == []
-    assert problems["good"][0].startswith("my_syncs.yaml, line 1, sync good, key cadence (from defaults): ")
+    assert problems["good"][0].startswith("my_syncs.yaml:1: sync good, key cadence (from defaults): ")
 
 
 @pytest.mark.parametrize("line", ["start_date: 2026-13-45", "retries: 1\n  retries: 2"])
@@ -284,7 +286,7 @@ def test_keys_at_the_top_that_begin_with_x_may_hold_anything(dags_of) -> None:
 
 def test_a_merge_key_that_leads_to_itself(problems_of) -> None:
     problems = problems_of(f"syncs:\n- &a {{name: a, <<: *a}}\n{GOOD}")
-    assert problems["sync_1"] == ["my_syncs.yaml, line 2, sync sync_1, key <<: it refers to itself."]
+    assert problems["sync_1"] == ["my_syncs.yaml:2: sync sync_1, key <<: it refers to itself."]
 
 
 def test_many_merges_of_merges_take_no_time(problems_of) -> None:
@@ -300,25 +302,26 @@ def test_many_merges_of_merges_take_no_time(problems_of) -> None:
     [
         ("", "the file is empty; it must be a mapping with the key syncs"),
         ("# only a comment\n", "the file is empty"),
-        ("- a\n", "line 1: the file holds a list"),
-        ("hello", 'line 1: the file holds "hello"'),
+        ("- a\n", ":1: the file holds a list"),
+        ("hello", ':1: the file holds "hello"'),
         ("defaults: {}\n", "the file has no key syncs"),
         (
             "sync: []\n",
             'the file has no key syncs, which must hold the list of syncs. Is "sync" a misspelling of it?',
         ),
-        ("syncs: {a: b}\n", "line 1: syncs must be a list .*but it is a mapping"),
+        ("syncs: {a: b}\n", ":1: syncs must be a list .*but it is a mapping"),
         ("syncs: 5\n", 'syncs must be a list .*but it is "5"'),
-        ("syncs: []\nsyncs: []\n", 'line 2: the key "syncs" appears twice, first on line 1'),
-        ("syncs:\n- a: [\n", "line 3: the file is not valid YAML"),
+        ("syncs: []\nsyncs: []\n", ':2: the key "syncs" appears twice, first on line 1'),
+        ("syncs:\n- a: [\n", ":2: the file is not valid YAML"),
         ("syncs: []\n---\nsyncs: []\n", "the file is not valid YAML: expected a single document"),
-        ("syncs:\n- name: a\n  cadence: * 6 * * *\n", r'line 3: .*quotes: cadence: "0 6 \* \* 1"\.'),
-        ("syncs:\n\t- a\n", "line 2: the file is not valid YAML: .*Indent with spaces, not with tabs"),
+        ("syncs:\n- name: a\n  cadence: * 6 * * *\n", r':3: .*quotes: cadence: "0 6 \* \* 1"\.'),
+        ("syncs:\n", ":1: the key syncs is empty. Add a sync below it"),
+        ("defaults: {}\nsyncs:\n# - name: a\n", r":2: the key syncs is empty\. .* or write syncs: \[\]"),
         (
             "syncs:\n- name: a\n  cadence: @daily\n",
-            "line 3: .*A cadence is written without @.*: cadence: daily",
+            ":3: .*a cadence is written without @.*: cadence: daily",
         ),
-        ("syncs:\n- name: a\n  owner: @growth\n", "line 3: .*Text that begins with @ must be put in quotes"),
+        ("syncs:\n- name: a\n  owner: @growth\n", ":3: .*text that begins with @ must be put in quotes"),
         ("syncs: *nowhere\n", "undefined alias"),
         (b"syncs: \xff\xfe\n", "the file is not valid YAML"),
         (b"\x00", "the file is not valid YAML"),
@@ -327,8 +330,47 @@ def test_many_merges_of_merges_take_no_time(problems_of) -> None:
     ],
 )
 def test_a_file_that_makes_no_sense_is_an_import_error_with_its_name(write, content, message: str) -> None:
-    with pytest.raises(CohortSyncConfigError, match=rf"(?s)my_syncs\.yaml.*{message}"):
+    where = "" if message.startswith(":") else r":\d+: .*"
+    with pytest.raises(CohortSyncConfigError, match=rf"(?s)my_syncs\.yaml{where}{message}"):
         load(write(content))
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "message"),
+    [
+        ("\tcohort_id: b", 3, "tabs cannot indent: use spaces."),
+        ("  \tcohort_id: b", 3, "tabs cannot indent: use spaces."),
+        ("-\tname: b", 3, "a tab cannot separate a key or a dash from its value: use a space."),
+        (
+            "  segment_name: Segment: x\n  cohort_id: b",
+            3,
+            'text with a colon must be put in quotes: segment_name: "Segment: x".',
+        ),
+        (
+            "  cohort_id: b\n  segment_name: [Amplitude] x",
+            4,
+            'text that begins with [ must be put in quotes: segment_name: "[Amplitude] x".',
+        ),
+        ("  segment_name: {Amplitude} x", 3, 'must be put in quotes: segment_name: "{Amplitude} x".'),
+        ("  segment_name: [Amplitude\n  cohort_id: b", 3, 'quotes: segment_name: "[Amplitude".'),
+        ("  segment_name: *all", 3, 'If it is text, put it in quotes: segment_name: "*all".'),
+        ("  segment_name: %x  # y", 3, 'text that begins with % must be put in quotes: segment_name: "%x".'),
+        ("  segment_name: - x", 3, 'text that begins with - must be put in quotes: segment_name: "- x".'),
+        ("  segment_name: |x y", 3, 'text that begins with | must be put in quotes: segment_name: "|x y".'),
+        ("""  segment_name: "A" x""", 3, """must be put in quotes: segment_name: '"A" x'."""),
+        ("  segment_name: 'it's'", 3, """must be put in quotes: segment_name: "it's"."""),
+        ("  segment_name: 'it", 3, "the quotes of the value of segment_name are not closed."),
+        ("  cohort_id b\n  segment_name: S", 3, "the key has no colon and space after it: write key: value."),
+        ("  cohort_id: b\n   segment_name: S", 4, "the key begins in another column than the keys above"),
+        ("  cohort_id: b\n segment_name: S", 4, "the key begins in another column than the keys above"),
+        ("- {name: b, segment_name: A: x}", 3, "between { } and [ ], text with a colon, a comma or a"),
+    ],
+)
+def test_a_usual_mistake_says_what_to_write_instead(write, lines: str, line: int, message: str) -> None:
+    with pytest.raises(CohortSyncConfigError) as caught:
+        load(write(f"syncs:\n- name: a\n{lines}\n"))
+    assert f"my_syncs.yaml:{line}: the file is not valid YAML: " in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_fine(problems_of, write) -> None:
@@ -358,4 +400,7 @@ def test_a_problem_knows_its_line_and_its_place_in_the_tree(write) -> None:
         (8, "syncs[0].targets[0].mode"),
         (9, "syncs[0].targets[1].colour"),
     }
-    assert all(str(problem) == f"{problem.where}: {problem.message}" for problem in sync.problems)
+    assert all(
+        str(problem) == f"my_syncs.yaml:{problem.line}: {problem.where}: {problem.message}"
+        for problem in sync.problems
+    )

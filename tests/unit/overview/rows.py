@@ -12,6 +12,7 @@ from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.errors import ParseImportError
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
@@ -19,6 +20,7 @@ BUNDLE = "overview-tests"
 TABLES = (
     ParseImportError,
     AssetEvent,
+    XComModel,
     TaskInstance,
     DagRun,
     DagTag,
@@ -131,6 +133,17 @@ def report(size: int = 1000, **fields: Any) -> dict[str, Any]:
     }
 
 
+def failure(**fields: Any) -> dict[str, Any]:
+    """What a task keeps of the error that ends it."""
+    return {
+        "error": "UnknownCohortError",
+        "reason": "Amplitude has no cohort 'a1b2c3d' in the project of connection 'amplitude_default'.",
+        "segment": "Nothing was written: the segment is as it was.",
+        "try_number": 1,
+        **fields,
+    }
+
+
 class Airflow:
     """
     Fills the metadata database of an Airflow as its scheduler and its tasks would.
@@ -208,6 +221,25 @@ class Airflow:
         self.put(DagRun, **run_row(dag_id, run_id, due, state, **fields))
         for task_id, task_state in ({"sync": state} if tasks is None else tasks).items():
             self.put(TaskInstance, **task_row(dag_id, task_id, run_id, task_state, start_date=due))
+        return run_id
+
+    def failed(
+        self,
+        dag_id: str,
+        due: datetime,
+        kept: Any,
+        task_id: str = "sync",
+        others: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> str:
+        """Make a run in which a task failed after five minutes, and what it has kept of its error."""
+        run_id = self.run(dag_id, due, "failed", others or {})
+        ended = due + timedelta(minutes=5)
+        self.put(TaskInstance, **task_row(dag_id, task_id, run_id, "failed", end_date=ended, **fields))
+        dag_run_id = self.session.scalar(select(DagRun.id).filter_by(dag_id=dag_id, run_id=run_id))
+        where = {"dag_run_id": dag_run_id, "dag_id": dag_id, "run_id": run_id, "task_id": task_id}
+        index = fields.get("map_index", -1)
+        self.put(XComModel, **where, map_index=index, key="failure", value=kept, timestamp=ended)
         return run_id
 
     def event(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.overview import load_history, load_overview
 from tests.unit.overview.database import NOW
-from tests.unit.overview.rows import Airflow, cohort_uri
+from tests.unit.overview.rows import Airflow, cohort_uri, failure
 
 
 @contextmanager
@@ -65,6 +65,7 @@ def test_a_sync_that_others_have_crowded_out(session: Session, airflow: Airflow)
 def test_no_table_with_a_past_is_read_as_a_whole(session: Session, airflow: Airflow) -> None:
     made = airflow.sync()
     airflow.good(made, airflow.ago(days=1))
+    airflow.failed(made[0], airflow.ago(hours=1), failure())
     with asked(session) as statements:
         load_overview(session, now=NOW)
         load_history(session, *made, now=NOW)
@@ -73,7 +74,7 @@ def test_no_table_with_a_past_is_read_as_a_whole(session: Session, airflow: Airf
         for statement, parameters in statements
         for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
     ]
-    past = ("asset_event", "dag_run", "task_instance")
+    past = ("asset_event", "dag_run", "task_instance", "xcom")
     assert any("idx_asset_id_timestamp" in plan for plan in plans)
     assert [plan for plan in plans if any(f"SCAN {table}" in plan for table in past)] == []
 

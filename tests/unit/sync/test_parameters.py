@@ -105,7 +105,7 @@ def test_numbers_out_of_bounds_are_refused_when_the_dag_is_read(name: str, value
     ],
 )
 def test_the_export_task_has_the_same_bounds(name: str, value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f"^{name}"):
+    with pytest.raises(ConfigurationError, match=f"^Task export: {name}"):
         AmplitudeCohortExportOperator(task_id="export", **{"cohort_id": "a1b2c3d", name: value})
 
 
@@ -154,7 +154,7 @@ def test_default_args_have_the_same_bounds() -> None:
 def test_what_is_wrong_is_refused_when_the_dag_is_read(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         AmplitudeCohortToCustomerIOOperator(task_id="sync", **{**NEEDED, **values})
-    assert caught.value.headline.startswith(words)
+    assert caught.value.headline.startswith(f"Task sync: {words}")
 
 
 def test_quotes_that_python_code_means_are_kept() -> None:

@@ -20,7 +20,7 @@ FIELDS = {"dry_run": False, "source": "cohort"}
 def of_a_run(
     conf: Any, run_type: Any = DagRunType.BACKFILL_JOB, params: Any = FIELDS, made_by: str = "backfill"
 ) -> dict[str, Any]:
-    dag = DAG("cohort_sync__power_users", schedule=None, params=params)
+    dag = DAG("cohort_sync__power_users", schedule=None, params=params, tags=["cohort-sync"])
     return {
         "dag": dag,
         "dag_run": SimpleNamespace(
@@ -58,6 +58,16 @@ def test_other_runs_pass(run_type: Any) -> None:
 
 def test_a_dag_without_the_field_passes() -> None:
     check_backfill(of_a_run({}, params={"dry_run": False}))
+
+
+def test_where_nothing_can_be_restored_it_says_so() -> None:
+    fewest = {"dry_run": False, "allow_no_match": False}  # of a sync without snapshot_path
+    with pytest.raises(ConfigurationError, match="keeps no snapshots that it could restore") as caught:
+        check_backfill(of_a_run({"dry_run": False}, params=fewest))
+    assert '{"source": "cohort"}' in str(caught.value)
+    check_backfill(of_a_run({"source": "cohort"}, params=fewest))
+    check_backfill(of_a_run({"source": "cohort"}, params=fewest, made_by="manual"))
+    check_backfill(of_a_run({}, DagRunType.MANUAL, params=fewest))
 
 
 def test_a_task_outside_of_a_run_passes() -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import pytest
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.ui.app import build_app
 from tests.unit.overview.database import NOW
-from tests.unit.overview.rows import Airflow
+from tests.unit.overview.rows import Airflow, failure
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}"
 
@@ -243,6 +244,39 @@ def test_one_sync(client: TestClient, airflow: Airflow, session: Session) -> Non
     assert "The run failed" in chart
 
 
+def test_why_it_failed(client: TestClient, airflow: Airflow, session: Session) -> None:
+    made = airflow.sync()
+    run_id = airflow.failed(made[0], airflow.ago(hours=3), failure(), map_index=2)
+    session.commit()
+    for path in ("/", history_of(made)):
+        html = client.get(path).text
+        said = text_of(html).replace("&#39;", "'")
+        assert (
+            "Amplitude has no cohort 'a1b2c3d' in the project of connection 'amplitude_default'. "
+            "The last run failed. No good sync is known."
+        ) in said
+        assert re.search(r"Failed [^.]* ago \. Nothing was written: the segment is as it was\.", said)
+        assert f"{made[0]}/runs/{quote(run_id, safe='')}/tasks/sync/mapped/2" in html
+        assert "Open the log" in said
+    assert said.count("Amplitude has no cohort") == 2  # the second one is in the table of runs
+
+
+def test_a_page_without_a_good_run_shows_what_is_known(
+    client: TestClient, airflow: Airflow, session: Session
+) -> None:
+    made = airflow.sync(is_paused=True)
+    for hours in (3, 2):
+        airflow.failed(made[0], airflow.ago(hours=hours), failure())
+    session.commit()
+    tiles = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", client.get(history_of(made)).text, re.DOTALL)
+    assert [(name, text_of(value).strip()) for name, value in tiles] == [
+        ("Last good sync", "None known"),
+        ("Last run", "2 h ago"),
+        ("Failed in a row", "2"),
+        ("Next run", "Paused"),
+    ]
+
+
 def test_a_sync_without_a_past(client: TestClient, airflow: Airflow, session: Session) -> None:
     made = airflow.sync()
     session.commit()
@@ -260,6 +294,17 @@ def test_every_link_stays_below_airflow(client: TestClient, airflow: Airflow, se
 
 
 # ---- whatever an event says
+
+
+def test_a_hostile_reason(client: TestClient, airflow: Airflow, session: Session) -> None:
+    made = airflow.sync()
+    kept = failure(error=HOSTILE, reason=HOSTILE, segment=HOSTILE)
+    airflow.failed(made[0], airflow.ago(hours=2), kept, HOSTILE, {"sync": "upstream_failed"})
+    session.commit()
+    for path in ("/", history_of(made)):
+        html = client.get(path).text
+        assert "onerror=alert(2)&gt;" in html
+        assert re.findall(r"<(script|img)(?! src=\"static/)", html) == []
 
 
 @pytest.mark.parametrize(

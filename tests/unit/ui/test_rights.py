@@ -13,13 +13,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.ui.rights import RUN_DETAILS
-from tests.unit.overview.rows import Airflow, task_row
+from tests.unit.overview.rows import Airflow, failure, task_row
 from tests.unit.ui.test_pages import airflow, client, headers, history_of, login, text_of  # noqa: F401
 
 #: What only runs tell.
 OF_RUNS = (
     *("Failed", "The last run failed", "Waiting for approval", "Decide", "Missing pool", "cio_pool"),
-    *("Overdue", "Running", "Success", "scheduled__", "/runs/"),
+    *("Overdue", "The reason.", "Running", "Success", "scheduled__", "/runs/"),
 )
 
 
@@ -29,7 +29,7 @@ def filled(airflow: Airflow, session: Session) -> dict[str, tuple[str, str, int]
     made = {name: airflow.sync(name) for name in ("failed", "asked", "running", "good", "late", "pool")}
     for one in made.values():
         airflow.event(one, airflow.ago(days=3))
-    airflow.run(made["failed"][0], airflow.ago(hours=2), "failed")
+    airflow.failed(made["failed"][0], airflow.ago(hours=2), failure(reason="The reason."))
     waiting = {"approve": "awaiting_input", "sync": None}
     airflow.run(made["asked"][0], airflow.ago(hours=2), "running", waiting)
     airflow.run(made["running"][0], airflow.ago(hours=2), "running", {"sync": "running"})
