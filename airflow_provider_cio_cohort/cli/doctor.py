@@ -28,7 +28,9 @@ from airflow_provider_cio_cohort.cli.runtime import (
     NOT_FOUND_OUT,
     WRONG_USAGE,
     CommandError,
+    agrees,
     answering,
+    check_can_ask,
     command,
     say,
 )
@@ -202,8 +204,8 @@ def _check_usage(args: Namespace) -> None:
         raise CommandError("--force has no effect without --record.", WRONG_USAGE)
     if args.rounds < 1:
         raise CommandError("--rounds must be at least 1.", WRONG_USAGE)
-    if (args.probe or args.export) and not (args.yes or sys.stdin.isatty()):
-        raise CommandError("stdin is not a terminal: pass --yes.", WRONG_USAGE)
+    if args.probe or args.export:
+        check_can_ask(args)
 
 
 def _effects(args: Namespace, subject: _Subject) -> list[str]:
@@ -229,9 +231,7 @@ def _effects(args: Namespace, subject: _Subject) -> list[str]:
 def _agrees(effects: list[str]) -> bool:
     for effect in effects:
         say(effect)
-    sys.stderr.write("Continue? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agrees("Continue?")
 
 
 # ---- who is asked
@@ -334,7 +334,7 @@ def _save(conn_id: str, seen: dict[str, Any], asked_at: str) -> bool:
     facts = {key: value for key, value in seen.items() if key.startswith(_OF_CUSTOMER_IO)}
     asset = workspace_asset(conn_id)
     if asset is None:
-        say(f"Nothing was saved: {conn_id!r} is no plain text.")
+        say(f"Nothing was saved: {conn_id!r} is a template or not text.")
         return False
     if not facts:
         say("Nothing was saved: nothing was seen of the workspace.")

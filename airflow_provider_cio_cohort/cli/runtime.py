@@ -81,6 +81,28 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)  # noqa: T201
 
 
+def check_can_ask(args: Namespace) -> None:
+    """
+    Refuse to begin what needs a confirmation that nobody can give.
+
+    :param args: the arguments, with ``yes``.
+    :raises CommandError: if stdin is not a terminal, and ``--yes`` was not passed.
+    """
+    if not (args.yes or sys.stdin.isatty()):
+        raise CommandError("stdin is not a terminal: pass --yes.", WRONG_USAGE)
+
+
+def agrees(question: str) -> bool:
+    """
+    Ask for a confirmation on the terminal; no answer is a no.
+
+    :param question: the question, without the possible answers.
+    """
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 @contextmanager
 def answering() -> Iterator[None]:
     """Send what is printed to stdout, as the command's output."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from argparse import Namespace
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ from airflow_provider_cio_cohort.cli.runtime import (
     NO,
     WRONG_USAGE,
     CommandError,
+    agrees,
+    check_can_ask,
     command,
     say,
 )
@@ -68,7 +69,7 @@ def restore(args: Namespace) -> int:
     )
     status = "refused" if plan["guards"] else "planned"
     if status == "planned" and not args.dry_run:
-        if not args.yes and not _agrees():
+        if not args.yes and not agrees("Restore the segment?"):
             status = "declined"
         else:
             watch.go_on()
@@ -85,8 +86,8 @@ def _check_usage(kept: Kept, args: Namespace) -> None:
             found = kept.own()
         there = f"There are snapshots of {some_moments(found)}." if found else "There is no snapshot yet."
         raise CommandError(f"Pass --at: the moment to restore. {there}", WRONG_USAGE)
-    if not (args.yes or args.dry_run or sys.stdin.isatty()):
-        raise CommandError("stdin is not a terminal: pass --yes.", WRONG_USAGE)
+    if not args.dry_run:
+        check_can_ask(args)
 
 
 def _check_memory(kept: Kept, watch: Watch) -> None:
@@ -193,12 +194,6 @@ def _write(
             else "Nothing was written."
         )
         raise CommandError(f"\nInterrupted. {consequence}", INTERRUPTED) from None
-
-
-def _agrees() -> bool:
-    sys.stderr.write("Restore the segment? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _show(kept: Kept, status: str, report: dict[str, Any], plan: dict[str, Any], output: str) -> None:
