@@ -24,9 +24,9 @@ from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.hooks.customer_io_api import max_concurrent_tasks
 from airflow_provider_cio_cohort.pools import EXPORT_SLOTS, pools_of
-from airflow_provider_cio_cohort.snapshots.layout import Subject
 from airflow_provider_cio_cohort.snapshots.store import SnapshotStore
 from airflow_provider_cio_cohort.sync.parameters import SyncParameters, is_template
+from airflow_provider_cio_cohort.transfers.context import subject_of
 
 STORES = "airflow.state_stores"
 SOURCES = "airflow.connections"
@@ -196,15 +196,8 @@ def _snapshots(storages: dict[str, SyncParameters]) -> Finding:
         if is_template(path):
             problems.append(f"{shown} has a template, which only a run renders.")
             continue
-        subject = Subject(
-            customer_io_conn_id=sync.customer_io_conn_id,
-            segment=sync.named,
-            id_type=sync.id_type,
-            mode=sync.mode,
-            cohort_id=sync.cohort_id,
-        )
         try:
-            SnapshotStore(path, subject).check_writable()
+            SnapshotStore(path, subject_of(sync)).check_writable()
         except CohortSyncError as error:
             problems.append(str(error).replace(path, shown).replace("\n", " "))
         else:

@@ -17,11 +17,11 @@ from airflow.sdk import Asset, BaseOperator
 from airflow_provider_cio_cohort.compatibility import stats
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
 from airflow_provider_cio_cohort.state import asset_store, run_store, task_store
-from airflow_provider_cio_cohort.sync.parameters import InForm, TaskParameters
+from airflow_provider_cio_cohort.sync.parameters import InForm, SyncParameters, TaskParameters
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-    from airflow_provider_cio_cohort.snapshots.layout import Origin
+    from airflow_provider_cio_cohort.snapshots.layout import Origin, Subject
     from airflow_provider_cio_cohort.snapshots.run import RunSnapshots
     from airflow_provider_cio_cohort.sync.ports import Amplitude, Ports
 
@@ -255,6 +255,23 @@ def ports_of(
     )
 
 
+def subject_of(parameters: SyncParameters) -> Subject:
+    """
+    Return what a sync's snapshots are of.
+
+    :param parameters: the sync's parameters.
+    """
+    from airflow_provider_cio_cohort.snapshots.layout import Subject
+
+    return Subject(
+        customer_io_conn_id=parameters.customer_io_conn_id,
+        segment=parameters.named,
+        id_type=parameters.id_type,
+        mode=parameters.mode,
+        cohort_id=parameters.cohort_id,
+    )
+
+
 def snapshots_of(
     parameters: TaskParameters, context: Mapping[str, Any], task: tuple[str, str]
 ) -> RunSnapshots | None:
@@ -265,21 +282,13 @@ def snapshots_of(
     :param context: the task's context.
     :param task: the ids of its DAG and of the task.
     """
-    from airflow_provider_cio_cohort.snapshots.layout import Subject
     from airflow_provider_cio_cohort.snapshots.run import Retention, RunSnapshots
     from airflow_provider_cio_cohort.snapshots.store import SnapshotStore
 
     if parameters.snapshot_path is None:
         return None
-    subject = Subject(
-        customer_io_conn_id=parameters.customer_io_conn_id,
-        segment=parameters.named,
-        id_type=parameters.id_type,
-        mode=parameters.mode,
-        cohort_id=parameters.cohort_id,
-    )
     return RunSnapshots(
-        store=SnapshotStore(parameters.snapshot_path, subject),
+        store=SnapshotStore(parameters.snapshot_path, subject_of(parameters)),
         retention=Retention(parameters.snapshot_keep_days, parameters.snapshot_keep_last),
         origin=_origin(context, *task),
         zone=getattr(context.get("dag"), "timezone", None),
