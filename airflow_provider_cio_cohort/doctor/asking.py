@@ -89,12 +89,12 @@ def failed(name: str, error: CohortSyncError) -> Finding:
     :param name: the name of the line.
     :param error: what happened instead.
     """
-    advice = "" if isinstance(error, RetryableError) else error.own_words.partition("\n")[2]
-    if not advice:
+    headline, _, advice = error.own_words.partition("\n")
+    if isinstance(error, RetryableError) or not advice:
         advice = "Run the doctor again; if this stays, ask the support of the vendor."
     return Finding(
         name,
         Status.UNKNOWN,
-        f"There is no answer: {error.headline}",
+        f"There is no answer: {headline}",
         advice=advice,
     )
