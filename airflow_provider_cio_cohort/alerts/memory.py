@@ -26,7 +26,7 @@ def key_of(kind: str, dag_id: str, task_id: str) -> str:
 
 def fingerprints(kept: object) -> list[str]:
     """
-    Return stored fingerprints of alerts; none if there are none, or somebody has edited them.
+    Return stored fingerprints of alerts; none if there are none, or they are invalid.
 
     :param kept: what is stored.
     """

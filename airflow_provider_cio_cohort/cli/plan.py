@@ -34,7 +34,7 @@ from airflow_provider_cio_cohort.sync.run import CohortSync
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
 _Group = list[tuple[Outlook, CohortSync]]
-#: How similar two ids are that somebody may have mistaken for each other, 0 to 1: of 7 letters, one differs.
+#: How similar an id is that is suggested for an unlisted one, 0 to 1: of 7 characters, one may differ.
 _ALIKE = 0.8
 _IN_SYNC = (
     "In sync: Amplitude has not recomputed the cohort since the last good sync, and the segment has as many "

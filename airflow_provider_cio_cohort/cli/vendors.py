@@ -130,7 +130,7 @@ def _customer_io(conn_id: str) -> CustomerIO:
 
 def hurried(hook: Hook) -> Hook:
     """
-    Return a hook with short timeouts, because somebody waits.
+    Return a hook with short timeouts, for interactive use.
 
     :param hook: the hook.
     """

@@ -90,7 +90,7 @@ def _told(ti: Any) -> Any:
 
 
 def _already_sent(told: object, error: str, now: datetime) -> list[str]:
-    """Return the alerts that earlier runs have sent about the same error, unless somebody has edited that."""
+    """Return the alerts that earlier runs have sent about the same error; none if that is invalid."""
     if not isinstance(told, Mapping) or told.get("error") != error:
         return []
     try:

@@ -197,7 +197,7 @@ _MISTAKE = "It does not run because of a mistake in its file: the docs of its DA
 
 
 def _moment(kept: object, now: datetime) -> datetime | None:
-    """Return a stored time, at the latest ``now``; ``None`` if there is none, or somebody has edited it."""
+    """Return a stored time, at the latest ``now``; ``None`` if there is none, or it is invalid."""
     try:
         moment = datetime.fromisoformat(str(kept))
     except ValueError:
