@@ -28,6 +28,7 @@ from airflow_provider_cio_cohort.hooks.customer_io_api import (
     pace_of,
 )
 from airflow_provider_cio_cohort.hooks.membership import MEMBERS_PER_PAGE, SegmentMember
+from airflow_provider_cio_cohort.sync.memory import UNIQUE_NAMES
 from airflow_provider_cio_cohort.sync.parameters import SyncParameters
 from airflow_provider_cio_cohort.sync.target import check_id_type
 
@@ -46,7 +47,6 @@ IDENTIFIERS = "customer_io.identifiers"
 _OF_THE_APP_KEY = (SEGMENT_NAMES, MEMBERSHIP, LOOKUP, IDENTIFIERS)
 #: The facts of these lines.
 WORKSPACE_NAMED = "customer_io.workspace_named"
-UNIQUE_NAMES = "customer_io.names_are_unique"
 ACCEPTED_IDENTIFIERS = "customer_io.identifiers"
 LAST_NEXT = "customer_io.last_page_next"
 MEMBER_FIELDS = "customer_io.member_fields"

@@ -255,7 +255,7 @@ PROBE_FACTS = (
     Fact(
         "customer_io.names_are_unique",
         "Whether a second segment of the same name is refused.",
-        "no: several are an error of the sync",
+        "no: several are an error of the sync, and a creation whose response was lost is not repeated",
         "probe.same_name",
         "--probe",
         also="customer_io.segment_names",

@@ -13,6 +13,7 @@ from airflow_provider_cio_cohort.doctor.stage import ACCEPTED, Stage
 from airflow_provider_cio_cohort.doctor.throwaway import DESCRIPTION, SWEEPS, new_name
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, RequestRejectedError
 from airflow_provider_cio_cohort.hooks.customer_io_api import Segment, request_segment, segment_in
+from airflow_provider_cio_cohort.sync.memory import UNIQUE_NAMES
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +95,10 @@ def ask_same_name(stage: Stage) -> Iterator[Finding]:
         "probe.same_name",
         Status.OK,
         f"A second segment of the same name {seen}.",
-        "" if is_unique else "Syncs refuse a segment_name that several segments have.",
-        facts={"customer_io.names_are_unique": is_unique},
+        "Syncs repeat a creation whose response was lost."
+        if is_unique
+        else "Syncs refuse a segment_name that several segments have.",
+        facts={UNIQUE_NAMES: is_unique},
     )
 
 

@@ -11,6 +11,7 @@ from airflow_provider_cio_cohort.exceptions import (
     AmbiguousSegmentError,
     AuthenticationError,
     CohortSyncError,
+    RequestRejectedError,
     SegmentNotCreatedError,
     SyncStoppedError,
     VendorUnavailableError,
@@ -143,37 +144,51 @@ class CustomerIOHook(VendorHook):
         what = f"reading segment {segment_id}"
         return as_manual(request_segment(self.app_client, "GET", segment_id, "", what, segment_in))
 
-    def create_segment(self, name: str, description: str = "") -> Segment:
+    def create_segment(self, name: str, description: str = "", *, unique_names: bool = False) -> Segment:
         """
         Create a manual segment, or return the one of that name if the response was lost.
 
-        Names need not be unique, so a request whose response was lost is never simply repeated: the segments
+        Names need not be unique, so a request whose response was lost is not simply repeated: the segments
         are listed first. Customer.io may change the name; then a segment that did not exist when the segments
         were last listed, and whose description begins with this one's, is the new one.
 
         :param name: its name.
         :param description: its description in Customer.io.
+        :param unique_names: whether the workspace refuses a second segment of the same name, so that a
+            request whose segment is not listed may be repeated.
         :return: the segment as Customer.io stores it.
         :raises SegmentNotCreatedError: if no response came, and the segment is not listed.
         """
         before = self.segment_ids
-        body = {"segment": {"name": name, "description": description}}
         try:
-            return self.app_client.request(
-                "POST",
-                "/v1/segments",
-                what="creating a segment",
-                read=segment_in,
-                json=body,
-                idempotent=False,
-            )
+            return self._create_segment(name, description, idempotent=False)
         except VendorUnavailableError as error:
-            if found := self._find_created(name, description, before):
+            lost = error
+        if found := self._find_created(name, description, before):
+            return found
+        if unique_names:
+            try:
+                return self._create_segment(name, description, idempotent=True)
+            except RequestRejectedError:  # the name is taken: by the segment of the first request
+                found = self._find_created(name, description, before)
+            except VendorUnavailableError as error:
+                lost, found = error, self._find_created(name, description, before)
+            if found:
                 return found
-            raise SegmentNotCreatedError(
-                f"It is not known whether the segment was created: {name!r}.\n{error.headline} A retry looks "
-                "for it before it creates one."
-            ) from None
+        raise SegmentNotCreatedError(
+            f"It is not known whether the segment was created: {name!r}.\n{lost.headline} A retry looks "
+            "for it before it creates one."
+        )
+
+    def _create_segment(self, name: str, description: str, *, idempotent: bool) -> Segment:
+        return self.app_client.request(
+            "POST",
+            "/v1/segments",
+            what="creating a segment",
+            read=segment_in,
+            json={"segment": {"name": name, "description": description}},
+            idempotent=idempotent,
+        )
 
     def _find_created(self, name: str, description: str, before: frozenset[int] | None) -> Segment | None:
         """Return the segment that was created although the response was lost, under whatever name."""

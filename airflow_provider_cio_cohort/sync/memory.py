@@ -307,8 +307,10 @@ CIO_FORMS = ("customer_io.cio_id_form", "customer_io.removes_by_cio_id")
 REMOVES_WITHOUT_ID = "customer_io.removes_without_id"
 #: the seconds after which the slowest write was visible in the members and in the count;
 LAGS = ("customer_io.membership_lag_longest", "customer_io.count_lag_longest")
-#: whether the App API key may look people up: only then does a run see that a write has not shown yet.
+#: whether the App API key may look people up: only then does a run see that a write has not shown yet;
 LOOKS_UP = "customer_io.look_up_allowed"
+#: whether a second segment of the same name is refused.
+UNIQUE_NAMES = "customer_io.names_are_unique"
 #: Seconds; a measured lag is doubled, and never counts as less than this.
 LEAST_STABLE_SECONDS = 1.0
 
@@ -322,12 +324,14 @@ class VendorFacts:
     :param removes_without_id: whether it removes people who have no ``id``.
     :param visible_after: seconds until the slowest write was visible in a read.
     :param looks_up: whether the App API key may look people up.
+    :param unique_names: whether it refuses a second segment of the same name.
     """
 
     cio_prefix: bool | None = None
     removes_without_id: bool | None = None
     visible_after: float | None = None
     looks_up: bool | None = None
+    unique_names: bool | None = None
 
     @classmethod
     def read(cls, store: StateStore, keys: Callable[[], str]) -> VendorFacts:
@@ -347,13 +351,14 @@ class VendorFacts:
             if isinstance(fact, Mapping) and fact.get("keys") == mine
         }
         forms = {str(values.get(key)) for key in CIO_FORMS} & {"prefixed", "bare"}
-        removes = values.get(REMOVES_WITHOUT_ID)
+        removes, unique = values.get(REMOVES_WITHOUT_ID), values.get(UNIQUE_NAMES)
         lags = [float(values[key] or 0) for key in LAGS if _is_seconds(values.get(key))]
         facts = cls(
             cio_prefix=forms == {"prefixed"} if len(forms) == 1 else None,
             removes_without_id=removes if isinstance(removes, bool) else None,
             visible_after=max(lags, default=None),
             looks_up=values.get(LOOKS_UP) is True or None,
+            unique_names=unique if isinstance(unique, bool) else None,
         )
         if facts != cls():
             log.info("Using what airflow cohort-sync doctor has saved of the workspace: %s", facts)

@@ -165,8 +165,8 @@ class CustomerIO(SegmentStore, Protocol):
     def get_segment(self, segment_id: int) -> Segment:
         """Return the manual segment of that number."""
 
-    def create_segment(self, name: str, description: str = "") -> Segment:
-        """Create a manual segment."""
+    def create_segment(self, name: str, description: str = "", *, unique_names: bool = False) -> Segment:
+        """Create a manual segment; the request may be repeated if names are unique."""
 
 
 class RestorePoint(Protocol):

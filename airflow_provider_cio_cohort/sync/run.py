@@ -321,7 +321,8 @@ class CohortSync:
         parameters, customer_io, memory = self.parameters, self.ports.customer_io, self.memory
         existing_id = goal.id
         if existing_id is None and not parameters.dry_run:
-            goal = target.create(customer_io, parameters, cohort_name, memory)
+            unique_names = self.ports.facts.unique_names is True
+            goal = target.create(customer_io, parameters, cohort_name, memory, unique_names=unique_names)
             self.ports.on_segment(goal.id)
         sync = SegmentSync(
             customer_io,

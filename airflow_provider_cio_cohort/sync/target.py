@@ -156,7 +156,12 @@ def existing(segment: Segment, cohort_id: str, memory: SegmentMemory) -> Target:
 
 
 def create(
-    customer_io: CustomerIO, parameters: SyncParameters, cohort_name: str | None, memory: SegmentMemory
+    customer_io: CustomerIO,
+    parameters: SyncParameters,
+    cohort_name: str | None,
+    memory: SegmentMemory,
+    *,
+    unique_names: bool = False,
 ) -> Target:
     """
     Create the segment, and return it as the target of a run.
@@ -165,11 +170,13 @@ def create(
     :param parameters: what names the segment.
     :param cohort_name: the cohort's name, for the description.
     :param memory: what is remembered of the segment.
+    :param unique_names: whether the workspace refuses a second segment of the same name.
     :raises StateStoreError: if that cannot be read: the segment may exist under another name.
     """
     memory.void()
     name, cohort_id = str(parameters.segment_name), parameters.cohort_id
-    made = customer_io.create_segment(name, describe(cohort_id, cohort_name, parameters.mode, name))
+    description = describe(cohort_id, cohort_name, parameters.mode, name)
+    made = customer_io.create_segment(name, description, unique_names=unique_names)
     log.info("Created the segment %r (%s) in Customer.io.", made.name, made.id)
     if made.name != name:
         log.warning("Customer.io stored the name of segment %s as %r, not as %r.", made.id, made.name, name)

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_cio_cohort.assets import workspace_asset
 from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
+from airflow_provider_cio_cohort.exceptions import SegmentNotCreatedError
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
 from airflow_provider_cio_cohort.state import VENDOR_FACTS, StateStore
 from airflow_provider_cio_cohort.sync.memory import (
@@ -16,6 +17,7 @@ from airflow_provider_cio_cohort.sync.memory import (
     LAGS,
     LOOKS_UP,
     REMOVES_WITHOUT_ID,
+    UNIQUE_NAMES,
     VendorFacts,
     merged_facts,
 )
@@ -35,6 +37,7 @@ def known(sandbox, assets) -> Any:
             "lag": LAGS[0],
             "counted": LAGS[1],
             "looks": LOOKS_UP,
+            "unique": UNIQUE_NAMES,
         }
         seen = {named[name]: value for name, value in facts.items()}
         assets[workspace_asset("customer_io_default")].set(
@@ -132,6 +135,53 @@ def test_a_dry_run_expects_what_is_known_of_removals(
     assert (report["to_remove"], report["not_removable"]) == (2, may_stay)
 
 
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
+@pytest.mark.parametrize("unique", [True, False, None])
+def test_a_creation_whose_response_was_lost_is_repeated_where_names_are_unique(
+    sandbox, cohort, sync, known, fault: str, unique: bool | None
+) -> None:
+    cohort("a")
+    sandbox.configure(unique_names=bool(unique))
+    sandbox.faults.add(fault, path="/v1/segments$", method="POST")
+    known(unique=unique)
+    if fault == "reset_before" and not unique:
+        with pytest.raises(SegmentNotCreatedError):
+            sync()
+    else:
+        assert sync()["added"] == 1
+    created = fault == "reset_after" or unique
+    assert len(sandbox.workspace.segments) == (1 if created else 0)
+
+
+@pytest.mark.parametrize(
+    ("unique", "stale", "requests", "found"),
+    [(True, 2, 2, True), (True, 4, 2, False), (False, 2, 1, False)],
+)
+def test_a_segment_that_is_not_listed_yet_is_not_created_twice(
+    sandbox, cohort, sync, known, unique: bool, stale: int, requests: int, found: bool
+) -> None:
+    """After the creation, the list shows the segment late."""
+    cohort("a")
+    sandbox.configure(unique_names=unique)
+    sandbox.faults.add("reset_after", path="/v1/segments$", method="POST")
+    empty = {"status": 200, "body": {"segments": []}, "times": stale}
+    sandbox.at_request(
+        lambda _: sandbox.faults.add("status", path="/v1/segments$", method="GET", **empty),
+        path="/v1/segments$",
+        method="POST",
+    )
+    known(unique=unique)
+    if found:
+        assert sync()["added"] == 1
+    else:
+        with pytest.raises(SegmentNotCreatedError):
+            sync()
+    assert len(sandbox.workspace.segments) == 1
+    sent = [each for each in sandbox.requests if (each.method, each.path) == ("POST", "/v1/segments")]
+    assert len(sent) == requests
+    assert found or sync()["added"] == 1  # the retry finds it
+
+
 @pytest.mark.parametrize(
     ("configured", "lag", "seconds"), [(None, 4.0, 8.0), (None, 0.1, 1.0), ("7", 4.0, 7.0), (None, None, 5.0)]
 )
@@ -160,6 +210,7 @@ def test_the_measured_lag_replaces_the_default_alone(
             CIO_FORMS[0]: {"value": True, "keys": "keys"},
             REMOVES_WITHOUT_ID: {"value": 1, "keys": "keys"},
             LAGS[0]: {"value": True, "keys": "keys"},
+            UNIQUE_NAMES: {"value": "yes", "keys": "keys"},
         },
         {
             CIO_FORMS[0]: {"value": "bare", "keys": "keys"},
