@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import psutil
@@ -96,9 +97,15 @@ class DistributedAirflow(AirflowInstance):
             if self.with_celery:
                 self.redis.start()
             super().start()
+            workers = [each for each in self.components if each.startswith(WORKER)]
+            self.wait_until(lambda: all(map(self._takes_tasks, workers)), "every worker to take tasks")
         except BaseException:
             self.stop()
             raise
+
+    def _takes_tasks(self, worker: str) -> bool:
+        """Say whether a worker is connected to the queue: before that, others take all tasks."""
+        return f"{worker}@{gethostname()} ready." in self.processes.tail(worker)
 
     def stop(self) -> None:
         """Stop everything, the servers last, and delete the database."""
