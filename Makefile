@@ -28,6 +28,9 @@ CRASHES := tests/system/test_crashes.py tests/system/test_bundles.py
 ALERTS := $(addprefix tests/system/test_,alerts.py connections.py privacy.py watching.py)
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server
 
+# Where it is set, every process of the tests' Airflow would compile this package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo up test test-fast test-system test-alerts test-crashes test-browser test-distributed test-compose \
 	test-matrix test-editor check-kubernetes check-release docs screenshots lint bench lock compose-env clean
 
