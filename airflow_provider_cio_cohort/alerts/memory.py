@@ -45,18 +45,21 @@ class Memory:
     def __init__(self, context: Mapping[str, Any], asset: Asset | None, key: str) -> None:
         self._store = asset_store(context, asset)
         self._key = key
+        self._is_known = True
 
     def load(self) -> dict[str, Any] | None:
         """Return the state, empty if none is stored; ``None`` if it cannot be read, or there is no store."""
         kept = self._store.get(self._key)
+        self._is_known = kept is not UNKNOWN
         if kept is UNKNOWN:
             return None
         return kept if isinstance(kept, dict) else {}
 
     def save(self, what: Mapping[str, Any]) -> None:
         """
-        Save the state.
+        Save the state, unless it could not be read: what is not known must not be overwritten.
 
         :param what: counts, times, flags and fingerprints, never a person.
         """
-        self._store.set(self._key, dict(what))
+        if self._is_known:
+            self._store.set(self._key, dict(what))

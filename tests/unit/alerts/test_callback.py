@@ -327,3 +327,19 @@ def test_a_memory_that_cannot_be_read_is_none(told: list[Any], runs: Runs) -> No
     context["asset_state_store"][ASSET].get = fail
     SyncAlerts("one", [ALERT]).succeeded(context)
     assert told == []
+
+
+@pytest.mark.parametrize("kept", [{"failed": True, "failures": 1, "unsent": ["a"], "low": ["b"]}, {}])
+def test_a_memory_that_cannot_be_read_is_not_overwritten(told: list[Any], runs: Runs, kept: Any) -> None:
+    def fail(key: str) -> Any:
+        raise OSError("database is locked")
+
+    task, alerts = Task({ALERTS: dict(kept)}, runs), SyncAlerts("one", [ALERT])
+    for call, context in (
+        (alerts.failed, task.context(error=MappingError("No identifier matches."))),
+        (alerts.succeeded, task.context({**REPORT, "match_rate": 0.1})),
+    ):
+        context["asset_state_store"][ASSET].get = fail
+        call(context)
+    assert [message.event for message in told] == ["failure", "low_match"]
+    assert task.memory == {ALERTS: kept}
