@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from airflow.sdk import Asset
@@ -12,7 +13,7 @@ from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_cio_cohort.alerts import message
 from airflow_provider_cio_cohort.alerts.memory import ALERTS, FRESHNESS, Memory, fingerprints, key_of
-from airflow_provider_cio_cohort.alerts.message import Message
+from airflow_provider_cio_cohort.alerts.message import Kind, Message
 from airflow_provider_cio_cohort.alerts.rules import Alert, Event
 from airflow_provider_cio_cohort.alerts.sending import send
 from airflow_provider_cio_cohort.assets import AMPLITUDE_SCHEME, is_segment
@@ -57,9 +58,10 @@ class SyncAlerts:
             events.add("guard")
             if _LOW_MATCH_GUARD in error.trips:
                 events.add("low_match")
-        line, details = message.reason_of(error)
-        verb = "was stopped by a guard" if "guard" in events else "failed"
-        self._tell(context, frozenset(events), f"{verb}: {line}", details)
+        reason, explanation = message.reason_of(error)
+        kind: Kind = "guard" if "guard" in events else "failure"
+        content = {"line": f"failed: {reason}", "reason": reason, "explanation": explanation}
+        send(self.alerts, self._message(context, kind, frozenset(events), **content), context)
         if _segment(context) is not None:  # the recovery after a failed export is seen by its downstream
             memory = _memory(context, ALERTS)
             memory.save({**(memory.load() or {}), "failed": True})
@@ -73,12 +75,13 @@ class SyncAlerts:
         """
         dag_id, run_id = context["dag"].dag_id, context["run_id"]
         states = RuntimeTaskInstance.get_task_states(dag_id, run_ids=[run_id]).get(run_id, {})
-        line, details = message.reason_of(None)
+        reason, explanation = message.reason_of(None)
+        content = {"line": f"failed: {reason}", "reason": reason, "explanation": explanation}
         for task_id in sorted(task_id for task_id, state in states.items() if state == "failed"):
             where = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
             if XCom.get_one(key=TOLD_KEY, **where) is None:
                 events = frozenset({"failure"})
-                told = message.of_task(where, self._name(task_id), events, f"failed: {line}", details)
+                told = message.of_task(where, self._name(task_id), "failure", events, **content)
                 send(self.alerts, told, context)
 
     def asked(self, context: Mapping[str, Any]) -> None:
@@ -88,9 +91,23 @@ class SyncAlerts:
         :param context: the context of the task that asks.
         """
         task = context["task"]
-        details = f"{task.body}\n\nApprove or reject it in Airflow, under Required actions."
-        line = "waits for an approval: a guard has tripped, and nothing has been written."
-        self._tell(context, frozenset({"guard"}), line, details)
+        change = task.change
+        told = self._message(
+            context,
+            "approval",
+            frozenset({"guard"}),
+            "waits for an approval: a guard has tripped, and nothing has been written.",
+            reason="A guard has tripped, and nothing has been written.",
+            facts={
+                "Segment": task.segment,
+                "Added, at most": f"{change['to_add']:,}",
+                "Removed": f"{change['to_remove']:,}",
+            },
+            causes=tuple(change["reasons"]),
+            explanation="Approving it in Airflow allows exactly this change, to these people, and no other. "
+            "Rejecting it leaves the segment as it is.",
+        )
+        send(self.alerts, replace(told, link=f"{told.link}/required_actions"), context)
 
     def succeeded(self, context: Mapping[str, Any]) -> None:
         """
@@ -111,8 +128,15 @@ class SyncAlerts:
         if stale.get("stale_since"):
             freshness.save({**stale, "stale_since": None, "told": []})
         to_tell = [alert for alert in self.alerts if alert.fingerprint in unsent]
-        line = f"has recovered: {_counts(report)}."
-        sent = send(to_tell, self._message(context, _RECOVERY, line, ""), context)
+        recovered = self._message(
+            context,
+            "recovery",
+            _RECOVERY,
+            f"has recovered: {_in_words(report)}.",
+            reason="The last run succeeded.",
+            facts=_facts(report),
+        )
+        sent = send(to_tell, recovered, context)
         low = self._tell_of_low_match(context, report, fingerprints(before.get("low")))
         unsent = [alert.fingerprint for alert in to_tell if alert.fingerprint not in sent]
         memory.save({"failed": False, "failures": failures, "unsent": unsent, "low": low})
@@ -139,20 +163,25 @@ class SyncAlerts:
         low = []
         for alert in self.alerts:
             if _is_low(alert, report):
-                line = f"matches only {rate:.1%} of its cohort (alert below {alert.limit:.0%})."
-                message = self._message(context, frozenset({"low_match"}), line, _LOW_MATCH)
+                message = self._message(
+                    context,
+                    "low_match",
+                    frozenset({"low_match"}),
+                    f"matches only {rate:.1%} of its cohort (alert below {alert.limit:.0%}).",
+                    reason=f"Only {rate:.1%} of the cohort exists in Customer.io (alert below "
+                    f"{alert.limit:.0%}).",
+                    facts=_facts(report),
+                    explanation=_LOW_MATCH,
+                )
                 low += send([alert], message, context, told)
         return low
 
-    def _tell(self, context: Mapping[str, Any], events: frozenset[str], line: str, details: str) -> None:
-        send(self.alerts, self._message(context, events, line, details), context)
-
     def _message(
-        self, context: Mapping[str, Any], events: frozenset[str], line: str, details: str
+        self, context: Mapping[str, Any], kind: Kind, events: frozenset[str], line: str, **content: Any
     ) -> Message:
         ti = context["ti"]
         where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id}
-        return message.of_task(where, self._name(ti.task_id), events, line, details)
+        return message.of_task(where, self._name(ti.task_id), kind, events, line, **content)
 
     def _name(self, task_id: str) -> str:
         _, _, target = task_id.partition("__")
@@ -167,13 +196,24 @@ _LOW_MATCH = (
 )
 
 
-def _counts(report: Mapping[str, Any]) -> str:
+def _in_words(report: Mapping[str, Any]) -> str:
     rate = report.get("match_rate")
     matched = f", {rate:.1%} of the cohort matched" if rate is not None else ""
     return (
         f"{report.get('added', 0):,} added, {report.get('removed', 0):,} removed, "
         f"{report.get('segment_after', 0):,} members now{matched}"
     )
+
+
+def _facts(report: Mapping[str, Any]) -> dict[str, str]:
+    rate = report.get("match_rate")
+    return {
+        **({"Segment": str(report["segment_name"])} if report.get("segment_name") else {}),
+        "Added": f"{report.get('added', 0):,}",
+        "Removed": f"{report.get('removed', 0):,}",
+        "Members now": f"{report.get('segment_after', 0):,}",
+        **({"Matched": f"{rate:.1%} of the cohort"} if rate is not None else {}),
+    }
 
 
 def _memory(context: Mapping[str, Any], kind: str) -> Memory:

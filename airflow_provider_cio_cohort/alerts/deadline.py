@@ -31,18 +31,18 @@ async def run_is_late(
     if run.get("state") not in _UNFINISHED:
         return f"The run has ended ({run.get('state')})."
     dag_id, run_id = run["dag_id"], run["dag_run_id"]
-    link = link_to(dag_id, run_id)
     message = Message(
-        event="stale",
+        kind="stuck",
+        events=frozenset({"stale"}),
         sync=sync,
         headline=shorten(f"Cohort sync {sync} is stuck: its run has not ended within {max_age}."),
-        details="The segment may be unchanged, or only partly updated. Check what the run waits for: a pool "
-        "without a free slot, a worker or triggerer that is down, an approval, or a paused DAG. When it "
+        reason=f"Its run has not ended within {max_age}.",
+        explanation="The segment may be unchanged, or only partly updated. Check what the run waits for: a "
+        "pool without a free slot, a worker or triggerer that is down, an approval, or a paused DAG. When it "
         "continues, it completes the segment.",
-        link=link,
+        link=link_to(dag_id, run_id),
         dag_id=dag_id,
         run_id=run_id,
-        events=frozenset({"stale"}),
     )
     await send_async([Alert.from_dict(alert) for alert in alerts], message, context)
     return "Alert sent: the run is late."

@@ -11,7 +11,7 @@ from airflow_provider_cio_cohort.cohorts import LOW_MATCH_RATE, is_low_match_rat
 from airflow_provider_cio_cohort.state import fingerprint
 
 Event = Literal["failure", "guard", "recovery", "low_match", "stale"]
-#: By importance: an alert about several events has the name of the first one.
+#: By importance: of several events, an alert names the first one that it is sent for.
 EVENTS: tuple[Event, ...] = ("guard", "failure", "recovery", "low_match", "stale")
 DEFAULT_EVENTS: tuple[Event, ...] = ("failure", "guard", "recovery", "low_match", "stale")
 
@@ -40,6 +40,14 @@ class Alert:
         :param events: what has happened.
         """
         return not events.isdisjoint(self.on)
+
+    def event_of(self, events: frozenset[str]) -> Event:
+        """
+        Return the most important of the events that it is sent for.
+
+        :param events: what has happened; it is sent for at least one of them.
+        """
+        return next(event for event in EVENTS if event in events and event in self.on)
 
     def is_low(self, rate: float | None, identifiers: int | None) -> bool:
         """

@@ -11,11 +11,26 @@ from typing import Any
 
 from airflow.sdk import BaseNotifier
 
-from airflow_provider_cio_cohort.alerts.message import FIELDS, Message
+from airflow_provider_cio_cohort.alerts.mail import add_text
+from airflow_provider_cio_cohort.alerts.message import Message
 from airflow_provider_cio_cohort.alerts.redaction import mask, mask_async, scrub
+from airflow_provider_cio_cohort.alerts.rendering import rendered
 from airflow_provider_cio_cohort.alerts.rules import Alert
 
 log = logging.getLogger(__name__)
+
+#: The fields of an alert that is sent as JSON.
+FIELDS = ("event", "sync", "headline", "details", "link", "dag_id", "run_id")
+
+
+class _Blocks:
+    """Stands for the blocks until a message is sent; a template can only become text."""
+
+    def resolve(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the blocks; called by Airflow where it renders templates."""
+        blocks: list[dict[str, Any]] = context["alert"].slack["blocks"]
+        return blocks
+
 
 #: The usual arguments of Airflow's notifiers, with their defaults. Of each group, the first argument that a
 #: notifier has is used, unless an argument of the group is given.
@@ -30,6 +45,12 @@ _USUAL: tuple[dict[str, Any], ...] = (
         "json": {name: f"{{{{ alert.{name} }}}}" for name in FIELDS},
         "data": "{{ alert.text }}",
     },
+)
+#: Those of a notifier with ``blocks``, which only Slack's have. With blocks, Slack shows the text in its
+#: notifications only; so with a text of one's own, there are none.
+_USUAL_OF_SLACK: tuple[dict[str, Any], ...] = (
+    {"blocks": _Blocks(), "text": None, "attachments": None},
+    {"text": "{{ alert.slack.text }}"},
 )
 
 
@@ -79,7 +100,7 @@ def make_notifier(alert: Alert) -> BaseNotifier:
 def _usual(kind: type[BaseNotifier], given: Mapping[str, Any]) -> dict[str, Any]:
     accepted = inspect.signature(kind).parameters
     usual = {}
-    for names in _USUAL:
+    for names in _USUAL_OF_SLACK if "blocks" in accepted else _USUAL:
         if not any(name in given for name in names):
             usual.update(next(({name: value} for name, value in names.items() if name in accepted), {}))
     return usual
@@ -104,14 +125,13 @@ def send(
         if alert.fingerprint not in sent:
             hidden: list[str] = []
             try:
-                notifier = make_notifier(alert)
-                _render(notifier, message, context)
+                notifier, whole = _ready(alert, message, context)
                 hidden = mask(notifier, alert.arguments)
-                notifier.notify(_whole(context, message))
+                notifier.notify(whole)
             except Exception as error:
                 _complain(alert, message, error, hidden)
                 continue
-            log.info("%s sent the alert: %s", alert.notifier, message.event)
+            log.info("%s sent the alert: %s", alert.notifier, alert.event_of(message.events))
         done.append(alert.fingerprint)
     return done
 
@@ -128,26 +148,28 @@ async def send_async(alerts: Iterable[Alert], message: Message, context: Mapping
         if alert.concerns(message.events):
             hidden: list[str] = []
             try:
-                notifier = make_notifier(alert)
-                _render(notifier, message, context)
+                notifier, whole = _ready(alert, message, context)
                 hidden = await mask_async(notifier, alert.arguments)
                 if type(notifier).async_notify is not BaseNotifier.async_notify:
-                    await notifier.async_notify(_whole(context, message))
+                    await notifier.async_notify(whole)
                 else:
-                    await asyncio.to_thread(notifier.notify, _whole(context, message))
+                    await asyncio.to_thread(notifier.notify, whole)
             except Exception as error:
                 _complain(alert, message, error, hidden)
             else:
-                log.info("%s sent the alert: %s", alert.notifier, message.event)
+                log.info("%s sent the alert: %s", alert.notifier, alert.event_of(message.events))
 
 
-def _whole(context: Mapping[str, Any], message: Message) -> Any:
-    return {**context, "alert": message}
-
-
-def _render(notifier: BaseNotifier, message: Message, context: Mapping[str, Any]) -> None:
+def _ready(alert: Alert, message: Message, context: Mapping[str, Any]) -> tuple[BaseNotifier, Any]:
+    """Return the notifier with its templates rendered, and the context for it."""
+    variable = rendered(message, alert.event_of(message.events))
+    whole: Any = {**context, "alert": variable}
+    notifier = make_notifier(alert)
     # Not by BaseNotifier.__call__, which only logs errors and does not raise them.
-    notifier.render_template_fields(_whole(context, message))
+    notifier.render_template_fields(whole)
+    if getattr(notifier, "html_content", None) == variable.html:
+        add_text(notifier, variable.text)
+    return notifier, whole
 
 
 def _complain(alert: Alert, message: Message, error: Exception, hidden: Iterable[str]) -> None:

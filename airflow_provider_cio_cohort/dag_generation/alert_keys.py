@@ -85,7 +85,8 @@ class AlertKeys(BaseModel):
     arguments: Annotated[dict[str, Any], AfterValidator(_storable)] = Field(
         default={},
         description="The arguments of the notifier; templates may use alert.headline, alert.text, "
-        "alert.html and alert.link. Secrets belong in a connection, not here.",
+        "alert.html, alert.markdown, alert.slack, alert.link and alert.event. Secrets belong in a "
+        "connection, not here.",
     )
     match_rate_below: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
         default=None,

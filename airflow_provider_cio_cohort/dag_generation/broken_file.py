@@ -67,14 +67,16 @@ class BrokenFileOperator(BaseOperator):
         from airflow_provider_cio_cohort.alerts.message import Message, link_to, shorten
         from airflow_provider_cio_cohort.alerts.sending import send
 
+        reason, _, explanation = self.reason.partition("\n")
         message = Message(
-            event="failure",
+            kind="unreadable",
+            events=frozenset({"failure", "stale"}),
             sync=self.file,
             headline=shorten(f"Cohort syncs: {self.file} cannot be read, so none of its syncs runs."),
-            details=self.reason,
+            reason=reason,
+            explanation=explanation,
             link=link_to(self.dag_id),
             dag_id=self.dag_id,
-            events=frozenset({"failure", "stale"}),
         )
         return send(self.alerts, message, context, sent)
 

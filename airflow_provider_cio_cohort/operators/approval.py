@@ -63,6 +63,9 @@ class ApproveChangeOperator(ApprovalOperator):
                 f"365 days.\n{CORRECT}"
             )
         self.plan_task_id = plan_task_id
+        self.segment = segment
+        #: The plan that is asked about, for alerts.
+        self.change: dict[str, Any] = {}
 
     def execute(self, context: Context) -> None:
         """
@@ -102,7 +105,8 @@ class ApproveChangeOperator(ApprovalOperator):
                 "question of a run. Trigger a new run to be asked about this change.",
                 plan["guards"],
             )
-        self.body = _question(asked or plan)
+        self.change = asked or plan
+        self.body = _question(self.change)
         super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:

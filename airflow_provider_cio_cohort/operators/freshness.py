@@ -163,14 +163,15 @@ class SegmentFreshnessOperator(BaseOperator):
         from airflow_provider_cio_cohort.alerts.sending import send
 
         message = Message(
-            event="stale",
+            kind="stale",
+            events=frozenset({"stale"}),
             sync=watched.sync,
             headline=shorten(f"Cohort sync {watched.sync} {about}."),
-            details=f"{state} The segment is as the last good run left it: people who joined the cohort "
+            reason=f"It {about}.",
+            explanation=f"{state} The segment is as the last good run left it: people who joined the cohort "
             "since then are missing from it, people who left are still in it.",
             link=link_to(watched.dag_id),
             dag_id=watched.dag_id,
-            events=frozenset({"stale"}),
         )
         return send(watched.alerts, message, context, sent)
 

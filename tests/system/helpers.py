@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
@@ -35,6 +36,20 @@ def finish_exports(vendors: Sandbox) -> None:
 def members(vendors: Sandbox, name: str) -> set[str | None]:
     segment = vendors.workspace.find_segment(name)
     return set() if segment is None else {person.id for person in segment.members}
+
+
+def answer(airflow: AirflowInstance, dag_id: str, run_id: str, choice: str) -> dict[str, Any]:
+    """Answer the question of a run's task ``approve``; return the question."""
+    path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/approve"
+    airflow.wait_until(
+        lambda: airflow.task(dag_id, run_id, "approve")["state"] == "awaiting_input", "the question"
+    )
+    question: dict[str, Any] = airflow.api("GET", f"{path}/-1/hitlDetails")
+    # Airflow takes a task that resumes before its supervisor has reported the pause, here within a second,
+    # for one that was killed, and asks again. People are slower than that.
+    time.sleep(3)
+    airflow.api("PATCH", f"{path}/-1/hitlDetails", {"chosen_options": [choice], "params_input": {}})
+    return question
 
 
 def run(airflow: AirflowInstance, dag_id: str, conf: dict[str, Any] | None = None) -> tuple[str, str]:

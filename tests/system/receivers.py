@@ -1,4 +1,4 @@
-"""An SMTP server and a receiver of JSON on loopback, as alerts are sent to."""
+"""An SMTP server, a receiver of JSON, and Slack's webhook on loopback, as alerts are sent to."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from aiosmtpd.handlers import Message as MessageHandler
 
 from dev.airflow_instance import free_ports
 
+#: Where the webhook of Slack is.
+SLACK = "/slack/"
+
 
 @dataclass
 class Receivers:
@@ -24,6 +27,7 @@ class Receivers:
 
     :param mails: the mails.
     :param posts: the bodies that were posted.
+    :param slack: those that were posted below :data:`SLACK`.
     :param smtp_port: where mails are taken.
     :param http_port: where JSON is taken.
     """
@@ -32,6 +36,7 @@ class Receivers:
     http_port: int
     mails: list[Message] = field(default_factory=list)
     posts: list[dict[str, Any]] = field(default_factory=list)
+    slack: list[dict[str, Any]] = field(default_factory=list)
 
     def mails_about(self, words: str) -> list[Message]:
         return [mail for mail in list(self.mails) if words in str(mail["Subject"])]
@@ -40,9 +45,9 @@ class Receivers:
         return [post for post in list(self.posts) if (post["sync"], post["event"]) == (sync, event)]
 
 
-def text_of(mail: Message) -> str:
-    """Return the HTML of a mail."""
-    parts = [part.get_payload(decode=True) for part in mail.walk() if part.get_content_type() == "text/html"]
+def text_of(mail: Message, kind: str = "text/html") -> str:
+    """Return the HTML of a mail, or another of its parts."""
+    parts = [part.get_payload(decode=True) for part in mail.walk() if part.get_content_type() == kind]
     return "".join(part.decode() for part in parts if isinstance(part, bytes))
 
 
@@ -58,9 +63,13 @@ def receiving() -> Iterator[Receivers]:
 
     class Endpoint(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            received.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
+            is_slack = self.path.startswith(SLACK)
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            (received.slack if is_slack else received.posts).append(body)
+            self.send_response(200 if is_slack else 204)
             self.end_headers()
+            if is_slack:
+                self.wfile.write(b"ok")
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""

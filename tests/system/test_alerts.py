@@ -1,4 +1,4 @@
-"""Who is told of what in real Airflow: by a real SMTP server and a real receiver of JSON on loopback."""
+"""Who is told of what in real Airflow: by a real SMTP server and receivers of JSON on loopback."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
 from tests.system.crashes import Broken, hold, wait_until_held
-from tests.system.helpers import PERSON, fill, finish_exports, run
-from tests.system.receivers import Receivers, receiving, text_of
+from tests.system.helpers import PERSON, answer, fill, finish_exports, run
+from tests.system.receivers import SLACK, Receivers, receiving, text_of
 
 pytestmark = pytest.mark.system
 
@@ -29,6 +29,11 @@ def told(airflow: AirflowInstance) -> Iterator[Receivers]:
         for conn_id, fields in {
             "smtp_alerts": {"conn_type": "smtp", "port": received.smtp_port, "extra": json.dumps(smtp)},
             "http_alerts": {"conn_type": "http", "port": received.http_port},
+            "slack_alerts": {
+                "conn_type": "slackwebhook",
+                "host": f"http://127.0.0.1:{received.http_port}",
+                "password": f"{SLACK}T0/B0/x",
+            },
         }.items():
             body = {"connection_id": conn_id, "host": "127.0.0.1", **fields}
             airflow.api("POST", "connections", body)
@@ -54,7 +59,8 @@ def test_a_failure_is_told_once_after_the_last_try_and_the_recovery_once(
     where = link(airflow, "cohort_sync__alerted", run_id)
     assert where in text_of(mail)
     assert (post["link"], post["run_id"]) == (where, run_id)
-    assert "400" in post["details"]
+    assert "400" in post["headline"]
+    assert post["headline"] not in post["details"]
     for _ in range(2):
         assert run(airflow, "cohort_sync__alerted")[1] == "success"
     [mail] = airflow.wait_until(lambda: told.mails_about("alerted has recovered"), "the mail")
@@ -81,7 +87,7 @@ def test_a_guard_and_a_low_match_rate_are_told(
     assert run(airflow, "cohort_sync__alerted")[1] == "success"
     fill(vendors, "a1ertaa")
     assert run(airflow, "cohort_sync__alerted")[1] == "failed"
-    [mail] = airflow.wait_until(lambda: told.mails_about("alerted was stopped by a guard"), "the mail")
+    [mail] = airflow.wait_until(lambda: told.mails_about("alerted failed: Guard"), "the mail")
     assert "Nothing was written" in text_of(mail)
     assert len(told.posts_about("alerted", "guard")) == 1
     assert len(told.posts_about("alerted", "failure")) == 1
@@ -89,17 +95,45 @@ def test_a_guard_and_a_low_match_rate_are_told(
     assert PERSON not in json.dumps(told.posts) + "".join(mail.as_string() for mail in told.mails)
 
 
-def test_an_approval_is_asked_for_by_mail(
+def test_an_approval_is_asked_for_by_mail_and_in_slack_and_its_rejection_is_told(
     airflow: AirflowInstance, vendors: Sandbox, told: Receivers
 ) -> None:
+    dag_id = "cohort_sync__alerted_approval"
     fill(vendors, "a1ertcc", PERSON)
-    assert run(airflow, "cohort_sync__alerted_approval")[1] == "success"
+    assert run(airflow, dag_id)[1] == "success"
     fill(vendors, "a1ertcc")
-    run_id = airflow.trigger("cohort_sync__alerted_approval")
+    run_id = airflow.trigger(dag_id)
     [mail] = airflow.wait_until(lambda: told.mails_about("waits for an approval"), "the mail")
-    assert link(airflow, "cohort_sync__alerted_approval", run_id, "approve") in text_of(mail)
-    assert "| removed | 1 |" in text_of(mail)
-    airflow.api("PATCH", f"dags/cohort_sync__alerted_approval/dagRuns/{run_id}", {"state": "failed"})
+    where = f"{link(airflow, dag_id, run_id, 'approve')}/required_actions"
+    for part in (text_of(mail), text_of(mail, "text/plain")):
+        assert where in part
+        assert "Removed" in part
+        assert "the cohort is empty" in part
+        assert "|---" not in part
+    [slack] = airflow.wait_until(lambda: told.slack, "the post to Slack")
+    assert "waits for an approval" in slack["text"]
+    assert [block["type"] for block in slack["blocks"]] == [
+        "header", "section", "section", "section", "section", "section", "context",
+    ]  # fmt: skip
+    assert where in json.dumps(slack["blocks"])
+    assert "Removed\\n1" in json.dumps(slack["blocks"])
+
+    answer(airflow, dag_id, run_id, "Reject")
+    assert airflow.wait_for_run(dag_id, run_id) == "failed"
+    [post] = airflow.wait_until(lambda: told.posts_about("alerted_approval", "failure"), "the post")
+    assert "rejected the change" in post["headline"]
+    [mail] = airflow.wait_until(lambda: told.mails_about("alerted_approval failed"), "the mail")
+    assert [part.get_content_type() for part in mail.walk()] == [
+        "multipart/mixed",
+        "multipart/alternative",
+        "text/plain",
+        "text/html",
+    ]
+    assert text_of(mail).count("rejected the change") == 2  # in the title, which is not shown, and once below
+    assert text_of(mail, "text/plain").count("rejected the change") == 1
+    airflow.wait_until(lambda: len(told.slack) == 2, "the post to Slack")
+    for task_id in ("plan", "approve"):
+        assert "KeyError" not in airflow.log(dag_id, run_id, task_id)
 
 
 def test_a_killed_task_is_told(airflow: AirflowInstance, vendors: Sandbox, told: Receivers) -> None:
@@ -110,7 +144,8 @@ def test_a_killed_task_is_told(airflow: AirflowInstance, vendors: Sandbox, told:
     broken.kill("task")
     assert airflow.wait_for_run(broken.dag_id, broken.run_id) == "failed"
     [post] = airflow.wait_until(lambda: told.posts_about("alerted_killed", "failure"), "the post")
-    assert "exited without reporting an error" in post["details"]
+    assert "exited without reporting an error" in post["headline"]
+    assert "was killed or ran out of memory" in post["details"]
     assert post["link"] == link(airflow, broken.dag_id, broken.run_id)
     vendors.configure(export_seconds=0.5)
     assert run(airflow, broken.dag_id)[1] == "success"

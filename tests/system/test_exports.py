@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from dev.airflow_instance import AirflowInstance
-from tests.system.helpers import fill, members, run
+from tests.system.helpers import answer, fill, members, run
 
 pytestmark = pytest.mark.system
 
@@ -40,19 +38,10 @@ def test_targets_share_an_export_and_one_that_fails_does_not_stop_the_others(
 
 def decide(airflow: AirflowInstance, run_id: str, choice: str) -> str:
     """Answer the question of a run and return how the run ended."""
-    path = f"dags/cohort_sync__asking/dagRuns/{run_id}/taskInstances/approve"
-    airflow.wait_until(
-        lambda: airflow.task("cohort_sync__asking", run_id, "approve")["state"] == "awaiting_input",
-        "the question",
-    )
-    question = airflow.api("GET", f"{path}/-1/hitlDetails")
+    question = answer(airflow, "cohort_sync__asking", run_id, choice)
     assert "the segment Asking" in question["subject"]
     assert "| removed | 39 |" in question["body"]
     assert "39 of 40 members (97.5 %) would be removed" in question["body"]
-    # Airflow takes a task that resumes before its supervisor has reported the pause, here within a second,
-    # for one that was killed, and asks again. People are slower than that.
-    time.sleep(3)
-    airflow.api("PATCH", f"{path}/-1/hitlDetails", {"chosen_options": [choice], "params_input": {}})
     return airflow.wait_for_run("cohort_sync__asking", run_id)
 
 

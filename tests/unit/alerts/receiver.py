@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk import BaseNotifier
 
-from airflow_provider_cio_cohort.alerts.message import Message
+from airflow_provider_cio_cohort.alerts.rendering import Rendered
 
 RECEIVER = f"{__name__}.Receiver"
 
@@ -16,7 +16,7 @@ RECEIVER = f"{__name__}.Receiver"
 class Receiver(BaseNotifier):
     """Keeps each message, or fails while its name is in ``down``."""
 
-    got: list[Message] = []  # noqa: RUF012
+    got: list[Rendered] = []  # noqa: RUF012
     names: list[str] = []  # noqa: RUF012
     down: set[str] = set()  # noqa: RUF012
 

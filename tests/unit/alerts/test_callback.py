@@ -103,7 +103,8 @@ def test_a_failure_is_remembered_and_the_next_success_is_a_recovery(told: list[A
     task, alerts = Task({}, runs), SyncAlerts("one", [ALERT])
     alerts.failed(task.context(error=GuardTrippedError("It stopped.", ["low_match"])))
     assert told[0].events == {"failure", "guard", "low_match"}
-    assert told[0].headline == "Cohort sync one, target eu was stopped by a guard: It stopped."
+    assert told[0].headline == "Cohort sync one, target eu failed: It stopped."
+    assert (told[0].event, told[0].kind) == ("guard", "guard")
     assert task.pushed == {callback.TOLD_KEY: True}
     alerts.succeeded(task.context(REPORT))
     alerts.succeeded(task.context(REPORT))
@@ -343,3 +344,18 @@ def test_a_memory_that_cannot_be_read_is_not_overwritten(told: list[Any], runs: 
         call(context)
     assert [message.event for message in told] == ["failure", "low_match"]
     assert task.memory == {ALERTS: kept}
+
+
+def test_an_approval_is_asked_for_with_counts_and_reasons(told: list[Any], runs: Runs) -> None:
+    context = Task(None, runs, task_id="approve__eu").context()
+    change = {"to_add": 1234, "to_remove": 60, "reasons": ["60 of 100 members would be removed"]}
+    context["task"] = SimpleNamespace(segment="One", change=change, outlets=[], inlets=[])
+    SyncAlerts("one", [ALERT]).asked(context)
+    [message] = told
+    assert (message.event, message.kind) == ("guard", "approval")
+    assert message.headline.startswith("Cohort sync one, target eu waits for an approval: ")
+    assert message.facts == {"Segment": "One", "Added, at most": "1,234", "Removed": "60"}
+    assert message.causes == ("60 of 100 members would be removed",)
+    assert message.link.endswith("/tasks/approve__eu/required_actions")
+    for medium in (message.text, message.html, message.markdown, str(message.slack)):
+        assert "|---" not in medium

@@ -11,7 +11,9 @@ from airflow.sdk import BaseNotifier
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.alerts import message, sending
 from airflow_provider_cio_cohort.alerts.message import Message
-from airflow_provider_cio_cohort.alerts.rules import Alert
+from airflow_provider_cio_cohort.alerts.rendering import rendered
+from airflow_provider_cio_cohort.alerts.rules import Alert, Event
+from tests.unit.alerts.messages import WHERE
 
 SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
 HTTP = "airflow.providers.http.notifications.HttpNotifier"
@@ -44,8 +46,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 
 def about(*events: str, headline: str = "Cohort sync a failed: <b>.") -> Message:
-    where = {"dag_id": "cohort_sync__a", "run_id": "manual__2026-11-24T00:00:00+00:00", "task_id": "sync"}
-    told = message.of_task(where, "a", frozenset(events), "failed: <b>.", "One.\nTwo & three.")
+    content = {"reason": "<b>.", "explanation": "One.\nTwo & three."}
+    told = message.of_task(WHERE, "a", "failure", frozenset(events), "failed: <b>.", **content)
     assert told.headline == headline
     return told
 
@@ -56,23 +58,27 @@ def test_the_link_survives_what_a_run_is_called() -> None:
     )
 
 
-def test_html_is_escaped() -> None:
-    html = about("failure").html
-    assert "failed: &lt;b&gt;." in html
-    assert "One.<br>\nTwo &amp; three." in html
-
-
 def test_a_headline_fits_on_a_pager() -> None:
     assert len(message.shorten("x" * 500)) == 160
     assert message.shorten("x" * 160) == "x" * 160
 
 
 @pytest.mark.parametrize(
-    ("events", "main"),
-    [({"failure"}, "failure"), ({"failure", "guard"}, "guard"), ({"guard", "low_match", "failure"}, "guard")],
+    ("on", "happened", "named"),
+    [
+        (("failure",), {"failure"}, "failure"),
+        (("failure", "guard"), {"failure", "guard"}, "guard"),
+        (("failure",), {"failure", "guard"}, "failure"),
+        (("low_match", "recovery"), {"failure", "low_match"}, "low_match"),
+        (("stale",), {"failure", "stale"}, "stale"),
+    ],
 )
-def test_the_event_that_says_most_is_named(events: set[str], main: str) -> None:
-    assert message.main_event(frozenset(events)) == main
+def test_an_alert_names_the_event_that_it_is_sent_for(
+    sent: list[tuple[str, str]], on: tuple[Event, ...], happened: set[str], named: str
+) -> None:
+    alert = Alert(HERE, on=on, arguments={"text": "{{ alert.event }}"})
+    assert sending.send([alert], about(*happened), {})
+    assert [text for _, text in sent] == [named]
 
 
 def test_the_words_of_a_foreign_error_stay_in_the_house() -> None:
@@ -86,13 +92,13 @@ def test_our_errors_are_told_in_full() -> None:
     error.consequence = "Nothing was written."
     assert message.reason_of(error) == (
         "It stopped.",
-        "It stopped.\nNothing was written. Look at the cohort.",
+        "Nothing was written. Look at the cohort.",
     )
 
 
 def test_what_is_not_given_is_the_usual(sent: list[tuple[str, str]]) -> None:
     assert sending.send([Alert(HERE)], about("failure"), {})
-    assert sent == [("Cohort sync a failed: <b>.", about("failure").text)]
+    assert sent == [("Cohort sync a failed: <b>.", rendered(about("failure"), "failure").text)]
 
 
 def test_what_is_given_is_rendered(sent: list[tuple[str, str]]) -> None:
@@ -145,7 +151,7 @@ def test_the_defaults_of_airflows_own_notifiers() -> None:
     mail: Any = sending.make_notifier(Alert(SMTP, arguments={"to": "a@example.com"}))
     assert (mail.subject, mail.html_content) == ("{{ alert.headline }}", "{{ alert.html }}")
     post: Any = sending.make_notifier(Alert(HTTP))
-    assert set(post.json) == set(message.FIELDS)
+    assert set(post.json) == set(sending.FIELDS)
     assert post.data is None
     other: Any = sending.make_notifier(Alert(HTTP, arguments={"data": "{{ alert.text }}"}))
     assert other.json is None

@@ -15,6 +15,7 @@ from airflow.sdk.log import redact
 
 from airflow_provider_cio_cohort.alerts import sending
 from airflow_provider_cio_cohort.alerts.redaction import scrub
+from airflow_provider_cio_cohort.alerts.rendering import rendered
 from airflow_provider_cio_cohort.alerts.rules import Alert
 from tests.unit.alerts.test_messages import HTTP, about
 
@@ -135,4 +136,5 @@ def test_the_words_of_an_alert_are_not_masked(hook: Any) -> None:
         "json": {"text": "{{ alert.text }}"},
     }
     send(Alert(HTTP, arguments=arguments), "task")
-    assert redact(about("failure").text) == about("failure").text
+    text = rendered(about("failure"), "failure").text
+    assert redact(text) == text
