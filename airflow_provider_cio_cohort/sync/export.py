@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cio_cohort.durations import in_words
 from airflow_provider_cio_cohort.exceptions import (
@@ -28,7 +28,9 @@ from airflow_provider_cio_cohort.exceptions import (
     StateStoreError,
 )
 from airflow_provider_cio_cohort.state import EXPORT, UNKNOWN, StateStore
-from airflow_provider_cio_cohort.sync.ports import Amplitude, Usage
+
+if TYPE_CHECKING:  # DAG files import this module
+    from airflow_provider_cio_cohort.sync.ports import Amplitude, Usage
 
 log = logging.getLogger(__name__)
 
