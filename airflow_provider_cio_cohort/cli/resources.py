@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import Namespace
 from typing import Any
 
@@ -11,11 +10,8 @@ from airflow_provider_cio_cohort.cli.runtime import FINE, NOT_FOUND_OUT, Command
 from airflow_provider_cio_cohort.cli.vendors import Vendors
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
 from airflow_provider_cio_cohort.hooks.amplitude_api import DEFAULT_CONN_ID
-from airflow_provider_cio_cohort.hooks.customer_io_api import Segment
 from airflow_provider_cio_cohort.sync.export import exports_left
-from airflow_provider_cio_cohort.sync.target import is_owned
-
-_COHORT = re.compile(r"Amplitude cohort (\S+)\]")
+from airflow_provider_cio_cohort.sync.target import managed_for
 
 
 @command
@@ -58,7 +54,7 @@ def segments(args: Namespace) -> int:
             "id": segment.id,
             "name": segment.name,
             "type": "manual" if segment.is_manual else "data-driven",
-            "managed_for_cohort": _managed_for(segment),
+            "managed_for_cohort": managed_for(segment.description),
         }
         if args.count:
             row["members"] = customer_io.count_members(segment.id)
@@ -102,9 +98,3 @@ def quota(args: Namespace) -> int:
 
 def _matches(search: str | None, *texts: str) -> bool:
     return search is None or any(search.casefold() in text.casefold() for text in texts)
-
-
-def _managed_for(segment: Segment) -> str | None:
-    """Return the cohort for which a sync has created the segment."""
-    found = _COHORT.search(segment.description)
-    return found[1] if found and is_owned(segment.description, found[1]) else None

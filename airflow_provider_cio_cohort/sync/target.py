@@ -7,6 +7,7 @@ A segment that a sync creates is marked where everybody sees it: at the start of
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -67,6 +68,16 @@ def is_owned(description: str, cohort_id: str) -> bool:
     :param cohort_id: the Amplitude cohort; a segment that was created for another cohort is not owned.
     """
     return description.lstrip().startswith((f"{_MARK}{cohort_id}]", f"{_MARK}{cohort_id},"))
+
+
+def managed_for(description: str) -> str | None:
+    """
+    Return the cohort for which a sync created a segment; ``None`` if no sync did.
+
+    :param description: the segment's.
+    """
+    found = re.match(re.escape(_MARK) + r"([^\s,\]]+)", description.lstrip())
+    return found[1] if found and is_owned(description, found[1]) else None
 
 
 # ---- finding and creating it

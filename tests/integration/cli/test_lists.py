@@ -51,7 +51,8 @@ def test_a_table_shows_a_name_as_it_is(airflow: Run, cohort: Any) -> None:
 
 
 def test_segments_say_which_cohort_a_sync_fills_them_with(airflow: Run, segment: Any) -> None:
-    segment("a", "b", name="made", description=describe("a1b2c3d", "Power users", "mirror"))
+    segment("a", "b", name="made", description=describe("a1b2c3d", "Power users", "mirror", "made"))
+    segment(name="made before", description=describe("a1b2c3d", "Power users", "mirror"))
     segment(name="By hand", description="about Amplitude cohort a1b2c3d] only in words")
     segment("a", name="computed", type="dynamic")
     answer = airflow("segments", "-o", "json")
@@ -59,10 +60,11 @@ def test_segments_say_which_cohort_a_sync_fills_them_with(airflow: Run, segment:
         ("By hand", "manual", None),
         ("computed", "data-driven", None),
         ("made", "manual", "a1b2c3d"),
+        ("made before", "manual", "a1b2c3d"),
     ]
     assert all("members" not in row and isinstance(row["id"], int) for row in answer.rows)
     counted = airflow("segments", "--count", "--search", "MADE", "-o", "json")
-    assert counted.row["members"] == 2
+    assert [row["members"] for row in counted.rows] == [2, 0]
 
 
 def test_quota(airflow: Run, sandbox: Any, connect: Any) -> None:
