@@ -348,8 +348,10 @@ def _init() -> ActionCommand:
             metavar="PATH",
         ),
         _text("--name", "Name of the sync: the DAG is cohort_sync__<name>"),
-        _text("--cohort-id", "The Amplitude cohort: the last part of its address"),
-        _text("--segment-name", "The Customer.io segment; one that does not exist is created"),
+        _text("--cohort", "The Amplitude cohort: its name or id, which is looked up in Amplitude's list"),
+        _text("--cohort-id", "The Amplitude cohort, which is not looked up: the last part of its address"),
+        _text("--segment", "An existing Customer.io segment: its name or number, which is looked up"),
+        _text("--segment-name", "The Customer.io segment, not looked up; one that does not exist is created"),
         _text("--user-id-property", "The Amplitude property that is the Customer.io identifier"),
         _arg("--id-type", help="Which of Customer.io's identifiers the property holds", choices=ids),
         _text("--cadence", 'Such as daily, hourly, or a cron expression such as "0 6 * * 1"'),
@@ -360,7 +362,8 @@ def _init() -> ActionCommand:
         _OUTPUT,
         description="Write a YAML file with a first sync, and beside it the DAG file that reads it and the "
         "JSON Schema for editors, unless they exist. Makes the folder. Asks for every value that no option "
-        "gives; without a terminal, --name, --cohort-id and --segment-name are required.",
+        "gives, and lists the cohorts and segments to choose from. Without a terminal, --name, --cohort or "
+        "--cohort-id, and --segment or --segment-name are required.",
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from airflow_provider_cio_cohort.cli.output import printable
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 
 #: The JSON Schema that the first line of a YAML file names, beside it: a path that is right for everybody.
@@ -25,11 +26,12 @@ _MORE = (
 )
 
 
-def yaml_file(values: Mapping[str, str]) -> str:
+def yaml_file(values: Mapping[str, str | int], names: Mapping[str, str]) -> str:
     """
     Return the text of a YAML file with one sync.
 
     :param values: the sync's keys.
+    :param names: what the vendors call that which is given by an id, by key; written as comments.
     """
     lines = [
         f"# yaml-language-server: $schema={SCHEMA_NAME}",
@@ -44,7 +46,8 @@ def yaml_file(values: Mapping[str, str]) -> str:
     for key, value in values.items():
         lines += _comment(key)
         start = "  - " if key == "name" else "    "
-        lines.append(f"{start}{key}: {scalar(value)}")
+        name = f"  # {printable(names[key])}" if names.get(key) else ""
+        lines.append(f"{start}{key}: {value if isinstance(value, int) else scalar(value)}{name}")
     lines += ["", "    # More keys, commented out:"]
     for key, value in _MORE:
         lines += _comment(key)

@@ -23,19 +23,20 @@ def init(args: Namespace) -> int:
     """
     path = Path(args.path)
     _check_path(path, force=args.force)
-    values = answers(vars(args))  # ask for everything before writing anything
-    _write(path, yaml_file(values), force=args.force)
+    answered = answers(vars(args))  # ask for everything before writing anything
+    name = answered.values["name"]
+    _write(path, yaml_file(answered.values, answered.names), force=args.force)
     beside = path.with_suffix(".py")
     makes_dag_file = _write_unless_there(beside, dag_file(path))
     _write_unless_there(path.with_name(SCHEMA_NAME), SCHEMA.read_text(encoding="utf-8"))
     shown = shlex.quote(str(path))
     say(
         f"Next: airflow cohort-sync validate {shown}, then airflow cohort-sync plan {shown}. Airflow creates "
-        f"the DAG {DAG_PREFIX}{values['name']} once the files are in its DAG folder."
+        f"the DAG {DAG_PREFIX}{name} once the files are in its DAG folder."
     )
     if args.output != "table":  # the sentences above replace the table
         row = {
-            "sync": values["name"],
+            "sync": name,
             "file": str(path),
             "dag_file": str(beside),
             "dag_file_made": makes_dag_file,

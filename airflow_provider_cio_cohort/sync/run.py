@@ -485,9 +485,20 @@ def check_cohort(amplitude: Amplitude, cohort_id: str) -> Cohort | None:
             cohort_id,
         )
         return None
+    return as_usable(cohort)
+
+
+def as_usable(cohort: Cohort) -> Cohort:
+    """
+    Return a cohort if a sync can use it.
+
+    :param cohort: the cohort, from Amplitude's list.
+    :raises ArchivedCohortError: if it is archived.
+    :raises GroupCohortError: if its members are not people.
+    """
     title = f"Amplitude's cohort {cohort.name!r} ({cohort.id})"
     if cohort.archived:
-        raise ArchivedCohortError(f"{title} is archived.\nUnarchive it in Amplitude, or remove this sync.")
+        raise ArchivedCohortError(f"{title} is archived.\nUnarchive it in Amplitude, or use another cohort.")
     if cohort.group.strip().casefold() != "user":
         raise GroupCohortError(
             f"{title} contains groups of the type {cohort.group!r}, not people.\n"

@@ -113,8 +113,8 @@ def test_nothing_is_overwritten_unless_asked_for(airflow: Run, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "pass --name, --cohort-id, --segment-name"),
-        (REQUIRED[:4], "pass --segment-name."),
+        ((), "pass --name, --cohort or --cohort-id, --segment or --segment-name."),
+        (REQUIRED[:4], "pass --segment or --segment-name."),
         ((*REQUIRED, "--cadence", "dayly"), "--cadence: "),
         ((*REQUIRED, "--timezone", "Mars"), "--timezone: "),
         ((*REQUIRED, "--name", "with space"), "--name: "),
@@ -178,20 +178,11 @@ def on_terminal(tmp_path: Path, answers: list[str], *arguments: str) -> tuple[in
 
 
 def test_a_terminal_is_asked_for_what_no_flag_gives(tmp_path: Path) -> None:
-    typed = [
-        "two words\n",
-        "my_sync\n",
-        "7654321\n",
-        "Ünder: #1\n",
-        "\n",
-        "e-mail\n",
-        "email\n",
-        "\n",
-        "\n",
-        "\n",
-    ]
+    connections, rest = ["\n", "7654321\n", "\n", "Ünder: #1\n"], ["\n", "e-mail\n", "email\n", "\n"]
+    typed = [*connections, "two words\n", "my_sync\n", *rest]
     code, screen = on_terminal(tmp_path, typed, "--timezone", "Europe/Berlin")
     assert code == 0, screen
+    assert screen.count("cannot be listed") == 2
     assert "use letters, digits" in screen
     assert "must be id, email or cio_id" in screen.replace("'", "")
     assert "[daily]" in screen
