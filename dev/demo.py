@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from airflow_provider_cio_cohort.sandbox import Sandbox
 from airflow_provider_cio_cohort.sandbox.server import SERVERS
 from dev.airflow_api import AirflowApi
 from dev.airflow_instance import AirflowInstance
+from dev.processes import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".demo" / "airflow"
@@ -107,16 +109,43 @@ def only_one(path: Path) -> Iterator[IO[str]]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        # If this process is killed, the guard of its processes holds the lock until these have ended.
+        os.set_inheritable(lock.fileno(), True)
+        deadline = None
+        while not _take(lock):
             lock.seek(0)
-            raise DemoError(
-                f"A demo of this checkout already runs ({lock.read().strip()}), and nothing was changed.\n"
-                "Use that one, or end it first: Ctrl-C where it runs."
-            ) from None
+            holder = lock.read().strip()
+            if _is_alive(holder) or (deadline and time.monotonic() > deadline):
+                raise DemoError(
+                    f"A demo of this checkout already runs ({holder}), and nothing was changed.\n"
+                    "Use that one, or end it first: Ctrl-C where it runs."
+                )
+            if deadline is None:
+                say("The last demo was killed: waiting for its processes to end …")
+                deadline = time.monotonic() + 3 * PATIENCE
+            time.sleep(0.2)
         note(lock, "still starting")
         yield lock
+
+
+def _take(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_alive(holder: str) -> bool:
+    """Say whether the process that wrote the lock's text still runs; one that has not written it yet does."""
+    found = re.search(r"process (\d+)$", holder)
+    try:
+        os.kill(int(found[1]) if found else os.getpid(), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def note(lock: IO[str], where: str) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from dev import demo
+from dev import demo, processes
 from dev.airflow_instance import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +31,82 @@ def test_a_second_demo_is_refused_and_told_where_the_first_is(tmp_path: Path) ->
                 pass
     with demo.only_one(path):  # the first has ended
         pass
+
+
+#: Ends a second after SIGTERM; so does its child.
+SLOW = """
+import os, signal, sys, time
+if os.fork():
+    open(sys.argv[1], "w").write(str(os.getpid()))
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), os._exit(0)))
+while True:
+    time.sleep(1)
+"""
+#: A demo that has started a process and does nothing more.
+DEMO = """
+import os, sys, time
+from pathlib import Path
+from dev import demo
+from dev.processes import Processes
+
+home = Path(sys.argv[1])
+with demo.only_one(home / "running") as lock:
+    demo.note(lock, "http://127.0.0.1:8080")
+    Processes(home).start("slow", [sys.executable, "-c", sys.argv[2], str(home / "pid")], dict(os.environ))
+    time.sleep(600)
+"""
+
+
+def members_of(group: int) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["status"])
+        if process.info["status"] != psutil.STATUS_ZOMBIE and _group_of(process.pid) == group
+    ]
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def test_a_demo_that_is_killed_takes_its_processes_along_and_the_next_waits_for_that(
+    tmp_path: Path, capsys
+) -> None:
+    command = [sys.executable, "-c", DEMO, str(tmp_path), SLOW]
+    killed = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    pid = tmp_path / "pid"
+    deadline = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text()) or len(members_of(int(pid.read_text()))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    group = int(pid.read_text())
+    killed.kill()
+    killed.wait()
+    with demo.only_one(tmp_path / "running"):
+        assert members_of(group) == []
+    assert capsys.readouterr().out == "The last demo was killed: waiting for its processes to end …\n"
+
+
+def test_a_process_that_ignores_the_end_is_killed(monkeypatch) -> None:
+    monkeypatch.setattr(processes, "PATIENCE", 0.3)
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    with subprocess.Popen(
+        [sys.executable, "-c", stubborn], start_new_session=True, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        processes.guard([f"{process.pid}\n"])
+        assert process.wait(30) == -signal.SIGKILL
+
+
+def test_what_has_ended_before_is_left_alone(monkeypatch) -> None:
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as process:
+        processes.guard([f"{process.pid}\n", f"-{process.pid}\n"])
+        assert process.poll() is None
+        process.kill()
 
 
 def test_what_is_refused_deletes_nothing(tmp_path: Path, monkeypatch, capsys) -> None:
