@@ -71,16 +71,20 @@ def _in_short(records: dict[str, dict[str, Any]]) -> list[str]:
         memory = max(run["above_idle_mib"] for run in figures["runs"])
         largest = max(run["members"] for run in figures["runs"])
         lines += [
-            f"- **Time.** A first sync of {people(size)} people takes {seconds(first['seconds'])} s, "
-            f"{seconds(first['phases']['writing'])} s of it for writing. One without changes takes "
+            f"A first sync of {people(size)} people takes {seconds(first['seconds'])} s, and the 30 to 60 s "
+            "that Amplitude usually needs to export the cohort; later ones take less. A task needs "
+            f"{first['idle_mib'] + memory:,.0f} MiB of memory or less, for up to {people(largest)} people. "
+            "The limit that you meet first is another: [Amplitude's 500 exports a "
+            "month](capacity.md#what-the-vendors-allow).",
+            "",
+            f"- **Time.** {seconds(first['phases']['writing'])} s of the first sync are for writing, which "
+            f"`requests_per_second` limits: by default to {figures['pace']} requests a second, of a thousand "
+            "people each; [Customer.io's published limit is "
+            "higher](vendor-facts.md#looking-people-up-and-limits). A sync without changes takes "
             f"{seconds(known['seconds'])} s, or {seconds(some_unknown['seconds'])} s if a tenth of the "
-            "cohort does not exist in Customer.io. Amplitude's export, usually 30 to 60 s, comes on top. "
-            f"Writing is limited by `requests_per_second`: {figures['pace']} requests a second, of a "
-            "thousand people each. That is this package's default; [Customer.io's published limit is "
-            "higher](vendor-facts.md#looking-people-up-and-limits).",
-            f"- **Memory.** A task needs at most {memory:,.0f} MiB more than an empty one "
-            f"({first['idle_mib']:,.0f} MiB), for up to {people(largest)} people; disk: "
-            "[capacity.md](capacity.md).",
+            "cohort does not exist in Customer.io.",
+            f"- **Memory.** At most {memory:,.0f} MiB of it are more than an empty task has "
+            f"({first['idle_mib']:,.0f} MiB). Disk: [capacity.md](capacity.md).",
         ]
     if "parsing" in records:
         most = max(records["parsing"]["figures"]["rows"], key=lambda row: row["size"])
