@@ -17,7 +17,7 @@ from airflow_provider_cio_cohort.engine.sorted_file import unescape
 from airflow_provider_cio_cohort.sync.target import find_segment
 from airflow_provider_cio_cohort.sync.workdir import run_directory
 
-_SIGNS = {"came": "+", "went": "-"}
+_SIGNS = {"joined": "+", "left": "-"}
 
 
 @command
@@ -39,12 +39,10 @@ def diff(args: Namespace) -> int:
             return FINE
         counts = _count(before, after)
     row = {**kept.names, "from": since, "to": until}
-    row |= {what: counts[what] for what in ("came", "went", "same")}
+    row |= {what: counts[what] for what in ("joined", "left", "same")}
     below = []
-    if until == "now" and counts["went"]:
-        below = [
-            "Those who went have left the segment, or were in the cohort but do not exist in Customer.io."
-        ]
+    if until == "now" and counts["left"]:
+        below = ["Those who left are not in the segment now: perhaps they do not exist in Customer.io."]
     shown = {key: cell for key, cell in row.items() if cell is not None}
     show([row], args.output, [shown], below)
     return FINE
@@ -68,21 +66,21 @@ def _fetch_members(kept: Kept, path: Path) -> None:
 
 
 def _count(before: Path, after: Path) -> Counter[str]:
-    """Count the people who came, went and stayed."""
+    """Count the people who joined, left and stayed."""
     counts: Counter[str] = Counter()
     for missing, others, same in differences(before, after):
-        counts.update(went=len(missing), came=len(others), same=same)
+        counts.update(left=len(missing), joined=len(others), same=same)
     return counts
 
 
 def _changes(before: Path, after: Path) -> Iterator[tuple[str, str]]:
     """Yield the change of each person and an identifier: any other one if a member lacks that of the sync."""
     for missing, others, _ in differences(before, after):
-        changes = [(identifier, "went", unescape(identifier)) for identifier in missing]
+        changes = [(identifier, "left", unescape(identifier)) for identifier in missing]
         for line in others:
             key = members.key_of(line)
             who = unescape(key) or next((value for _, value in members.handles(line)), "")
-            changes.append((key, "came", who))
+            changes.append((key, "joined", who))
         for _, what, who in sorted(changes):
             yield what, who
 

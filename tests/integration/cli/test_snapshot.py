@@ -178,7 +178,7 @@ def test_show_reads_what_it_shows(airflow: Any, file: str, place: Place) -> None
 def test_diff(airflow: Any, file: str, arguments: list[str], counts: tuple[int, int, int]) -> None:
     answer = airflow("snapshot", "diff", file, *arguments, "-o", "json")
     assert answer.code == 0
-    assert (answer.row["came"], answer.row["went"], answer.row["same"]) == counts
+    assert (answer.row["joined"], answer.row["left"], answer.row["same"]) == counts
     assert PERSON not in answer.out + answer.err
 
 
@@ -188,7 +188,7 @@ def test_diff_prints_people_to_who_asks_for_them(airflow: Any, file: str) -> Non
     lines = airflow("snapshot", "diff", file, *days).out.splitlines()
     assert sorted(lines) == sorted([f"- {who}" for who in PEOPLE[:5]] + [f"+ {who}" for who in PEOPLE[40:45]])
     rows = airflow("snapshot", "diff", file, *days, "-o", "json").rows
-    assert {row["identifier"] for row in rows if row["change"] == "came"} == {*PEOPLE[40:45]}
+    assert {row["identifier"] for row in rows if row["change"] == "joined"} == {*PEOPLE[40:45]}
 
 
 @pytest.mark.usefixtures("three_days")
