@@ -102,7 +102,8 @@ def _print_table(rows: Sequence[Row]) -> None:
     for key in rows[0]:
         is_number = all(isinstance(row[key], (int, float, type(None))) for row in rows)
         justify = "right" if is_number and not isinstance(rows[0][key], bool) else "left"
-        table.add_column(key.replace("_", " "), justify=justify)
+        heading = key if key.endswith("_id") else key.replace("_", " ")  # ids as they are written everywhere
+        table.add_column(heading, justify=justify)
     for row in rows:
         # As Text, because rich would read a name such as "[vip]" as a style.
         table.add_row(*(Text(_cell(value)) for value in row.values()))
