@@ -89,8 +89,9 @@ docs: $(READY)           ## docs/yaml.md and the JSON Schema, from the models
 	$(BIN)/python -m dev.yaml_reference
 	$(BIN)/python -m dev.operator_reference
 
-screenshots: $(READY)     ## the images in the docs, taken by the browser tests, and the terminal of the doctor
+screenshots: $(READY)     ## the images in the docs: by the browser tests, of a month of syncs, of the doctor's terminal
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/system/browser
+	$(BIN)/python -m tests.system.browser.month
 	$(BIN)/python -m dev.terminal_picture
 
 lint: $(READY)
