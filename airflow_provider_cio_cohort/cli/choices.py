@@ -85,14 +85,14 @@ def _problem(check: Callable[..., object], item: object) -> str:
     return ""
 
 
-def find(choices: Sequence[Choice], text: str, flag: str, command: str) -> Choice:
+def find(choices: Sequence[Choice], text: str, flag: str, otherwise: str) -> Choice:
     """
     Return the choice that has an id or a name.
 
     :param choices: all that the vendor lists.
     :param text: the id or the name.
     :param flag: the flag that gave it.
-    :param command: the command that lists them.
+    :param otherwise: what to do for one that is not listed.
     :raises CommandError: if there is none, or several have the name, or no sync can use it.
     """
     found = _called(choices, text)
@@ -102,8 +102,7 @@ def find(choices: Sequence[Choice], text: str, flag: str, command: str) -> Choic
     if not found:
         similar = printable(did_you_mean(text, (choice.name for choice in choices)))
         raise CommandError(
-            f"{flag}: {show(text)} is neither a name nor an id.{similar} `airflow cohort-sync {command}` "
-            "lists what the connection gives access to.",
+            f"{flag}: {show(text)} is neither a name nor an id in the list.{similar} {otherwise}",
             WRONG_USAGE,
         )
     if found[0].problem:

@@ -48,6 +48,10 @@ _QUESTIONS = {
 }
 #: Valid values for all required keys, so that each answer can be checked on its own.
 _SOUND = {"name": "sync", "cohort_id": "a1b2c3d", "segment_name": "Segment"}
+_UNLISTED_COHORT = (
+    "`airflow cohort-sync cohorts` shows the list; for a cohort that is not discoverable, pass --cohort-id."
+)
+_NEW_SEGMENT = "`airflow cohort-sync segments` shows the list; for a new segment, pass --segment-name."
 #: How Amplitude makes ids: such a text is an id even if the list does not show it.
 _ID = re.compile(r"[a-z0-9]{7,8}")
 
@@ -126,7 +130,7 @@ class _Asking:
         wanted = self.given["cohort"]
         if wanted is not None:
             listed = [of_cohort(cohort) for cohort in amplitude.check()]
-            self._take_cohort(find(listed, wanted, "--cohort", "cohorts"))
+            self._take_cohort(find(listed, wanted, "--cohort", _UNLISTED_COHORT))
             return
         cohorts = self._listed("cohorts", amplitude.check)
         if cohorts is None:
@@ -150,7 +154,7 @@ class _Asking:
         cohort_id, wanted = str(self.values["cohort_id"]), self.given["segment"]
         if wanted is not None:
             listed = [of_segment(segment, cohort_id) for segment in customer_io.list_segments()]
-            self._take_segment(find(listed, wanted, "--segment", "segments"), listed)
+            self._take_segment(find(listed, wanted, "--segment", _NEW_SEGMENT), listed)
             return
         segments = self._listed("segments", customer_io.list_segments)
         if segments is None:

@@ -229,11 +229,11 @@ def test_a_script_names_both(airflow: Run, cohort: Any, segment: Any) -> None:
         (
             ("--cohort", "Alpa", "--segment", "Made"),
             2,
-            '--cohort: "Alpa" is neither a name nor an id. Did you mean Alpha?',
+            '--cohort: "Alpa" is neither a name nor an id in the list. Did you mean Alpha?',
         ),
         (("--cohort", "Twin", "--segment", "Made"), 2, "several. Pass an id: ccccccc, ddddddd."),
         (("--cohort", "old", "--segment", "Made"), 1, "is archived"),
-        (("--cohort", "Alpha", "--segment", "made up"), 2, "airflow cohort-sync segments"),
+        (("--cohort", "Alpha", "--segment", "made up"), 2, "for a new segment, pass --segment-name"),
         (("--cohort", "Alpha", "--segment", "Computed"), 1, "data-driven"),
         (
             ("--cohort", "Alpha", "--cohort-id", "aaaaaaa", "--segment", "Made"),
