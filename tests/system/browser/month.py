@@ -27,6 +27,8 @@ from playwright.sync_api import expect, sync_playwright
 
 from airflow_provider_cio_cohort.cli.first_file import dag_file
 from airflow_provider_cio_cohort.engine.report import SyncReport, match_rate
+from airflow_provider_cio_cohort.hooks.amplitude_api import cohort_url
+from airflow_provider_cio_cohort.hooks.customer_io_api import segment_url
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from airflow_provider_cio_cohort.state import NOTHING
 from dev.airflow_instance import AirflowInstance
@@ -37,7 +39,8 @@ IMAGE = ROOT / "docs" / "images" / "month.png"
 DAYS = 30
 TIMEZONE = "Europe/Berlin"
 LIMIT = 500
-HEIGHT = 1000
+WORKSPACE = 104
+WIDTH = 1280
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,15 @@ class Sync:
     churn: float
     matched: float
     failed: tuple[int, ...] = ()
+
+    def known(self, segment_id: int | None) -> dict[str, str]:
+        """Return what a task finds out about the cohort and the segment besides its report."""
+        return {
+            "cohort_id": self.cohort_id,
+            "cohort_name": self.name.replace("_", " ").capitalize(),
+            "cohort_url": cohort_url("us", None, self.cohort_id),
+            "segment_url": segment_url("us", WORKSPACE, segment_id),
+        }
 
 
 SYNCS = (
@@ -103,13 +115,20 @@ def seed(session: Any, now: datetime) -> None:
         put(TaskInstance, task_row(dag_id, "sync", run_id, state, **times))
         asset_id = session.scalar(select(TaskOutletAssetReference.asset_id).filter_by(dag_id=dag_id))
         if good:
-            month = {"exports_used": used[due.month], "exports_limit": LIMIT}
-            said = {**counts.to_dict(), "duration": (ended - due).total_seconds(), **month}
+            month = {"exports_used": used[due.month], "exports_limit": LIMIT, "exports_at": due.isoformat()}
+            took = (ended - due).total_seconds()
+            said = {**counts.to_dict(), **sync.known(counts.segment_id), "duration": took, **month}
             put(AssetEvent, event_row(asset_id, dag_id, "sync", run_id, ended, said))
             continue
         where = {"dag_id": dag_id, "run_id": run_id, "task_id": "sync", "map_index": -1}
         number = session.scalar(select(DagRun.id).filter_by(dag_id=dag_id, run_id=run_id))
-        kept = {"error": "GuardTrippedError", "reason": _reason(counts), "segment": NOTHING, "try_number": 1}
+        kept = {
+            "error": "GuardTrippedError",
+            "reason": _reason(counts),
+            "segment": NOTHING,
+            "try_number": 1,
+            **sync.known(counts.segment_id),
+        }
         put(XComModel, {**where, "dag_run_id": number, "key": "failure", "value": kept, "timestamp": ended})
 
 
@@ -214,11 +233,13 @@ def take(airflow: AirflowInstance) -> None:
             sys.exit(chromium.NONE)
         with chromium.launch(playwright, path) as browser:
             page = browser.new_page(
-                viewport={"width": 1280, "height": HEIGHT}, locale="en-GB", timezone_id=TIMEZONE
+                viewport={"width": WIDTH, "height": 600}, locale="en-GB", timezone_id=TIMEZONE
             )
             page.goto(f"{airflow.url}/plugin/cohort-syncs")
-            rows = page.frame_locator("iframe[title='Cohort syncs']").locator("#rows > tr:visible")
-            expect(rows).to_have_count(len(SYNCS), timeout=60_000)
+            frame = page.frame_locator("iframe[title='Cohort syncs']")
+            expect(frame.locator("#rows > tr:visible")).to_have_count(len(SYNCS), timeout=60_000)
+            height = frame.locator("html").evaluate("html => html.scrollHeight")
+            page.set_viewport_size({"width": WIDTH, "height": height})
             page.screenshot(path=IMAGE, animations="disabled")
     print(IMAGE)
 
