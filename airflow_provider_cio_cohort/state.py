@@ -19,7 +19,10 @@ key                        store  content                                       
 ``vendor_facts``           asset  what ``airflow cohort-sync doctor --save`` has seen,   until overwritten
                                   of a connection to Customer.io
 ``failure``                XCom   why the task failed: the error's class, the first     until its next try,
-                                  line of its message, what became of the segment       with the run's XComs
+                                  line of its message, what became of the segment;      with the run's XComs
+                                  the cohort's name, the addresses of both ends
+``requested_export``       XCom   when the task's export was requested, and what        until its next try,
+                                  Amplitude said about the month then                   with the run's XComs
 ``keys_proven``            XCom   a fingerprint of the keys and the segment for which   with the run's XComs
                                   the keys are proven, where no asset has a store
 =========================  =====  ====================================================  ===================
@@ -52,6 +55,7 @@ LAST_SYNC = "last_sync"
 VENDOR_FACTS = "vendor_facts"
 KEYS_PROVEN = "keys_proven"
 FAILURE = "failure"
+REQUESTED_EXPORT = "requested_export"
 
 
 class _Unknown:
@@ -212,7 +216,9 @@ NOT_KNOWN = (
 )
 
 
-def keep_failure(context: Mapping[str, Any], error: BaseException, segment: str) -> None:
+def keep_failure(
+    context: Mapping[str, Any], error: BaseException, segment: str, known: Mapping[str, Any] | None = None
+) -> None:
     """
     Keep why a task fails, for the page and ``status``.
 
@@ -221,6 +227,7 @@ def keep_failure(context: Mapping[str, Any], error: BaseException, segment: str)
     :param context: the task's context.
     :param error: the exception with which the task's try ends.
     :param segment: what became of the segment, as a sentence.
+    :param known: what the task has found out about the cohort and the segment: names and addresses.
     """
     reason = error.own_words.partition("\n")[0] if isinstance(error, CohortSyncError) else None
     kept = {
@@ -228,6 +235,7 @@ def keep_failure(context: Mapping[str, Any], error: BaseException, segment: str)
         "reason": reason,
         "segment": segment,
         "try_number": getattr(context.get("ti"), "try_number", None),
+        **(known or {}),
     }
     run_store(context).set(FAILURE, kept)
 
@@ -240,10 +248,13 @@ class WriteMarker:
     alert may have failed before its first write.
 
     :param context: the task's context.
+    :param known: returns what the task has found out about the cohort and the segment, which is kept with the
+        reason of a failure.
     """
 
-    def __init__(self, context: Mapping[str, Any]) -> None:
+    def __init__(self, context: Mapping[str, Any], known: Callable[[], Mapping[str, Any]] = dict) -> None:
         self._context = context
+        self._known = known
         self._store = task_store(context)
         self._is_first_try = (getattr(context.get("ti"), "try_number", 1) or 1) <= 1
         self._now = False
@@ -264,13 +275,13 @@ class WriteMarker:
             yield
         except CohortSyncError as error:
             error.segment_touched, error.consequence = self._judged()
-            keep_failure(self._context, error, error.consequence)
+            keep_failure(self._context, error, error.consequence, self._known())
             raise
         except (Exception, AirflowTaskTimeout) as error:  # the latter is a BaseException
             # Its message cannot be changed, and Airflow's UI shows no notes of an exception.
             segment = self._judged()[1]
             log.error("The try ends with %s. %s", type(error).__name__, segment)
-            keep_failure(self._context, error, segment)
+            keep_failure(self._context, error, segment, self._known())
             raise
         self._store.delete(WRITE_MARKER)
 

@@ -22,6 +22,8 @@ from airflow_provider_cio_cohort.transfers.context import (
     check_backfill,
     check_run_conf,
     count_exports,
+    keep_export,
+    known,
     place_of,
     ports_of,
 )
@@ -154,7 +156,7 @@ class AmplitudeCohortExportOperator(BaseOperator):
 
     @contextmanager
     def _run(self, context: Context) -> Iterator[tuple[CohortExport, SharedExportParameters]]:
-        with WriteMarker(context).around(self.on_kill):
+        with WriteMarker(context, lambda: known(self.carried)).around(self.on_kill):
             check_run_conf(context, {"source": self.source})
             check_backfill(context)
             parameters = self.parameters
@@ -175,15 +177,20 @@ class AmplitudeCohortExportOperator(BaseOperator):
         from airflow_provider_cio_cohort.transfers.deferral import deferral, export_hold, longest_wait
 
         began = time.time()
-        cohort_url = needed.amplitude.cohort_url(parameters.cohort_id)
-        self.carried = {"cohort_url": cohort_url, "of": needed.wanted.binding}
+        self.carried = {
+            "cohort_id": parameters.cohort_id,
+            "cohort_url": needed.amplitude.cohort_url(parameters.cohort_id),
+            "of": needed.wanted.binding,
+        }
         if parameters.source == "snapshot":
             self.log.info("This run restores a snapshot, so nothing is exported.")
             self.outlets = [asset for asset in self.outlets if asset != self._cohort]
             return None
         cohort = check_cohort(needed.amplitude, parameters.cohort_id)
+        self.carried["cohort_name"] = cohort.name if cohort else None
         self._check_syncs(context, needed, parameters.syncs)
         export = needed.request(cohort.last_computed if cohort else None)
+        keep_export(context, export)
         hold = export_hold() if export.is_new and parameters.hold_slot else 0.0
         facts = {"size": cohort.size} if cohort else {}
         if hold or not needed.is_ready(export):
@@ -203,7 +210,8 @@ class AmplitudeCohortExportOperator(BaseOperator):
         self, context: Context, needed: CohortExport, export: Export, cohort: Mapping[str, Any]
     ) -> dict[str, Any]:
         needed.memory.used(export)
-        add_event(context, self._cohort, {"size": cohort.get("size"), **export.month})
+        facts = {"size": cohort.get("size"), **known(self.carried), **export.month}
+        add_event(context, self._cohort, facts)
         count_exports(needed.wanted.amplitude_conn_id, export.month)
         return export.to_dict()
 

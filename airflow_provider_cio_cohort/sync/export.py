@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cio_cohort.durations import in_words
@@ -433,7 +433,8 @@ def check_quota(amplitude: Amplitude, reserve: int) -> dict[str, Any]:
 
     :param amplitude: the project.
     :param reserve: exports of the month to keep in reserve.
-    :return: ``exports_used``, ``exports_limit`` and ``exports_reset``; empty if Amplitude does not say.
+    :return: ``exports_used``, ``exports_limit``, ``exports_reset``, and when Amplitude said so
+        (``exports_at``); empty if it does not say.
     :raises QuotaReachedError: if no more than the reserve is left.
     """
     try:
@@ -462,4 +463,5 @@ def check_quota(amplitude: Amplitude, reserve: int) -> dict[str, Any]:
         "exports_used": usage.used + 1,
         "exports_limit": usage.limit,
         "exports_reset": usage.resets_at,
+        "exports_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

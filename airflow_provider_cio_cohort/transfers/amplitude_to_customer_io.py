@@ -21,6 +21,8 @@ from airflow_provider_cio_cohort.transfers.context import (
     check_run_conf,
     count_exports,
     count_sync,
+    keep_export,
+    known,
     place_of,
     ports_of,
     snapshots_of,
@@ -244,7 +246,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
 
     @contextmanager
     def _run(self, context: Context) -> Iterator[CohortSync]:
-        marker = WriteMarker(context)
+        marker = WriteMarker(context, lambda: known(self.carried))
         with marker.around(self.on_kill):
             asked = {"dry_run": self.dry_run, "source": self.source, "snapshot_at": self.snapshot_at}
             check_run_conf(context, asked)
@@ -258,9 +260,12 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         if sync.parameters.from_snapshot:
             return self._finish(context, sync, sync.restore().to_dict(), {})
         found = sync.preflight()
+        self.carried["cohort_name"] = found.cohort.name if found.cohort else None
         if found.unchanged is not None:
             return self._finish(context, sync, found.unchanged, {})
         export = sync.request_export(found, outdated)
+        if sync.export.given is None:
+            keep_export(context, export)
         if not sync.export.is_ready(export):
             if self.deferrable:
                 self._defer(sync, export, found)
@@ -268,8 +273,13 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         return self._transfer(context, sync, export, found.facts)
 
     def _begin(self, sync: CohortSync) -> None:
-        cohort_url = sync.ports.amplitude.cohort_url(sync.parameters.cohort_id)
-        self.carried = {"began": time.time(), "cohort_url": cohort_url, "of": sync.binding}
+        cohort_id = sync.parameters.cohort_id
+        self.carried = {
+            "began": time.time(),
+            "cohort_id": cohort_id,
+            "cohort_url": sync.ports.amplitude.cohort_url(cohort_id),
+            "of": sync.binding,
+        }
 
     def _defer(self, sync: CohortSync, export: Export, found: Preflight) -> None:
         from airflow_provider_cio_cohort.transfers.deferral import deferral, longest_wait
@@ -306,7 +316,8 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
             context["ti"].xcom_push(PLAN_KEY, sync.plan)
             return report
         duration = round(max(time.time() - self.carried.get("began", time.time()), 0.0), 3)
-        add_event(context, self.segment_asset, {**report, "duration": duration, **month})
+        facts = {**report, **known(self.carried), "duration": duration, **month}
+        add_event(context, self.segment_asset, facts)
         count_sync({"dag_id": self.dag_id, "task_id": self.task_id}, report, duration)
         count_exports(sync.parameters.amplitude_conn_id, month)
         return report

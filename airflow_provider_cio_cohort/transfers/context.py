@@ -16,13 +16,14 @@ from airflow.sdk import Asset, BaseOperator
 
 from airflow_provider_cio_cohort.compatibility import stats
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
-from airflow_provider_cio_cohort.state import asset_store, run_store, task_store
+from airflow_provider_cio_cohort.state import REQUESTED_EXPORT, asset_store, run_store, task_store
 from airflow_provider_cio_cohort.sync.parameters import InForm, SyncParameters, TaskParameters
 
 if TYPE_CHECKING:
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
     from airflow_provider_cio_cohort.snapshots.layout import Origin, Subject
     from airflow_provider_cio_cohort.snapshots.run import RunSnapshots
+    from airflow_provider_cio_cohort.sync.export import Export
     from airflow_provider_cio_cohort.sync.ports import Amplitude, Ports
 
 log = logging.getLogger(__name__)
@@ -323,6 +324,28 @@ def _origin(context: Mapping[str, Any], dag_id: str, task_id: str) -> Origin:
 
 
 # ---- what the run reports: counts only
+
+#: What a task finds out about its two ends that tells people which they are.
+_KNOWN = ("cohort_id", "cohort_name", "cohort_url", "segment_url")
+
+
+def known(carried: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return what a task has found out about the cohort and the segment, for its event and a failure.
+
+    :param carried: what the task carries over a deferral.
+    """
+    return {name: carried[name] for name in _KNOWN if carried.get(name)}
+
+
+def keep_export(context: Mapping[str, Any], export: Export) -> None:
+    """
+    Keep that a task has an export, so that it is counted however the run ends.
+
+    :param context: the task's context.
+    :param export: the export, of this try or an earlier one.
+    """
+    run_store(context).set(REQUESTED_EXPORT, {"requested_at": export.requested_at, **export.month})
 
 
 def add_event(context: Mapping[str, Any], asset: Asset | None, facts: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -72,6 +73,12 @@ def test_the_event_of_the_segment_carries_the_counts(cohort, no_pace, store, ass
     assert asset.uri == SEGMENT
     assert (event.extra["added"], event.extra["segment_after"], event.extra["match_rate"]) == (2, 2, 1.0)
     assert (event.extra["exports_used"], event.extra["exports_limit"]) == (1, 500)
+    assert datetime.fromisoformat(event.extra["exports_at"]) <= datetime.now(UTC)
+    assert (event.extra["cohort_name"], event.extra["cohort_url"]) == (
+        "Power users",
+        "https://analytics.amplitude.com/cohort/a1b2c3d",
+    )
+    assert event.extra["segment_url"].endswith(f"/journeys/segments/{event.extra['segment_id']}")
     assert event.extra["duration"] > 0
     assert "planted-person" not in str(event.extra)
 
