@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow_provider_cio_cohort.alerts.message import link_to
 from airflow_provider_cio_cohort.cli.database import database
-from airflow_provider_cio_cohort.cli.output import show
+from airflow_provider_cio_cohort.cli.output import named, show
 from airflow_provider_cio_cohort.cli.runtime import FINE, NO, WRONG_USAGE, CommandError, command
 from airflow_provider_cio_cohort.overview import Attention, Kind, Overview, Run, Sync, load_overview
 
@@ -18,7 +19,7 @@ _WRONG = (
     *(Kind.BROKEN_FILE, Kind.MISSING, Kind.UNWATCHED),
     *(Kind.CONFIG_ERROR, Kind.FAILED, Kind.OVERDUE, Kind.NO_POOL),
 )
-_COLUMNS = ("sync", "state", "last_run", "last_success", "size", "match_rate", "next_run")
+_TIMES = ("last_run", "last_success", "next_run")
 
 
 @command
@@ -42,7 +43,7 @@ def status(args: Namespace) -> int:
         )
     concerns = [one for one in overview.attention if _concerns(one, wanted, every=not args.names)]
     rows = [_row(sync, overview) for sync in wanted]
-    table = [{name: _short(row[name]) for name in _COLUMNS} for row in rows]
+    table = [_short(sync, row) for sync, row in zip(wanted, rows, strict=True)]
     show(rows, args.output, table, [f"{_subject(one)}{one.text}{_after(one)}" for one in concerns])
     return NO if any(one.kind in _WRONG for one in concerns) else FINE
 
@@ -56,14 +57,20 @@ def _row(sync: Sync, overview: Overview) -> dict[str, Any]:
         "dag_id": sync.dag.dag_id,
         "task_id": sync.task_id,
         "cohort_id": sync.cohort_id,
+        "cohort_name": sync.cohort_name,
+        "cohort_url": sync.cohort_url,
+        "segment_id": sync.segment_id,
         "segment_name": sync.segment_name,
+        "segment_url": sync.segment_url,
         "state": str(sync.state),
         "paused": sync.dag.paused,
         "last_run": _time(last.started or last.due) if last else None,
         "last_success": _time(good.at) if good else None,
         "size": good.size if good else None,
         "match_rate": good.match_rate if good else None,
+        "unmatched": good.unmatched if good else None,
         "next_run": _time(sync.dag.runs_next),
+        "timezone": sync.dag.timezone,
         "reason": failure.reason if failure else None,
         "error": failure.error if failure else None,
         "failed_at": _time(failure.at) if failure else None,
@@ -92,7 +99,7 @@ def _after(one: Attention) -> str:
     failure = run.failure
     segment = f" {failure.segment}" if failure and failure.segment else ""
     at = failure.at if failure else run.ended or run.due
-    return f"{segment} Failed at {_time(at)}; log: {_log(one.sync, run)}"
+    return f"{segment} Failed at {_local(at, one.sync)} {one.sync.dag.timezone}; log: {_log(one.sync, run)}"
 
 
 def _log(sync: Sync, run: Run) -> str:
@@ -103,11 +110,25 @@ def _log(sync: Sync, run: Run) -> str:
 
 
 def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _short(value: Any) -> Any:
-    """Return a value as short text for a table."""
-    if isinstance(value, float):
-        return f"{value:.1%}"
-    return value
+def _local(moment: datetime | None, sync: Sync) -> str | None:
+    return None if moment is None else f"{moment.astimezone(ZoneInfo(sync.dag.timezone)):%Y-%m-%d %H:%M}"
+
+
+def _short(sync: Sync, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a sync's row of the table, with times in its timezone."""
+    last, good = sync.last_run, sync.last_good
+    times = (last.started or last.due if last else None, good.at if good else None, sync.dag.runs_next)
+    return {
+        "sync": sync.name,
+        "cohort": named(sync.cohort_name, sync.cohort_id),
+        "segment": named(sync.segment_name, sync.segment_number),
+        "state": row["state"],
+        **{name: _local(time, sync) for name, time in zip(_TIMES, times, strict=True)},
+        "timezone": row["timezone"],
+        "size": row["size"],
+        "match_rate": None if row["match_rate"] is None else f"{row['match_rate']:.1%}",
+        "unmatched": row["unmatched"],
+    }

@@ -72,7 +72,9 @@ def _of_reports(sync: Sync) -> Iterator[Attention]:
     if not sync.reports:
         return
     last = sync.reports[-1]
-    before = sync.reports[-2] if len(sync.reports) > 1 else None
+    # A run that was cleared is compared with the run before it, not with itself.
+    others = [one for one in sync.reports[:-1] if one.run_id is None or one.run_id != last.run_id]
+    before = others[-1] if others else None
     if text := before and _dropped(before, last):
         yield Attention(Kind.DROP, text, sync, since=last.at)
     if is_low_match_rate(last.match_rate, last.identifiers):

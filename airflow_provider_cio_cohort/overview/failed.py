@@ -13,11 +13,11 @@ from typing import Any
 
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.overview.model import Failure, Run, State, Sync
-from airflow_provider_cio_cohort.overview.queries import chunks
+from airflow_provider_cio_cohort.overview.queries import chunks, with_xcoms
 from airflow_provider_cio_cohort.overview.reading import read_failure
 from airflow_provider_cio_cohort.state import FAILURE
 
@@ -68,23 +68,14 @@ def _wanted(sync: Sync, *, every: bool) -> list[Run]:
 
 
 def _failed_tasks(session: Session, runs: Sequence[tuple[str, str]]) -> Iterator[_Task]:
-    task, xcom = TaskInstance.__table__.c, XComModel.__table__.c
-    of_the_task = and_(
-        *(xcom[name] == task[name] for name in ("dag_id", "task_id", "run_id", "map_index")),
-        xcom.key == FAILURE,
-    )
+    task = TaskInstance.__table__.c
     columns = (*(task.dag_id, task.run_id, task.task_id, task.map_index), task.try_number, task.end_date)
     for some in chunks(runs, _TOGETHER):
         by_dag: dict[str, list[str]] = {}
         for dag_id, run_id in some:
             by_dag.setdefault(dag_id, []).append(run_id)
-        in_the_runs = (and_(task.dag_id == dag_id, task.run_id.in_(ids)) for dag_id, ids in by_dag.items())
-        question = (
-            select(*columns, xcom.value)
-            .select_from(TaskInstance.__table__.outerjoin(XComModel.__table__, of_the_task))
-            .where(or_(*in_the_runs), task.state.in_(_FAILED))
-        )
-        yield from (_Task(*row) for row in session.execute(question))
+        question = select(*columns, XComModel.__table__.c.value).where(task.state.in_(_FAILED))
+        yield from (_Task(*row) for row in session.execute(with_xcoms(question, by_dag, FAILURE)))
 
 
 def _reason(

@@ -44,7 +44,7 @@ _WORST_FIRST = (
 
 def as_runs(found: Iterable[TaskRun], limit: int) -> tuple[Run, ...]:
     """
-    Return the runs of one task, newest first.
+    Return the runs of one task, those first that were last started.
 
     :param found: the rows from the database; a mapped task has one for each of its parts.
     :param limit: the maximum number.
@@ -56,10 +56,17 @@ def as_runs(found: Iterable[TaskRun], limit: int) -> tuple[Run, ...]:
             continue
         known = runs.get(one.run_id)
         if known is None or _WORST_FIRST.index(state) < _WORST_FIRST.index(known.state):
-            runs[one.run_id] = Run(
-                one.run_id, one.run_type, one.due, one.queued, one.started, one.ended, state
-            )
-    return tuple(sorted(runs.values(), key=lambda run: run.due, reverse=True)[:limit])
+            times = (one.due, one.queued, *_times(one, state))
+            runs[one.run_id] = Run(one.run_id, one.run_type, *times, state)
+    return tuple(sorted(runs.values(), key=lambda run: run.at, reverse=True)[:limit])
+
+
+def _times(one: TaskRun, state: State) -> tuple[datetime | None, datetime | None]:
+    """Return when the task began and ended; of a run that was cleared, the task still has earlier times."""
+    started = one.task_started if _OF_A_TASK.get(one.task_state or "") else None
+    if state not in ENDED:
+        return started, None
+    return started or one.started, (one.task_ended if started else None) or one.ended
 
 
 def _state(one: TaskRun) -> State | None:
@@ -73,7 +80,7 @@ def failures(runs: Sequence[Run]) -> tuple[int, datetime | None]:
     """
     Return how many runs in a row have failed, up to the last one that ended, and when the first one did.
 
-    :param runs: newest first.
+    :param runs: those first that were last started.
     """
     count, since = 0, None
     for run in runs:
@@ -92,7 +99,7 @@ def overdue_since(dag: Dag, runs: Sequence[Run], last_good: Report | None, now: 
     run, or a run from before this version) does not count as missing.
 
     :param dag: the sync's DAG.
-    :param runs: newest first.
+    :param runs: those first that were last started.
     :param last_good: the newest good sync.
     :param now: the current time.
     """
@@ -119,9 +126,9 @@ def distance(dag: Dag, runs: Sequence[Run]) -> timedelta | None:
     Return the time between two scheduled runs, ``None`` if it is unknown.
 
     :param dag: the sync's DAG.
-    :param runs: newest first.
+    :param runs: those first that were last started.
     """
-    times = [run.due for run in runs if run.run_type == "scheduled"][:2]
+    times = sorted((run.due for run in runs if run.run_type == "scheduled"), reverse=True)[:2]
     times = [*([dag.next_run] if dag.next_run else []), *times][:2]
     apart = times[0] - times[1] if len(times) == 2 else timedelta(0)
     return apart if apart > timedelta(0) else None
@@ -132,7 +139,7 @@ def grace(dag: Dag, runs: Sequence[Run]) -> timedelta:
     Return how long after its due time a sync is not yet overdue.
 
     :param dag: the sync's DAG.
-    :param runs: newest first.
+    :param runs: those first that were last started.
     """
     apart = distance(dag, runs)
     return LONGEST_GRACE if apart is None else min(max(apart / 2, SHORTEST_GRACE), LONGEST_GRACE)

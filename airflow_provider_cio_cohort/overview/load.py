@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.overview import past, queries
 from airflow_provider_cio_cohort.overview.attention import attention, of_sync
+from airflow_provider_cio_cohort.overview.exported import exports_since
 from airflow_provider_cio_cohort.overview.failed import with_reasons
 from airflow_provider_cio_cohort.overview.freshness import as_runs, failures, overdue_since
 from airflow_provider_cio_cohort.overview.missing import present, unknown_files
@@ -30,6 +31,7 @@ from airflow_provider_cio_cohort.overview.past import Event
 from airflow_provider_cio_cohort.overview.queries import COHORTS, SEGMENTS, Reference, Waiting
 from airflow_provider_cio_cohort.overview.quota import Scheduled, exports_a_run, quotas
 from airflow_provider_cio_cohort.overview.reading import read_report, split_asset
+from airflow_provider_cio_cohort.overview.serialized import with_serialized
 
 #: The number of runs and reports of each sync that the overview reads, and that the page of one sync reads.
 RECENT = 30
@@ -58,8 +60,9 @@ def load_overview(
     """
     now = now or datetime.now(UTC)
     found = _find(session, readable, now)
+    found = replace(found, dags=with_serialized(session, found.dags))
     syncs = with_reasons(session, _syncs(session, found, RECENT, now, visible_runs))
-    months = _quota_reports(session, found, syncs)
+    months = _quota_reports(session, found, syncs, now)
     runs = {sync.dag.dag_id: sync.runs for sync in syncs}
     scheduled = [
         Scheduled(found.dags[dag_id], exports, runs.get(dag_id, ()))
@@ -73,7 +76,7 @@ def load_history(
     session: Session,
     dag_id: str,
     task_id: str,
-    asset_id: int,
+    asset_id: int | None,
     readable: set[str] | None = None,
     now: datetime | None = None,
 ) -> History | None:
@@ -83,7 +86,7 @@ def load_history(
     :param session: a session of Airflow's metadata database.
     :param dag_id: the sync's DAG.
     :param task_id: the sync's task.
-    :param asset_id: the segment's asset.
+    :param asset_id: the segment's asset; ``None`` for a sync that cannot run and so has none.
     :param readable: the ids of the DAGs that may be shown; ``None`` for all.
     :param now: the time to describe; the current time by default.
     """
@@ -91,8 +94,10 @@ def load_history(
     found = _find(session, readable, now, dag_id)
     if dag_id not in found.dags:  # removed; or missing, which only the other DAGs of its file can tell
         found = _only(_find(session, readable, now), dag_id)
+    ours = {key: dag for key, dag in found.dags.items() if key == dag_id}
+    found = replace(found, dags={**found.dags, **with_serialized(session, ours, form=True)})
     for sync in with_reasons(session, _syncs(session, found, PAST, now), every=True):
-        if (sync.task_id, sync.asset_id) == (task_id, asset_id):
+        if (sync.dag.dag_id, sync.task_id, sync.asset_id) == (dag_id, task_id, asset_id):
             return History(now, sync, of_sync(sync), _moments(sync.runs, sync.reports))
     return None
 
@@ -213,8 +218,9 @@ def _sync(
     reports: tuple[Report, ...],
 ) -> Sync:
     customer_io_conn_id, segment = split_asset(reference.uri)
+    segment_id = None
     if "/segments/id/" in reference.uri:
-        segment = f"segment {segment}"
+        segment_id, segment = segment, f"segment {segment}"
     amplitude_conn_id, cohort_id = split_asset(cohort.uri) if cohort else (None, None)
     last = reports[-1] if reports else None
     return Sync(
@@ -223,6 +229,7 @@ def _sync(
         name,
         asset_id=reference.asset_id,
         cohort_id=cohort_id or (last.cohort_id if last else None),
+        segment_id=(last.segment_id if last else None) or segment_id,
         segment_name=(last.segment_name if last else None) or segment,
         amplitude_conn_id=amplitude_conn_id,
         customer_io_conn_id=customer_io_conn_id,
@@ -277,8 +284,10 @@ def _name(dag: Dag, task_id: str, *, several: bool = False) -> str:
     return f"{dag.display_name} · {task_id}" if several else dag.display_name
 
 
-def _quota_reports(session: Session, found: _Found, syncs: Iterable[Sync]) -> dict[str, list[Report]]:
-    """Return the reports with the quota of each Amplitude connection."""
+def _quota_reports(
+    session: Session, found: _Found, syncs: Sequence[Sync], now: datetime
+) -> dict[str, list[Report]]:
+    """Return the reports with the quota of each Amplitude connection, and those of runs without a report."""
     said: dict[str, list[Report]] = {}
     events = past.newest_events(session, found.exporting, _OF_AN_EXPORT)
     for reference, reports in _reports(events).items():
@@ -286,15 +295,28 @@ def _quota_reports(session: Session, found: _Found, syncs: Iterable[Sync]) -> di
     for sync in syncs:
         if sync.amplitude_conn_id is not None:
             said.setdefault(sync.amplitude_conn_id, []).extend(sync.reports)
+    of_tasks = {
+        (one.dag_id, one.task_id): split_asset(one.uri)[0] for one in (*found.reading, *found.exporting)
+    }
+    for conn_id, report in exports_since(session, syncs, of_tasks, said, now):
+        said.setdefault(conn_id, []).append(report)
     return said
 
 
 def _moments(runs: Sequence[Run], reports: Sequence[Report]) -> tuple[Moment, ...]:
-    """Join runs and reports, newest first; a cleared run has several reports, of which the last counts."""
-    by_run = {report.run_id or str(report.at): report for report in reports}
+    """Join runs and reports, newest first."""
+    by_id = {run.run_id: run for run in runs}
+    last = {report.run_id: report for report in reports}  # of a run that was cleared, the one that holds
     moments = []
-    for run in runs:
-        report = by_run.pop(run.run_id, None)
-        moments.append(Moment(report.at if report else run.ended or run.due, run, report))
-    moments += [Moment(report.at, None, report) for report in by_run.values()]
+    for report in reports:
+        run = by_id.get(report.run_id or "")
+        holds = run is None or _reported_by(run, last[report.run_id], report)
+        moments.append(Moment(report.at, run, report, ran_again=not holds))
+    told = {moment.run.run_id for moment in moments if moment.run and not moment.ran_again}
+    moments += [Moment(run.ended or run.at, run, None) for run in runs if run.run_id not in told]
     return tuple(sorted(moments, key=lambda moment: moment.at, reverse=True)[:PAST])
+
+
+def _reported_by(run: Run, last: Report, report: Report) -> bool:
+    """Say whether a report is what the run has come to, not an earlier pass of a run that was cleared."""
+    return report is last and run.state is State.SUCCESS and report.at >= run.at

@@ -55,8 +55,11 @@ class Report:
     :param at: when Airflow recorded it.
     :param run_id: the id of its run.
     :param cohort_id: the Amplitude cohort.
+    :param cohort_name: its name, if Amplitude's list showed it.
+    :param cohort_url: its page in Amplitude.
     :param segment_id: the Customer.io segment.
     :param segment_name: its name.
+    :param segment_url: its page in Customer.io.
     :param mode: ``mirror`` or ``add_only``.
     :param identifiers: distinct identifiers in the cohort.
     :param before: members of the segment before the run.
@@ -73,13 +76,19 @@ class Report:
     :param exports_used: exports of the month according to Amplitude, including that of this run.
     :param exports_limit: the month's limit of the plan.
     :param exports_reset: when the count is reset, as Amplitude's text.
+    :param exports_at: when Amplitude reported this.
+    :param is_unreported: whether it is only known that the run has requested an export, and Amplitude has not
+        said to how many the month comes with it.
     """
 
     at: datetime
     run_id: str | None = None
     cohort_id: str | None = None
+    cohort_name: str | None = None
+    cohort_url: str | None = None
     segment_id: str | None = None
     segment_name: str | None = None
+    segment_url: str | None = None
     mode: str | None = None
     identifiers: int | None = None
     before: int | None = None
@@ -96,6 +105,13 @@ class Report:
     exports_used: int | None = None
     exports_limit: int | None = None
     exports_reset: str | None = None
+    exports_at: datetime | None = None
+    is_unreported: bool = False
+
+    @property
+    def told_at(self) -> datetime:
+        """When Amplitude reported the month's exports, as far as it is known."""
+        return self.exports_at or self.at
 
 
 @dataclass(frozen=True)
@@ -109,6 +125,10 @@ class Failure:
     :param error: the exception's class; ``None`` if the task has kept no reason, such as one that was killed.
     :param reason: the first line of the error's message, or a sentence that leads to the log.
     :param segment: what became of the segment, as a sentence; ``None`` if it is unknown.
+    :param cohort_id: the Amplitude cohort, if the task had found out that much.
+    :param cohort_name: its name.
+    :param cohort_url: its page in Amplitude.
+    :param segment_url: the segment's page in Customer.io.
     """
 
     task_id: str
@@ -117,6 +137,10 @@ class Failure:
     error: str | None
     reason: str
     segment: str | None
+    cohort_id: str | None = None
+    cohort_name: str | None = None
+    cohort_url: str | None = None
+    segment_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,8 +152,8 @@ class Run:
     :param run_type: ``scheduled``, ``manual``, …
     :param due: when it was due.
     :param queued: when Airflow last queued it: later than ``due`` if it was late or was cleared.
-    :param started: when the sync task began; ``None`` before.
-    :param ended: when it ended; ``None`` before.
+    :param started: when the sync task last began; ``None`` before.
+    :param ended: when that ended; ``None`` before.
     :param state: the sync task's, not the whole DAG's.
     :param failure: why it failed, or waits for a retry; ``None`` if it does not, or if that was not read: the
         overview reads only that of the last such run.
@@ -144,6 +168,11 @@ class Run:
     state: State
     failure: Failure | None = None
 
+    @property
+    def at(self) -> datetime:
+        """When it last ran: a run that was cleared, or that a backfill made, was due long before."""
+        return self.started or max(self.due, self.queued or self.due)
+
 
 @dataclass(frozen=True)
 class Dag:
@@ -156,6 +185,8 @@ class Dag:
     :param schedule: the summary of its timetable: a cron expression, ``@once``, …; ``None`` without one.
     :param description: the same in words, in the DAG's own timezone.
     :param next_run: when the next run is due.
+    :param timezone: the name of its timezone, in which its times are shown.
+    :param form: the fields of its trigger form, such as ``dry_run``; read only for the page of one sync.
     :param missing_since: when it was last in its file, if that cannot be read since; ``None`` otherwise.
     """
 
@@ -165,6 +196,8 @@ class Dag:
     schedule: str | None
     description: str | None
     next_run: datetime | None
+    timezone: str = "UTC"
+    form: frozenset[str] = frozenset()
     missing_since: datetime | None = None
 
     @property
@@ -183,18 +216,19 @@ class Sync:
     :param name: its name in the YAML file, with that of the target if it has several.
     :param asset_id: the segment's asset; ``None`` if the sync cannot run and so has none.
     :param cohort_id: the Amplitude cohort, if it is known.
-    :param segment_name: the Customer.io segment, or what is known of it.
+    :param segment_id: the Customer.io segment, if it is known.
+    :param segment_name: its name, or what is known of it.
     :param amplitude_conn_id: the connection to the Amplitude project.
     :param customer_io_conn_id: the connection to the Customer.io workspace.
     :param state: the state of its last run.
     :param waiting_since: since when a run waits for an approval; ``None`` if none does.
     :param missing_pools: pools that one of its tasks waits for and that do not exist.
-    :param runs: the last few runs, newest first.
+    :param runs: the last few runs, those first that were last started.
     :param reports: the last few reports, oldest first.
     :param overdue_since: since when a good sync is overdue; ``None`` if none is.
     :param failures: how many runs in a row have failed, up to the last one that ended.
     :param failing_since: when the first of them failed.
-    :param shows_runs: whether its runs may be shown.
+    :param shows_runs: whether its runs may be shown, and with them its page.
     """
 
     dag: Dag
@@ -202,6 +236,7 @@ class Sync:
     name: str
     asset_id: int | None = None
     cohort_id: str | None = None
+    segment_id: str | None = None
     segment_name: str | None = None
     amplitude_conn_id: str | None = None
     customer_io_conn_id: str | None = None
@@ -216,13 +251,37 @@ class Sync:
     shows_runs: bool = True
 
     @property
-    def has_page(self) -> bool:
-        """Whether it has a page of its own, which shows its runs."""
-        return self.asset_id is not None and self.shows_runs
+    def cohort_name(self) -> str | None:
+        """The name of the cohort, if a run has found it out."""
+        return next((one.cohort_name for one in self._of_the_cohort() if one.cohort_name), None)
+
+    @property
+    def cohort_url(self) -> str | None:
+        """The cohort's page in Amplitude, if a run has found it out."""
+        return next((one.cohort_url for one in self._of_the_cohort() if one.cohort_url), None)
+
+    @property
+    def segment_number(self) -> str | None:
+        """The id of the segment, unless it stands for the name already."""
+        return None if self.segment_name == f"segment {self.segment_id}" else self.segment_id
+
+    @property
+    def segment_url(self) -> str | None:
+        """The segment's page in Customer.io, if a run has found it out."""
+        return next((one.segment_url for one in self._told() if one.segment_url), None)
+
+    def _told(self) -> list[Report | Failure]:
+        """Return what its runs have told, newest first."""
+        failures = [run.failure for run in self.runs if run.failure is not None]
+        return sorted((*self.reports, *failures), key=lambda one: one.at, reverse=True)
+
+    def _of_the_cohort(self) -> list[Report | Failure]:
+        """Return the same, without what is about a cohort that the sync had before."""
+        return [one for one in self._told() if one.cohort_id == self.cohort_id]
 
     @property
     def last_run(self) -> Run | None:
-        """The newest run."""
+        """The run that was last started."""
         return self.runs[0] if self.runs else None
 
     @property
@@ -262,10 +321,12 @@ class Quota:
     The export quota of one Amplitude project, by its connection.
 
     :param conn_id: the connection.
-    :param used: exports of this month, as last reported; ``None`` without a report this month.
+    :param used: exports of this month: what Amplitude last reported, and ``unreported``; ``None`` if nothing
+        is known.
+    :param unreported: exports of runs that have requested one since, among ``used``.
     :param limit: the month's limit of the plan.
     :param assumed: whether Amplitude has not reported the limit, and ``limit`` is that of its usual plans.
-    :param seen: when ``used`` was reported.
+    :param seen: when Amplitude reported it; ``None`` if it has not this month.
     :param ends: when the count is reset.
     :param to_come: the most exports that scheduled runs will need until then.
     :param uncounted: the number of schedules with an unknown cost, such as those that assets trigger.
@@ -279,6 +340,7 @@ class Quota:
     ends: datetime
     to_come: int
     uncounted: int
+    unreported: int = 0
 
     @property
     def forecast(self) -> int:
@@ -346,16 +408,25 @@ class Overview:
 @dataclass(frozen=True)
 class Moment:
     """
-    An entry in a sync's history: a run, a report, or both.
+    An entry in a sync's history: a good sync, or the state of a run that is none.
 
-    :param at: the time of the report, or else the end or the due time of the run.
+    A run that was cleared has an entry for each good sync, and one for its present state if that is another.
+
+    :param at: the time of the report, or else of the run.
     :param run: the run; ``None`` if Airflow no longer has it.
     :param report: its report; ``None`` if there is none.
+    :param ran_again: whether the run has run again since.
     """
 
     at: datetime
     run: Run | None
     report: Report | None
+    ran_again: bool = False
+
+    @property
+    def state(self) -> State:
+        """What it came to."""
+        return State.SUCCESS if self.report is not None or self.run is None else self.run.state
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class TaskRun:
     A DAG run and the state of one task in it.
 
     :param found: whether the run has the task; a run from before the task was added has not.
+    :param task_started: when the task began, or an earlier pass of it if the run was cleared.
+    :param task_ended: when that ended.
     """
 
     dag_id: str
@@ -55,6 +57,8 @@ class TaskRun:
     ended: datetime | None
     found: bool
     task_state: str | None
+    task_started: datetime | None
+    task_ended: datetime | None
 
 
 def newest_events(session: Session, references: Sequence[Reference], limit: int) -> list[Event]:
@@ -170,7 +174,7 @@ def _runs_of(count: int) -> Select[Any]:
                 runs.end_date,
             ),
             task.c.task_id.is_not(None),
-            task.c.state,
+            *(task.c.state, task.c.start_date, task.c.end_date),
         )
         .join(writes, writes.c.dag_id == runs.dag_id)
         .join(asset, and_(asset.c.id == writes.c.asset_id, asset.c.uri.startswith(SEGMENTS)))

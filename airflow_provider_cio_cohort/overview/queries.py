@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -12,7 +12,8 @@ from airflow.models.dag import DagModel, DagTag
 from airflow.models.errors import ParseImportError
 from airflow.models.pool import Pool
 from airflow.models.taskinstance import TaskInstance
-from sqlalchemy import case, select
+from airflow.models.xcom import XComModel
+from sqlalchemy import Select, and_, case, or_, select
 from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.assets import AMPLITUDE_SCHEME, CUSTOMER_IO_SCHEME
@@ -199,6 +200,23 @@ def missing_pools(session: Session, dag_ids: Sequence[str]) -> dict[tuple[str, s
     )
     rows, ours = session.execute(question), {*dag_ids}
     return {(dag_id, task_id): pool for dag_id, task_id, pool in rows if dag_id in ours}
+
+
+def with_xcoms(question: Select[Any], runs: Mapping[str, Collection[str]], key: str) -> Select[Any]:
+    """
+    Let a query be about the task instances of some runs, each with one of its XComs, if it has that.
+
+    It is asked by the runs, because the index on the keys of XComs leads through the whole past.
+
+    :param question: what to select of both tables.
+    :param runs: the runs of each DAG.
+    :param key: the key of the XCom.
+    """
+    task, xcom = TaskInstance.__table__.c, XComModel.__table__.c
+    same = (xcom[name] == task[name] for name in ("dag_id", "task_id", "run_id", "map_index"))
+    tables = TaskInstance.__table__.outerjoin(XComModel.__table__, and_(*same, xcom.key == key))
+    in_the_runs = (and_(task.dag_id == dag_id, task.run_id.in_(ids)) for dag_id, ids in runs.items())
+    return question.select_from(tables).where(or_(*in_the_runs))
 
 
 def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

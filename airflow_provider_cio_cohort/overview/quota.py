@@ -64,24 +64,37 @@ def quotas(
 
 
 def _quota(conn_id: str, scheduled: Sequence[Scheduled], said: Sequence[Report], now: datetime) -> Quota:
-    newest_first = sorted(said, key=lambda one: one.at, reverse=True)
+    newest_first = sorted(said, key=lambda one: one.told_at, reverse=True)
     limit = next((one.exports_limit for one in newest_first if one.exports_limit is not None), None)
-    seen = next((one for one in newest_first if one.exports_used is not None), None)
-    if seen is not None and not _is_of_this_month(seen, now):
-        seen = None
+    seen = told_last(said, now)
+    since = seen.told_at if seen else start_of_month(now)
+    unreported = sum(one.is_unreported and one.at >= since for one in said)
     ends = (seen and reset_of(seen)) or _next_month(now)
     costs = [_cost(one, now, ends) for one in scheduled if conn_id in one.exports]
     counts = [one.exports[conn_id] for one in scheduled if conn_id in one.exports]
     return Quota(
         conn_id=conn_id,
-        used=seen.exports_used if seen else None,
+        used=(seen.exports_used or 0 if seen else 0) + unreported if seen or unreported else None,
         limit=AMPLITUDE_GRANTS if limit is None else limit,
         assumed=limit is None,
-        seen=seen.at if seen else None,
+        seen=seen.told_at if seen else None,
         ends=ends,
         to_come=math.ceil(sum(cost * count for cost, count in zip(costs, counts, strict=True) if cost)),
         uncounted=costs.count(None),
+        unreported=unreported,
     )
+
+
+def told_last(said: Sequence[Report], now: datetime) -> Report | None:
+    """
+    Return the report of what Amplitude last said about the month; ``None`` if it has said nothing this month.
+
+    :param said: the reports of a connection, in any order.
+    :param now: the current time.
+    """
+    counted = (one for one in said if one.exports_used is not None)
+    last = max(counted, key=lambda one: one.told_at, default=None)
+    return last if last is not None and _is_of_this_month(last, now) else None
 
 
 def _cost(one: Scheduled, now: datetime, ends: datetime) -> float | None:
@@ -121,17 +134,18 @@ def reset_of(report: Report) -> datetime | None:
     except ValueError:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment if timedelta(0) < moment - report.at <= timedelta(days=32) else None
+    return moment if timedelta(0) < moment - report.told_at <= timedelta(days=32) else None
 
 
 def _is_of_this_month(report: Report, now: datetime) -> bool:
     reset = reset_of(report)
-    return now < reset if reset else report.at >= _month_of(now)
+    return now < reset if reset else report.told_at >= start_of_month(now)
 
 
-def _month_of(moment: datetime) -> datetime:
+def start_of_month(moment: datetime) -> datetime:
+    """Return the start of a month, UTC."""
     return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _next_month(moment: datetime) -> datetime:
-    return _month_of(_month_of(moment) + timedelta(days=32))
+    return start_of_month(start_of_month(moment) + timedelta(days=32))

@@ -65,7 +65,11 @@ def overview(session: SessionDep, readable: ReadableDagsFilterDep, runs: Visible
 
 
 def history(
-    session: SessionDep, readable: ReadableDagsFilterDep, dag_id: str, task_id: str, asset_id: int
+    session: SessionDep,
+    readable: ReadableDagsFilterDep,
+    dag_id: str,
+    task_id: str,
+    asset_id: int | None = None,
 ) -> HTMLResponse:
     """
     Show one sync.
@@ -74,7 +78,7 @@ def history(
     :param readable: the DAGs that the user may read.
     :param dag_id: the sync's DAG; Airflow's dependency uses it as well.
     :param task_id: the sync's task.
-    :param asset_id: the segment's asset.
+    :param asset_id: the segment's asset; ``None`` for a sync that cannot run and so has none.
     """
     found = load_history(session, dag_id, task_id, asset_id, readable.value or set())
     if found is None:

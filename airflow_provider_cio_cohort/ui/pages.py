@@ -87,14 +87,14 @@ def dag_link(of: Sync | str) -> str:
     return f"../dags/{quote(of if isinstance(of, str) else of.dag.dag_id, safe='')}"
 
 
-def run_link(sync: Sync, run_id: str) -> str:
+def run_link(sync: Sync, run: Run) -> str:
     """
-    Return the link to the sync's task in a run.
+    Return the link to a run.
 
     :param sync: the sync.
-    :param run_id: the run.
+    :param run: the run.
     """
-    return f"{dag_link(sync)}/runs/{quote(run_id, safe='')}/tasks/{quote(sync.task_id, safe='')}"
+    return f"{dag_link(sync)}/runs/{quote(run.run_id, safe='')}"
 
 
 def log_link(sync: Sync, run: Run) -> str:
@@ -105,18 +105,17 @@ def log_link(sync: Sync, run: Run) -> str:
     :param run: the run.
     """
     failure = run.failure
-    if failure is None:
-        return run_link(sync, run.run_id)
-    task = f"{dag_link(sync)}/runs/{quote(run.run_id, safe='')}/tasks/{quote(failure.task_id, safe='')}"
-    return task if failure.map_index < 0 else f"{task}/mapped/{failure.map_index}"
+    task = f"{run_link(sync, run)}/tasks/{quote(failure.task_id if failure else sync.task_id, safe='')}"
+    return task if failure is None or failure.map_index < 0 else f"{task}/mapped/{failure.map_index}"
 
 
 def history_link(sync: Sync) -> str:
-    """Return the link to a sync's page; to its DAG if it has none, or if the user may not see it."""
-    if not sync.has_page:
+    """Return the link to a sync's page; to its DAG if the user may not see that."""
+    if not sync.shows_runs:
         return dag_link(sync)
-    which = {"dag_id": sync.dag.dag_id, "task_id": sync.task_id, "asset_id": sync.asset_id}
-    return f"history?{urlencode(which)}"
+    which = {"dag_id": sync.dag.dag_id, "task_id": sync.task_id}
+    asset = {} if sync.asset_id is None else {"asset_id": sync.asset_id}
+    return f"history?{urlencode({**which, **asset})}"
 
 
 def _render(template: str, **values: Any) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from airflow_provider_cio_cohort.durations import in_short
 from airflow_provider_cio_cohort.overview import Dag, Kind, Quota, Run, State
@@ -88,14 +90,49 @@ def lasting(since: datetime, now: datetime) -> str:
     return f"for {in_short(max(now - since, timedelta(0)))}"
 
 
-def moment(value: datetime | None) -> str:
-    """Return a moment in full; the browser turns it into the reader's timezone."""
-    return NOTHING if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def moment(value: datetime | None, zone: str = "UTC") -> str:
+    """
+    Return a moment in full, with the timezone.
+
+    :param value: the moment.
+    :param zone: the name of the timezone.
+    """
+    return NOTHING if value is None else f"{clock(value, zone)} {zone}"
+
+
+def clock(value: datetime, zone: str, form: str = "%Y-%m-%d %H:%M") -> str:
+    """
+    Return a moment, without its timezone.
+
+    :param value: the moment.
+    :param zone: the name of the timezone.
+    :param form: as for :meth:`datetime.strftime`.
+    """
+    return value.astimezone(ZoneInfo(zone)).strftime(form)
+
+
+def snapshot(said: str, zone: str) -> str:
+    """
+    Return the time of a snapshot.
+
+    :param said: as a report has it.
+    :param zone: the name of the timezone.
+    """
+    try:
+        value = datetime.fromisoformat(said)
+        return clock(value if value.tzinfo else value.replace(tzinfo=UTC), zone)
+    except (ValueError, OverflowError):
+        return said
 
 
 def count(number: int | None) -> str:
     """Return a number of people."""
     return NOTHING if number is None else f"{number:,}"
+
+
+def unmatched(number: int | None) -> str:
+    """Return how many identifiers match no person; nothing if that is not known."""
+    return "" if number is None else f"{number:,} unmatched"
 
 
 def percent(share: float | None) -> str:
@@ -121,6 +158,30 @@ def no_next_run(dag: Dag) -> str:
     return "Manual only" if dag.schedule is None else NOTHING
 
 
+@dataclass(frozen=True)
+class Start:
+    """
+    A way to start a run, in Airflow's trigger form: its address cannot open the form, or fill it in.
+
+    :param title: what it does.
+    :param how: what to choose on the page of the DAG.
+    """
+
+    title: str
+    how: str
+
+
+def starts(dag: Dag) -> tuple[Start, ...]:
+    """Return the ways to start a run of a DAG that its trigger form has."""
+    found = [Start("Run now", "Trigger, then Trigger in the form")]
+    if "dry_run" in dag.form:
+        found.append(Start("Dry run", "Trigger, tick Dry run, then Trigger in the form"))
+    if {"source", "snapshot_at"} <= dag.form:
+        how = "Trigger, open Go back, set Source to snapshot and Snapshot of to a time"
+        found.append(Start("Roll back…", f"{how}, then Trigger in the form"))
+    return tuple(found)
+
+
 def took(run: Run | None) -> str:
     """Return how long the sync's task took in a run."""
     return span(run.ended - run.started if run and run.started and run.ended else None)
@@ -136,7 +197,7 @@ def quota(of: Quota, now: datetime) -> str:
     if of.used is None:
         first = "No export has been counted this month yet."
     else:
-        first = f"{of.used:,} of {of.limit:,} used, as of {ago(of.seen, now)}."
+        first = f"{of.used:,} of {of.limit:,} used. {_source(of, now)}"
     if not of.to_come:
         rest = "No scheduled run needs one before the month ends."
     elif of.over:
@@ -150,3 +211,12 @@ def quota(of: Quota, now: datetime) -> str:
             f"within the limit of {of.limit:,}."
         )
     return f"{first} {rest}"
+
+
+def _source(of: Quota, now: datetime) -> str:
+    """Say where the number of used exports comes from."""
+    runs = "1 run has" if of.unreported == 1 else f"{of.unreported:,} runs have"
+    if of.seen is None:
+        return f"Amplitude has not reported this month; {runs} requested an export."
+    said = f"Amplitude reported {(of.used or 0) - of.unreported:,} {ago(of.seen, now)}"
+    return f"{said}; {runs} requested an export since." if of.unreported else f"{said}."

@@ -39,22 +39,23 @@ class _Slots:
                 yield x
 
 
-def large_chart(moments: Sequence[Moment]) -> Markup:
+def large_chart(moments: Sequence[Moment], zone: str = "UTC") -> Markup:
     """
-    Draw a sync's history.
+    Draw a sync's history; nothing where there is only one report.
 
     :param moments: its history, newest first.
+    :param zone: the name of its timezone.
     """
     slots = _Slots([one for one in reversed(moments) if one.report or _has_failed(one)])
     reports = [report for _, report in slots.reports()]
-    if not reports:
+    if len(reports) < 2:  # one point is no line
         return Markup("")
     return element(
         "svg",
         *_size_panel(slots),
         *_bars_panel(slots),
-        *_dates(slots),
-        *_hovers(slots),
+        *_dates(slots, zone),
+        *_hovers(slots, zone),
         class_="large-chart",
         role="img",
         aria_label=in_words(reports),
@@ -103,14 +104,13 @@ def _axis(marks: Sequence[float], scale: Scale) -> Iterator[Markup]:
         yield element("text", _rounded(abs(mark)), class_="tick", x=_LEFT - 8, y=y + 4, text_anchor="end")
 
 
-def _dates(slots: _Slots) -> Iterator[Markup]:
-    """Yield the times below the chart, starting with the newest; the browser converts the timezone."""
+def _dates(slots: _Slots, zone: str) -> Iterator[Markup]:
+    """Yield the times below the chart, starting with the newest."""
     moments = slots.moments
     of_a_day = moments[-1].at - moments[0].at < timedelta(days=2)
     every = max(1, math.ceil(64 / slots.step))
     for number in range(len(moments) - 1, -1, -every):
-        at = moments[number].at
-        label = f"{at:%H:%M}" if of_a_day else f"{at.day} {at:%b}"
+        label = words.clock(moments[number].at, zone, "%H:%M" if of_a_day else "%-d %b")
         yield element(
             "text",
             label,
@@ -118,16 +118,14 @@ def _dates(slots: _Slots) -> Iterator[Markup]:
             x=min(slots.places[number], _RIGHT - 16),
             y=_HEIGHT - 6,
             text_anchor="middle",
-            data_at=at.isoformat(),
-            data_as="time" if of_a_day else "day",
         )
 
 
-def _hovers(slots: _Slots) -> Iterator[Markup]:
+def _hovers(slots: _Slots, zone: str) -> Iterator[Markup]:
     for x, one in zip(slots.places, slots.moments, strict=True):
         yield element(
             "rect",
-            element("title", _title(one), data_at=one.at.isoformat()),
+            element("title", _title(one, zone)),
             class_="hover",
             x=x - slots.step / 2,
             y=_SIZE_TOP - 6,
@@ -136,14 +134,15 @@ def _hovers(slots: _Slots) -> Iterator[Markup]:
         )
 
 
-def _title(one: Moment) -> str:
-    when = words.moment(one.at)
+def _title(one: Moment, zone: str) -> str:
+    when = words.moment(one.at, zone)
     if one.report is None:
         return f"{when}\nThe run failed"
     report = one.report
     return (
         f"{when}\n{words.count(report.size)} members\n{words.count(report.added)} added\n"
-        f"{words.count(report.removed)} removed\n{words.percent(report.match_rate)} matched"
+        f"{words.count(report.removed)} removed\n{words.percent(report.match_rate)} matched\n"
+        f"{words.count(report.unmatched)} unmatched"
     )
 
 

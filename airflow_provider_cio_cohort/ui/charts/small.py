@@ -22,7 +22,7 @@ def small_chart(reports: Sequence[Report]) -> Markup:
     :param reports: the reports, oldest first.
     """
     shown = reports[-_SLOTS:]
-    if not shown:
+    if len(shown) < 2:  # one point is no line
         return Markup("")
     first = _SLOTS - len(shown)  # the newest is always at the right edge
     places = [(first + number + 0.5) * _STEP for number in range(len(shown))]

@@ -18,8 +18,9 @@
     event.preventDefault();
     const there = parent.document.createElement("a");
     there.href = link.href;
-    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button === 1) there.target = "_blank";
-    there.rel = "noopener";
+    const another = event.ctrlKey || event.metaKey || event.shiftKey || event.button === 1;
+    if (another || link.target === "_blank") there.target = "_blank";
+    there.rel = "noopener noreferrer";
     parent.document.body.append(there);
     there.click();
     there.remove();
@@ -27,7 +28,7 @@
   document.addEventListener("click", leave);
   document.addEventListener("auxclick", leave);
 
-  // ---- Times, in the timezone that the user has chosen in Airflow
+  // ---- Times that belong to no sync, in the timezone that the user has chosen in Airflow
 
   function zone() {
     try {
@@ -40,24 +41,18 @@
     return undefined;
   }
 
-  const timeZone = zone();
   const parts = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" };
-  const formats = {
-    // Swedish writes 2026-01-31 14:05, as Airflow does.
-    full: new Intl.DateTimeFormat("sv", { ...parts, timeZone }),
-    time: new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone }),
-    day: new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone }),
-  };
-  for (const element of document.querySelectorAll("time[title]")) {
-    element.title = formats.full.format(new Date(element.dateTime));
+  // Swedish writes 2026-01-31 14:05, as Airflow does.
+  const format = new Intl.DateTimeFormat("sv", { ...parts, timeZone: zone() });
+  for (const element of document.querySelectorAll("time[data-local]")) {
+    const text = `${format.format(new Date(element.dateTime))} ${format.resolvedOptions().timeZone}`;
+    if (element.dataset.local === "title") element.title = text;
+    else element.textContent = text;
   }
-  for (const element of document.querySelectorAll("[data-as]")) {
-    element.textContent = formats[element.dataset.as].format(new Date(element.dataset.at));
-  }
-  for (const element of document.querySelectorAll("title[data-at]")) {
-    const [, ...rest] = element.textContent.split("\n");
-    element.textContent = [formats.full.format(new Date(element.dataset.at)), ...rest].join("\n");
-  }
+
+  // ---- Where a chart does not fit, its newest runs are shown
+
+  for (const element of document.querySelectorAll(".from-the-end")) element.scrollLeft = element.scrollWidth;
 
   // ---- Search and filter
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy.orm import Session
@@ -33,15 +34,55 @@ def test_every_sync_with_its_last_runs_and_its_next(airflow: Callable[..., Answe
     rows = {row["sync"]: row for row in answer.rows}
     assert set(rows) == {"power_users", "new_one"}
     row = rows["power_users"]
-    assert (row["state"], row["size"], row["match_rate"]) == ("success", 900, 0.9)
+    assert (row["state"], row["size"], row["match_rate"], row["unmatched"]) == ("success", 900, 0.9, 100)
+    assert (row["cohort_id"], row["cohort_name"]) == ("a1b2c3d", "Power users of the app")
+    assert (row["segment_id"], row["segment_name"]) == ("17", "Power users")
+    assert row["cohort_url"] == "https://analytics.amplitude.com/cohort/a1b2c3d"
+    assert row["segment_url"] == "https://fly.customer.io/workspaces/7/journeys/segments/17"
+    assert row["timezone"] == "UTC"
     assert row["last_run"] == stored.ago(hours=12).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert row["last_success"] > row["last_run"]
     assert row["next_run"] > row["last_success"]
     assert rows["new_one"]["state"] == "never ran"
     assert rows["new_one"]["last_success"] is None
     table = airflow("status").out
-    assert "90.0%" in table
-    assert "power_users" in table
+    for words in (
+        "power_users",
+        "90.0%",
+        "Power users of the app (a1b2c3d)",
+        "Power users (17)",
+        "unmatched",
+    ):
+        assert words in table
+
+
+def test_times_are_in_the_timezone_of_each_sync(airflow: Callable[..., Answer], stored: Airflow) -> None:
+    zones = {"tokyo": "Asia/Tokyo", "berlin": "Europe/Berlin"}
+    for name, zone in zones.items():
+        made = stored.sync(name)
+        stored.serialized(made[0], timezone=zone)
+        stored.failed(made[0], stored.ago(hours=2), failure())
+    stored.session.commit()
+    started, failed = stored.ago(hours=2), stored.ago(hours=2) + timedelta(minutes=5)
+    out = airflow("status").out
+    for name, zone in zones.items():
+        (line,) = [line for line in out.splitlines() if line.startswith(name) and ":" not in line.split()[0]]
+        assert zone in line
+        assert f"{started.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}" in line
+        assert f"Failed at {failed.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}; log:" in out
+    rows = {row["sync"]: row for row in airflow("status", "-o", "json").rows}
+    assert {name: rows[name]["timezone"] for name in zones} == zones
+    assert rows["tokyo"]["last_run"] == started.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_a_run_that_was_cleared_is_the_last_run(airflow: Callable[..., Answer], stored: Airflow) -> None:
+    made = stored.sync()
+    again = {"queued_at": stored.ago(hours=1), "start_date": stored.ago(hours=1)}
+    stored.run(made[0], stored.ago(days=2), "failed", **again)
+    stored.good(made, stored.ago(days=1))
+    stored.session.commit()
+    (row,) = airflow("status", "-o", "json").rows
+    assert (row["state"], row["last_run"]) == ("failed", stored.ago(hours=1).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 def test_a_failed_sync_is_a_no_and_says_so(airflow: Callable[..., Answer], stored: Airflow) -> None:
@@ -73,7 +114,7 @@ def test_why_a_sync_failed(airflow: Callable[..., Answer], stored: Airflow) -> N
     said = " ".join(airflow("status", "broken").out.split())
     assert (
         f"broken: {kept['reason']} The last run failed. No good sync is known. {kept['segment']} "
-        f"Failed at {failed_at}; log: {row['log']}"
+        f"Failed at {failed_at[:16].replace('T', ' ')} UTC; log: {row['log']}"
     ) in said
 
 

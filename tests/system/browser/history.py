@@ -44,6 +44,21 @@ def dag_of(sync: str) -> str:
     return f"cohort_sync__{sync}"
 
 
+def name_of(sync: str) -> str:
+    """Return what Amplitude calls a sync's cohort."""
+    return sync.replace("_", " ").capitalize()
+
+
+def settled_runs(airflow: AirflowInstance, sync: str) -> list[dict[str, Any]]:
+    """Return all runs of a sync, oldest first; the schedule may have made one since :func:`make_past`."""
+
+    def ended() -> list[dict[str, Any]] | None:
+        runs = airflow.runs(dag_of(sync))
+        return runs if all(run["state"] in ("success", "failed") for run in runs) else None
+
+    return airflow.wait_until(ended, f"the runs of {sync} to end") or []
+
+
 def make_past(airflow: AirflowInstance, vendors: Sandbox) -> Past:
     """Run every sync once for each state of its cohort; those of different syncs at the same time."""
     projects = dict.fromkeys(COHORTS, vendors.project) | {"europe": _open_europe(airflow, vendors)}
@@ -54,7 +69,7 @@ def make_past(airflow: AirflowInstance, vendors: Sandbox) -> Past:
     for number in range(max(len(states) for _, states in COHORTS.values())):
         for sync, (cohort, states) in COHORTS.items():
             if number < len(states):
-                projects[sync].add_cohort(id=cohort, name=sync, rows=_people(*states[number]))
+                projects[sync].add_cohort(id=cohort, name=name_of(sync), rows=_people(*states[number]))
                 past.runs[sync].append(_start(airflow, sync, first=number == 0))
         for sync, runs in past.runs.items():
             if number < len(runs):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from airflow.models.asset import AssetEvent, AssetModel, TaskInletAssetReference, TaskOutletAssetReference
 from airflow.models.dag import DagModel, DagTag
+from airflow.models.dag_version import DagVersion
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.errors import ParseImportError
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import delete, insert, select
@@ -24,6 +28,8 @@ TABLES = (
     TaskInstance,
     DagRun,
     DagTag,
+    SerializedDagModel,
+    DagVersion,
     TaskInletAssetReference,
     TaskOutletAssetReference,
     AssetModel,
@@ -109,8 +115,11 @@ def report(size: int = 1000, **fields: Any) -> dict[str, Any]:
     """What the operator puts into an event."""
     return {
         "cohort_id": "a1b2c3d",
+        "cohort_name": "Power users of the app",
+        "cohort_url": "https://analytics.amplitude.com/cohort/a1b2c3d",
         "segment_id": 17,
         "segment_name": "Power users",
+        "segment_url": "https://fly.customer.io/workspaces/7/journeys/segments/17",
         "mode": "mirror",
         "dry_run": False,
         "cohort_rows": size + 100,
@@ -220,7 +229,8 @@ class Airflow:
         run_id = fields.pop("run_id", f"scheduled__{due.isoformat()}")
         self.put(DagRun, **run_row(dag_id, run_id, due, state, **fields))
         for task_id, task_state in ({"sync": state} if tasks is None else tasks).items():
-            self.put(TaskInstance, **task_row(dag_id, task_id, run_id, task_state, start_date=due))
+            times = {"start_date": fields.get("start_date", due), "end_date": fields.get("end_date")}
+            self.put(TaskInstance, **task_row(dag_id, task_id, run_id, task_state, **times))
         return run_id
 
     def failed(
@@ -236,11 +246,34 @@ class Airflow:
         run_id = self.run(dag_id, due, "failed", others or {})
         ended = due + timedelta(minutes=5)
         self.put(TaskInstance, **task_row(dag_id, task_id, run_id, "failed", end_date=ended, **fields))
+        self.xcom(dag_id, run_id, "failure", kept, task_id, timestamp=ended, **fields)
+        return run_id
+
+    def xcom(
+        self, dag_id: str, run_id: str, key: str, value: Any, task_id: str = "sync", **fields: Any
+    ) -> None:
+        """Make an XCom of a task."""
         dag_run_id = self.session.scalar(select(DagRun.id).filter_by(dag_id=dag_id, run_id=run_id))
         where = {"dag_run_id": dag_run_id, "dag_id": dag_id, "run_id": run_id, "task_id": task_id}
-        index = fields.get("map_index", -1)
-        self.put(XComModel, **where, map_index=index, key="failure", value=kept, timestamp=ended)
-        return run_id
+        usual = {"map_index": -1, "timestamp": self.now}
+        self.put(XComModel, **where, key=key, value=value, **{**usual, **fields})
+
+    def serialized(self, dag_id: str, *, compressed: bool = False, number: int = 1, **dag: Any) -> None:
+        """Make a version of a DAG as Airflow serializes it."""
+        at, version, data = (
+            self.ago(days=10 - number),
+            uuid4(),
+            {"__version": 3, "dag": {"dag_id": dag_id, **dag}},
+        )
+        times = {"created_at": at, "last_updated": at}
+        self.put(DagVersion, id=version, dag_id=dag_id, version_number=number, bundle_name=BUNDLE, **times)
+        packed = zlib.compress(json.dumps(data).encode()) if compressed else None
+        self.put(
+            SerializedDagModel,
+            **{"id": uuid4(), "dag_id": dag_id, "dag_hash": str(number), "dag_version_id": version, **times},
+            data=None if compressed else data,
+            data_compressed=packed,
+        )
 
     def event(
         self, sync: tuple[str, str, int], at: datetime, extra: Any = None, run_id: str | None = None

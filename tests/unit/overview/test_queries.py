@@ -37,10 +37,10 @@ def test_the_number_of_queries(session: Session, airflow: Airflow) -> None:
         with asked(session) as statements:
             load_overview(session, now=NOW)
         counts.append(len(statements))
-    assert counts == [11, 11, 11]
+    assert counts == [13, 13, 13]
     with asked(session) as statements:
         load_history(session, *made[0], now=NOW)
-    assert len(statements) == 9
+    assert len(statements) == 10
 
 
 def test_hundreds_of_syncs_are_asked_about_a_hundred_at_a_time(session: Session, airflow: Airflow) -> None:
@@ -48,7 +48,7 @@ def test_hundreds_of_syncs_are_asked_about_a_hundred_at_a_time(session: Session,
         airflow.sync(f"sync_{number}")
     with asked(session) as statements:
         assert len(load_overview(session, now=NOW).syncs) == 205
-    assert len(statements) == 14  # events and runs in three each
+    assert len(statements) == 15  # events and runs in three each
 
 
 def test_a_sync_that_others_have_crowded_out(session: Session, airflow: Airflow) -> None:
@@ -59,7 +59,7 @@ def test_a_sync_that_others_have_crowded_out(session: Session, airflow: Airflow)
     with asked(session) as statements:
         (sync,) = load_overview(session, now=NOW).syncs
     assert [one.size for one in sync.reports] == [100]
-    assert len(statements) == 11
+    assert len(statements) == 13
 
 
 def test_no_table_with_a_past_is_read_as_a_whole(session: Session, airflow: Airflow) -> None:
@@ -77,14 +77,19 @@ def test_no_table_with_a_past_is_read_as_a_whole(session: Session, airflow: Airf
     past = ("asset_event", "dag_run", "task_instance", "xcom")
     assert any("idx_asset_id_timestamp" in plan for plan in plans)
     assert [plan for plan in plans if any(f"SCAN {table}" in plan for table in past)] == []
+    assert [plan for plan in plans if "idx_xcom_key" in plan] == []  # it leads through all XComs of the past
 
 
 def test_sql_for_other_databases() -> None:
     """What cannot be run here can at least be written in their dialects."""
     from sqlalchemy.dialects import mysql, postgresql
 
-    from airflow_provider_cio_cohort.overview import past
+    from airflow_provider_cio_cohort.overview import past, serialized
 
+    assert "(serialized_dag.data #>> " in str(serialized.newest(["a"]).compile(dialect=postgresql.dialect()))
+    assert "JSON_EXTRACT(serialized_dag.data, " in str(
+        serialized.newest(["a"], form=True).compile(dialect=mysql.dialect())
+    )
     for dialect in (mysql.dialect(), postgresql.dialect()):
         for statement in (past._events_of(3), past._own_events_of(3), past._runs_of(3)):
             sql = str(statement.compile(dialect=dialect))

@@ -142,3 +142,76 @@ def test_each_project_has_its_own(session: Session, airflow: Airflow) -> None:
     airflow.event(us, airflow.ago(hours=1), told(2))
     quotas = load_overview(session, now=NOW).quotas
     assert [(one.conn_id, one.used) for one in quotas] == [("amplitude_eu", 1), ("amplitude_us", 2)]
+
+
+# ---- what Amplitude said last, and the runs that have paid since
+
+
+def export(at: datetime, **said: Any) -> dict[str, Any]:
+    """What a task keeps of the export that it has requested."""
+    return {"requested_at": at.timestamp(), **said}
+
+
+def test_what_amplitude_said_last_not_which_run_ended_last(session: Session, airflow: Airflow) -> None:
+    made, other = airflow.sync("slow"), airflow.sync("quick", segment="b")
+    said_at = airflow.ago(hours=2)
+    airflow.event(other, airflow.ago(hours=1.9), told(11, exports_at=said_at.isoformat()))
+    airflow.event(made, airflow.ago(hours=1), told(10, exports_at=airflow.ago(hours=3).isoformat()))
+    quota = only(session)
+    assert (quota.used, quota.seen, quota.unreported) == (11, said_at, 0)
+
+
+@pytest.mark.parametrize("state", ["failed", "running", "success"])
+def test_a_run_without_a_report_tells_what_amplitude_said(
+    session: Session, airflow: Airflow, state: str
+) -> None:
+    made = airflow.sync()
+    airflow.good(made, airflow.ago(days=1), exports_used=40, exports_limit=500)
+    run_id = airflow.run(made[0], airflow.ago(hours=2), state)
+    at = airflow.ago(hours=1)
+    kept = export(at, exports_used=43, exports_limit=500, exports_at=at.isoformat())
+    airflow.xcom(made[0], run_id, "requested_export", kept)
+    quota = only(session)
+    assert (quota.used, quota.seen, quota.unreported) == (43, at, 0)
+
+
+def test_a_run_that_has_paid_since_is_counted_in_addition(session: Session, airflow: Airflow) -> None:
+    made = airflow.sync()
+    before = airflow.good(made, airflow.ago(days=1), exports_used=40, exports_limit=500)
+    airflow.xcom(made[0], before, "requested_export", export(airflow.ago(days=2)))  # among the 40
+    for hours, state in ((5, "failed"), (3, "running")):
+        run_id = airflow.run(made[0], airflow.ago(hours=hours), state)
+        airflow.xcom(made[0], run_id, "requested_export", export(airflow.ago(hours=hours)))
+    quota = only(session)
+    assert (quota.used, quota.seen, quota.unreported) == (42, airflow.ago(days=1) + timedelta(minutes=5), 2)
+    assert quota.forecast == 42 + quota.to_come
+
+
+def test_a_month_of_which_amplitude_says_nothing(session: Session, airflow: Airflow) -> None:
+    made = airflow.sync()
+    for at in (airflow.ago(days=20), airflow.ago(days=2)):  # in April, and in May
+        run_id = airflow.failed(made[0], at, None)
+        airflow.xcom(made[0], run_id, "requested_export", export(at))
+    quota = only(session)
+    assert (quota.used, quota.seen, quota.unreported) == (1, None, 1)
+
+
+def test_the_task_that_exports_for_others(session: Session, airflow: Airflow) -> None:
+    made = airflow.sync("vip", task_id="sync__europe")
+    airflow.sync("vip", task_id="sync__america", segment="b")
+    airflow.writes(made[0], "export", cohort_uri("a1b2c3d"))
+    run_id = airflow.run(
+        made[0], airflow.ago(hours=2), "failed", {"export": "failed", "sync__europe": "upstream_failed"}
+    )
+    airflow.xcom(made[0], run_id, "requested_export", export(airflow.ago(hours=1)), "export")
+    assert (only(session).used, only(session).unreported) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "kept", [None, [], "x", {}, {"requested_at": "x"}, {"requested_at": 1e300}, {"requested_at": -5}]
+)
+def test_an_xcom_that_says_nothing_of_use(session: Session, airflow: Airflow, kept: Any) -> None:
+    made = airflow.sync()
+    run_id = airflow.run(made[0], airflow.ago(hours=2), "failed")
+    airflow.xcom(made[0], run_id, "requested_export", kept)
+    assert only(session).used is None

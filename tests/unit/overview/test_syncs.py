@@ -238,10 +238,94 @@ def test_history(session: Session, airflow: Airflow) -> None:
         (first, 300),
         (dry, None),
         (failed, None),
+        (first, 100),
         (None, 50),
     ]
+    assert [one.ran_again for one in history.moments] == [False, False, False, True, False]
     assert load_history(session, made[0], "other", made[2], now=NOW) is None
     assert load_history(session, "other", "sync", made[2], now=NOW) is None
+
+
+def test_a_run_that_was_cleared_is_the_last_one_everywhere(session: Session, airflow: Airflow) -> None:
+    made = airflow.sync()
+    again = {
+        "queued_at": airflow.ago(hours=1),
+        "start_date": airflow.ago(minutes=50),
+        "end_date": airflow.ago(minutes=40),
+    }
+    first = airflow.run(made[0], airflow.ago(days=3), "failed", **again)
+    airflow.event(made, airflow.ago(days=3), report(300), first)
+    airflow.good(made, airflow.ago(days=1), size=100)
+    sync = only(session)
+    assert sync.last_run is not None
+    assert (sync.last_run.run_id, sync.state, sync.failures) == (first, State.FAILED, 1)
+    history = load_history(session, *made, now=NOW)
+    assert history is not None
+    assert (history.sync.state, history.sync.failures) == (State.FAILED, 1)
+    assert [(one.state, one.report and one.report.size, one.ran_again) for one in history.moments] == [
+        (State.FAILED, None, False),
+        (State.SUCCESS, 100, False),
+        (State.SUCCESS, 300, True),
+    ]
+
+
+def test_a_run_that_runs_again_has_not_come_to_anything_yet(session: Session, airflow: Airflow) -> None:
+    made = airflow.sync()
+    again = {"queued_at": airflow.ago(minutes=9), "start_date": airflow.ago(minutes=8)}
+    first = airflow.run(made[0], airflow.ago(days=1), "running", **again)
+    airflow.event(made, airflow.ago(days=1), report(300), first)
+    history = load_history(session, *made, now=NOW)
+    assert history is not None
+    assert [(one.state, one.at, one.ran_again) for one in history.moments] == [
+        (State.RUNNING, airflow.ago(minutes=8), False),
+        (State.SUCCESS, airflow.ago(days=1), True),
+    ]
+    assert only(session).state is State.RUNNING
+
+
+def test_a_backfill_of_the_past_is_the_last_run(session: Session, airflow: Airflow) -> None:
+    made = airflow.sync()
+    airflow.good(made, airflow.ago(days=1))
+    now = {"queued_at": airflow.ago(hours=1), "start_date": airflow.ago(hours=1)}
+    back = airflow.run(made[0], airflow.ago(days=20), "success", run_type="backfill", **now)
+    last = only(session).last_run
+    assert last is not None
+    assert last.run_id == back
+
+
+def test_a_drop_lasts_until_another_run_has_mended_it(session: Session, airflow: Airflow) -> None:
+    made = airflow.sync()
+    airflow.good(made, airflow.ago(days=2), size=1000)
+    fell = airflow.good(made, airflow.ago(days=1), size=500)
+    airflow.event(made, airflow.ago(hours=1), report(500), fell)  # cleared, with the same result
+    assert kinds(load_overview(session, now=NOW)) == [Kind.DROP]
+
+
+@pytest.mark.parametrize("form", ["Europe/Berlin", "+02:00", "Mars/Base", "../../etc/passwd", 7, None])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_timezone_of_the_dag(session: Session, airflow: Airflow, form: Any, compressed: bool) -> None:
+    made = airflow.sync()
+    airflow.serialized(made[0], timezone="Asia/Tokyo", number=1)
+    airflow.serialized(made[0], timezone=form, number=2, compressed=compressed)
+    assert only(session).dag.timezone == ("Europe/Berlin" if form == "Europe/Berlin" else "UTC")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_form_of_the_dag(session: Session, airflow: Airflow, compressed: bool) -> None:
+    made = airflow.sync()
+    params = [["dry_run", {"value": False}], ["source", {"value": "cohort"}]]
+    airflow.serialized(made[0], timezone="UTC", params=params, compressed=compressed)
+    history = load_history(session, *made, now=NOW)
+    assert history is not None
+    assert history.sync.dag.form == {"dry_run", "source"}
+
+
+def test_a_sync_that_cannot_run_has_a_page_as_well(session: Session, airflow: Airflow) -> None:
+    dag_id = airflow.dag("cohort_sync__broken", "cohort-sync", "config-error", timetable_summary="None")
+    history = load_history(session, dag_id, "sync", None, now=NOW)
+    assert history is not None
+    assert (history.sync.name, history.sync.state) == ("broken", State.CONFIG_ERROR)
+    assert [one.kind for one in history.attention] == [Kind.CONFIG_ERROR]
 
 
 def test_an_address_that_is_no_address(session: Session, airflow: Airflow) -> None:

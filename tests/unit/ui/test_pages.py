@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.api_fastapi.app import create_auth_manager, init_auth_manager
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.ui.app import build_app
 from tests.unit.overview.database import NOW
-from tests.unit.overview.rows import Airflow, failure
+from tests.unit.overview.rows import Airflow, failure, report
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}"
 
@@ -183,6 +184,7 @@ def test_everything_that_needs_attention(client: TestClient, airflow: Airflow, s
     ):
         assert words in said.replace("&#39;", "'")
     assert "../dags/cohort_sync__failed/runs/scheduled__1%2B00%3A00/tasks/sync" in html
+    assert 'history?dag_id=cohort_sync__broken&amp;task_id=sync"' in html
     assert "../dags/cohort_sync__asked/required_actions" in html
     assert html.count("data-wanting") == 6
 
@@ -236,6 +238,7 @@ def test_one_sync(client: TestClient, airflow: Airflow, session: Session) -> Non
         "Failed",
         "scheduled",
         "amplitude_default",
+        "100 unmatched",
     ):
         assert words in said
     assert "../dags/cohort_sync__power_users/runs/a%20dry%20run/tasks/sync" in html
@@ -268,13 +271,124 @@ def test_a_page_without_a_good_run_shows_what_is_known(
     for hours in (3, 2):
         airflow.failed(made[0], airflow.ago(hours=hours), failure())
     session.commit()
-    tiles = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", client.get(history_of(made)).text, re.DOTALL)
+    (shown,) = re.findall(r'<dl class="tiles">.*?</dl>', client.get(history_of(made)).text, re.DOTALL)
+    tiles = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", shown, re.DOTALL)
+    ran = f"{airflow.ago(hours=2):%Y-%m-%d %H:%M}"
     assert [(name, text_of(value).strip()) for name, value in tiles] == [
         ("Last good sync", "None known"),
-        ("Last run", "2 h ago"),
+        ("Last run", f"2 h ago {ran}"),
         ("Failed in a row", "2"),
         ("Next run", "Paused"),
     ]
+
+
+def test_a_sync_leads_to_both_vendors_and_to_airflow(
+    client: TestClient, airflow: Airflow, session: Session
+) -> None:
+    made = airflow.sync()
+    run_id = quote(airflow.good(made, airflow.ago(hours=1)), safe="")
+    session.commit()
+    page = history_of(made).lstrip("/")
+    html = client.get("/").text
+    assert f'<a href="{page.replace("&", "&amp;")}">power_users</a>' in html
+    for shown in (html, client.get(history_of(made)).text):
+        for address, text in {
+            "https://analytics.amplitude.com/cohort/a1b2c3d": "Power users of the app",
+            "https://fly.customer.io/workspaces/7/journeys/segments/17": "Power users",
+        }.items():
+            assert re.search(rf'<a [^>]*target="_blank"[^>]* href="{address}">{text}</a>', shown)
+        said = text_of(shown)
+        assert "Power users of the app a1b2c3d" in said
+        assert "Power users 17" in said
+    for link in ("", f"/runs/{run_id}", f"/runs/{run_id}/tasks/sync"):
+        assert f'href="../dags/{made[0]}{link}"' in shown
+
+
+@pytest.mark.parametrize(
+    ("form", "starts"),
+    [
+        ([], ["Run now"]),
+        (["dry_run"], ["Run now", "Dry run"]),
+        (["dry_run", "source", "snapshot_at"], ["Run now", "Dry run", "Roll back…"]),
+    ],
+)
+def test_what_can_be_started(
+    client: TestClient, airflow: Airflow, session: Session, form: list[str], starts: list[str]
+) -> None:
+    made = airflow.sync()
+    airflow.serialized(made[0], timezone="UTC", params=[[name, {}] for name in form])
+    session.commit()
+    (shown,) = re.findall(r'<div class="start">.*?</div>', client.get(history_of(made)).text, re.DOTALL)
+    links = re.findall(r'<a [^>]*href="([^"]*)">([^<]*)</a>', shown)
+    assert links == [(f"../dags/{made[0]}", title) for title in starts]
+
+
+def test_times_are_in_the_timezone_of_the_sync(
+    client: TestClient, airflow: Airflow, session: Session
+) -> None:
+    made = airflow.sync()
+    airflow.serialized(made[0], timezone="Asia/Tokyo")
+    airflow.good(made, airflow.ago(days=2), snapshot_at="2026-02-02T20:00:00Z")
+    run_id = airflow.good(made, airflow.ago(hours=2))
+    session.commit()
+    ended = (airflow.ago(hours=2) + timedelta(minutes=5)).astimezone(ZoneInfo("Asia/Tokyo"))
+    html = client.get(history_of(made)).text
+    said = text_of(html)
+    assert run_id in html or quote(run_id, safe="") in html
+    assert "Times are in Asia/Tokyo." in said
+    assert f"{ended:%Y-%m-%d %H:%M} Success" in said
+    assert "restored to 2026-02-03 05:00" in said
+    assert f"{ended:%Y-%m-%d %H:%M} Asia/Tokyo" in html  # the points of the chart
+    assert f'title="{ended:%Y-%m-%d %H:%M} Asia/Tokyo"' in client.get("/").text
+
+
+def test_a_run_that_was_cleared(client: TestClient, airflow: Airflow, session: Session) -> None:
+    made = airflow.sync()
+    first = airflow.good(made, airflow.ago(days=3), added=7)
+    airflow.event(made, airflow.ago(hours=2), report(300, added=9), first)
+    session.commit()
+    said = text_of(client.get(history_of(made)).text)
+    assert said.count("ran again since") == 1
+    (earlier,) = re.findall(r"Success ran again since.*", said)
+    assert " 7 " in earlier
+    assert " 9 " not in earlier
+
+
+def test_one_run_is_no_chart(client: TestClient, airflow: Airflow, session: Session) -> None:
+    made = airflow.sync()
+    airflow.good(made, airflow.ago(hours=2))
+    session.commit()
+    for path in ("/", history_of(made)):
+        assert "<svg class=" not in client.get(path).text.replace('<svg class="meter"', "")
+    airflow.good(made, airflow.ago(hours=1))
+    session.commit()
+    assert '<svg class="small-chart"' in client.get("/").text
+    assert '<svg class="large-chart"' in client.get(history_of(made)).text
+
+
+def test_the_exports_of_the_month_say_who_has_counted_them(
+    client: TestClient, airflow: Airflow, session: Session
+) -> None:
+    made = airflow.sync()
+    session.commit()
+    assert "No export has been counted this month yet." in text_of(client.get("/").text)
+    failed = airflow.run(made[0], airflow.ago(minutes=1), "failed")
+    airflow.xcom(made[0], failed, "requested_export", {"requested_at": airflow.now.timestamp()})
+    session.commit()
+    assert "1 of 500 used. Amplitude has not reported this month; 1 run has requested an export." in text_of(
+        client.get("/").text
+    )
+
+
+def test_a_sync_that_cannot_run(client: TestClient, airflow: Airflow, session: Session) -> None:
+    airflow.dag("cohort_sync__broken", "cohort-sync", "config-error", timetable_summary="None")
+    session.commit()
+    html = client.get("/history?dag_id=cohort_sync__broken&task_id=sync").text
+    said = text_of(html)
+    assert "Its configuration has a mistake" in said.replace("&#39;", "'")
+    assert 'href="../dags/cohort_sync__broken"' in html
+    assert "Run now" not in said
+    assert "None" not in said.replace("None known", "")
 
 
 def test_a_sync_without_a_past(client: TestClient, airflow: Airflow, session: Session) -> None:
@@ -283,14 +397,20 @@ def test_a_sync_without_a_past(client: TestClient, airflow: Airflow, session: Se
     assert "This sync has not run yet." in client.get(history_of(made)).text
 
 
-def test_every_link_stays_below_airflow(client: TestClient, airflow: Airflow, session: Session) -> None:
+def test_every_link_stays_below_airflow_or_leads_to_a_vendor(
+    client: TestClient, airflow: Airflow, session: Session
+) -> None:
     made = airflow.sync()
     airflow.good(made, airflow.ago(days=1))
     session.commit()
     for path in ("/", history_of(made)):
         links = re.findall(r'(?:href|src)="([^"]*)"', client.get(path).text)
         assert len(links) > 5
-        assert [link for link in links if not re.match(r"\.\./|\./|static/|history\?|data:,$", link)] == []
+        others = [link for link in links if not re.match(r"\.\./|\./|static/|history\?|data:,$", link)]
+        assert others == [
+            "https://analytics.amplitude.com/cohort/a1b2c3d",
+            "https://fly.customer.io/workspaces/7/journeys/segments/17",
+        ]
 
 
 # ---- whatever an event says
@@ -354,7 +474,7 @@ def test_a_dag_of_a_hostile_name(client: TestClient, airflow: Airflow, session: 
 # ---- charts
 
 
-@pytest.mark.parametrize("runs", [1, 2, 30, 100])
+@pytest.mark.parametrize("runs", [2, 3, 30, 100])
 @pytest.mark.parametrize(
     "extra", [{}, {"size": 0, "added": 0, "removed": 0}, {"added": 10**9}, {"removed": 3, "added": 0}]
 )
@@ -362,7 +482,6 @@ def test_charts_are_well_formed(airflow: Airflow, runs: int, extra: dict[str, An
     from airflow_provider_cio_cohort.overview import Moment
     from airflow_provider_cio_cohort.overview.reading import read_report
     from airflow_provider_cio_cohort.ui.charts import large_chart, small_chart
-    from tests.unit.overview.rows import report
 
     reports = [
         read_report(NOW - timedelta(days=number), None, report(**extra)) for number in range(runs, 0, -1)
