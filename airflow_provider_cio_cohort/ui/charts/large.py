@@ -12,7 +12,9 @@ from airflow_provider_cio_cohort.overview import Moment, Report, State
 from airflow_provider_cio_cohort.ui import words
 from airflow_provider_cio_cohort.ui.charts.svg import Scale, bars, element, in_words, line, span_of, ticks
 
-_WIDTH, _LEFT, _RIGHT = 1280.0, 56.0, 1272.0
+#: The width in user units, and how many of the newest runs fit: on a wide screen, and on a phone.
+_WIDE, _NARROW = (1280.0, 100), (400.0, 20)
+_LEFT, _MARGIN = 56.0, 8.0
 _SIZE_TOP, _SIZE_BOTTOM = 22.0, 182.0
 _BARS_TOP, _BARS_BOTTOM = 218.0, 318.0
 _HEIGHT = 346.0
@@ -23,9 +25,10 @@ _UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**4, "k"))
 class _Slots:
     """The runs of a chart, each with its x coordinate."""
 
-    def __init__(self, moments: Sequence[Moment]) -> None:
+    def __init__(self, moments: Sequence[Moment], width: float) -> None:
         self.moments = moments
-        self.step = (_RIGHT - _LEFT) / max(len(moments), 12)
+        self.right = width - _MARGIN
+        self.step = (self.right - _LEFT) / max(len(moments), 12)
         self.places = [_LEFT + (number + 0.5) * self.step for number in range(len(moments))]
 
     def reports(self) -> Iterator[tuple[float, Report]]:
@@ -39,14 +42,17 @@ class _Slots:
                 yield x
 
 
-def large_chart(moments: Sequence[Moment], zone: str = "UTC") -> Markup:
+def large_chart(moments: Sequence[Moment], zone: str = "UTC", *, narrow: bool = False) -> Markup:
     """
     Draw a sync's history; nothing where there is only one report.
 
     :param moments: its history, newest first.
     :param zone: the name of its timezone.
+    :param narrow: whether it is for a narrow screen, where it shows only the newest runs.
     """
-    slots = _Slots([one for one in reversed(moments) if one.report or _has_failed(one)])
+    width, most = _NARROW if narrow else _WIDE
+    shown = [one for one in moments if one.report or _has_failed(one)][:most]
+    slots = _Slots(shown[::-1], width)
     reports = [report for _, report in slots.reports()]
     if len(reports) < 2:  # one point is no line
         return Markup("")
@@ -56,10 +62,10 @@ def large_chart(moments: Sequence[Moment], zone: str = "UTC") -> Markup:
         *_bars_panel(slots),
         *_dates(slots, zone),
         *_hovers(slots, zone),
-        class_="large-chart",
+        class_="narrow-chart" if narrow else "large-chart",
         role="img",
         aria_label=in_words(reports),
-        viewBox=f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}",
+        viewBox=f"0 0 {width:.0f} {_HEIGHT:.0f}",
     )
 
 
@@ -73,7 +79,7 @@ def _size_panel(slots: _Slots) -> Iterator[Markup]:
     scale = Scale(marks[0], marks[-1], _SIZE_BOTTOM, _SIZE_TOP)
     points = [(x, scale.y(size)) for x, size in sizes]
     yield element("text", "Members", class_="axis-title", x=0, y=10)
-    yield from _axis(marks, scale)
+    yield from _axis(marks, scale, slots.right)
     # Failed runs have no size, so the line continues to the next good run.
     yield element("path", class_="line", d=line(points))
     if slots.step > 8:
@@ -88,19 +94,19 @@ def _bars_panel(slots: _Slots) -> Iterator[Markup]:
     scale = Scale(marks[0], marks[-1], _BARS_BOTTOM, _BARS_TOP)
     zero, width = scale.y(0), max(min(slots.step * 0.7, _WIDEST_BAR), 1)
     yield element("text", "Added and removed", class_="axis-title", x=0, y=_BARS_TOP - 12)
-    yield from _axis(marks, scale)
+    yield from _axis(marks, scale, slots.right)
     for numbers, sign, name in ((added, 1, "added"), (removed, -1, "removed")):
         ends = [(x, scale.y(sign * number)) for x, number in numbers]
         yield element("path", class_=f"bar {name}", d=bars(ends, zero), stroke_width=width)
-    yield element("path", class_="zero", d=f"M{_LEFT:.0f} {zero:.1f}H{_RIGHT:.0f}")
+    yield element("path", class_="zero", d=f"M{_LEFT:.0f} {zero:.1f}H{slots.right:.0f}")
     crosses = "".join(f"M{x - 3:.1f} {zero - 3:.1f}l6 6m0 -6l-6 6" for x in slots.failed())
     yield element("path", class_="failed", d=crosses)
 
 
-def _axis(marks: Sequence[float], scale: Scale) -> Iterator[Markup]:
+def _axis(marks: Sequence[float], scale: Scale, right: float) -> Iterator[Markup]:
     for mark in marks:
         y = scale.y(mark)
-        yield element("path", class_="grid", d=f"M{_LEFT:.0f} {y:.1f}H{_RIGHT:.0f}")
+        yield element("path", class_="grid", d=f"M{_LEFT:.0f} {y:.1f}H{right:.0f}")
         yield element("text", _rounded(abs(mark)), class_="tick", x=_LEFT - 8, y=y + 4, text_anchor="end")
 
 
@@ -115,7 +121,7 @@ def _dates(slots: _Slots, zone: str) -> Iterator[Markup]:
             "text",
             label,
             class_="tick",
-            x=min(slots.places[number], _RIGHT - 16),
+            x=min(slots.places[number], slots.right - 16),
             y=_HEIGHT - 6,
             text_anchor="middle",
         )

@@ -50,10 +50,6 @@
     else element.textContent = text;
   }
 
-  // ---- Where a chart does not fit, its newest runs are shown
-
-  for (const element of document.querySelectorAll(".from-the-end")) element.scrollLeft = element.scrollWidth;
-
   // ---- Search and filter
 
   const search = document.getElementById("search");

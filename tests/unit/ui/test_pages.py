@@ -487,7 +487,7 @@ def test_charts_are_well_formed(airflow: Airflow, runs: int, extra: dict[str, An
         read_report(NOW - timedelta(days=number), None, report(**extra)) for number in range(runs, 0, -1)
     ]
     moments = [Moment(one.at, None, one) for one in reversed(reports)]
-    for chart in (small_chart(reports), large_chart(moments)):
+    for chart in (small_chart(reports), large_chart(moments), large_chart(moments, narrow=True)):
         root = ElementTree.fromstring(chart)  # noqa: S314 (made by us)
         assert root.get("role") == "img"
         assert "added and" in (root.get("aria-label") or "")
