@@ -52,9 +52,9 @@ def exports_since(
         if recent:
             runs.setdefault(sync.dag.dag_id, set()).update(recent)
     for dag_id, task_id, report in _kept(session, runs):
-        conn_id = conn_ids.get((dag_id, task_id)) or _only(of_dags[dag_id])
-        if conn_id is not None and report.at >= since[conn_id]:
-            yield conn_id, report
+        project = conn_ids.get((dag_id, task_id)) or _only(of_dags[dag_id])
+        if project is not None and report.at >= since[project]:
+            yield project, report
 
 
 def _since(reports: Sequence[Report], now: datetime) -> datetime:

@@ -128,6 +128,9 @@ def fill(session: Any, syncs: int, runs: int, distance: timedelta) -> None:
     now = datetime.now(UTC)
     airflow = Airflow(session, now)
     made = [airflow.sync(f"sync_{place:04}") for place in range(syncs)]
+    params = [[f"field_{number}", {"description": "x" * 900}] for number in range(20)]
+    for dag_id, _, _ in made:  # as large as a generated DAG's
+        airflow.serialized(dag_id, timezone="Europe/Berlin", params=params)
     session.commit()
 
     def past() -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:

@@ -323,6 +323,20 @@ def test_what_can_be_started(
     assert links == [(f"../dags/{made[0]}", title) for title in starts]
 
 
+def test_what_to_choose_is_in_the_form() -> None:
+    from airflow_provider_cio_cohort.overview import Dag
+    from airflow_provider_cio_cohort.sync.parameters import TaskParameters
+    from airflow_provider_cio_cohort.ui.words import starts
+
+    fields, marks = TaskParameters.model_fields, TaskParameters.in_form()
+    dag = Dag("a", "a", False, None, None, None, form=frozenset(marks))
+    how = {one.title: one.how for one in starts(dag)}
+    assert f"tick {fields['dry_run'].title}," in how["Dry run"]
+    assert f"open {marks['source'].section}," in how["Roll back…"]
+    assert f"set {fields['source'].title} to snapshot" in how["Roll back…"]
+    assert f"{fields['snapshot_at'].title} to a time" in how["Roll back…"]
+
+
 def test_times_are_in_the_timezone_of_the_sync(
     client: TestClient, airflow: Airflow, session: Session
 ) -> None:
