@@ -11,10 +11,10 @@ _OPTIONAL_TEXT = {"type": ["string", "null"]}
 def _region(how_to_tell: str) -> dict[str, Any]:
     return {
         "label": "Region",
-        "description": f"The data centre that the account lives in; us if empty. {how_to_tell}",
-        # No default, which the form would store: Airflow takes every text of an extra for a secret, and
-        # begins the log of a task with a warning of one as short as us.
-        "schema": {"type": ["string", "null"], "enum": ["us", "eu"]},
+        "description": f"The data centre that the account lives in; the United States if empty. {how_to_tell}",
+        # Not us and eu: Airflow takes every text of an extra for a secret, and begins the log of a task with
+        # a warning of one that is too short to mask.
+        "schema": {"type": ["string", "null"], "enum": ["united states", "europe"]},
     }
 
 
@@ -87,11 +87,11 @@ def _amplitude() -> dict[str, Any]:
             },
         },
         "conn-fields": {
-            "region": _region("It is eu if Amplitude's address in your browser has .eu."),
+            "region": _region("It is Europe if Amplitude's address in your browser has .eu."),
             "organization": {
                 "label": "Organization",
-                "description": "What follows /analytics/ in Amplitude's address in your browser. It is used "
-                "only for the link from a task to its cohort.",
+                "description": "What follows /analytics/ in Amplitude's address in your browser, or that "
+                "address. It is used only for the link from a task to its cohort.",
                 "schema": _OPTIONAL_TEXT,
             },
         },

@@ -50,7 +50,7 @@ ADMIN_PASSWORD={ADMIN_PASSWORD}
 
 # The connections amplitude_default and customer_io_default. They are written to the database, encrypted, at
 # each `docker compose up`, unless their keys are empty. Put values with $ or # in single quotes. A region is
-# eu, or empty for us.
+# europe, or empty for the United States.
 AMPLITUDE_API_KEY=
 AMPLITUDE_SECRET_KEY=
 AMPLITUDE_REGION=

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_
 from airflow_provider_cio_cohort.hooks.base import VendorHook
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient
-from airflow_provider_cio_cohort.hooks.connection import basic_header, other_region
+from airflow_provider_cio_cohort.hooks.connection import basic_header, other_region, region_name
 from airflow_provider_cio_cohort.hooks.export_download import ExportDownload
 from airflow_provider_cio_cohort.hooks.retry import Result
 
@@ -117,8 +118,9 @@ class AmplitudeHook(VendorHook):
 
         :param cohort_id: its id.
         """
-        organization = str(self.connection.extra_dejson.get("organization") or "").strip()
-        return cohort_url(self.api.region, organization, cohort_id)
+        given = str(self.connection.extra_dejson.get("organization") or "").strip()
+        address = re.search(r"/analytics/([^/?#]+)", given)
+        return cohort_url(self.api.region, address[1] if address else given, cohort_id)
 
     def list_cohorts(self) -> list[Cohort]:
         """
@@ -248,7 +250,7 @@ class AmplitudeHook(VendorHook):
                 region = other_region(self.api.region)
                 raise WrongRegionError(
                     f"The Amplitude project of connection {self.http_conn_id!r} lives in the region "
-                    f"{region!r}, not {self.api.region!r}.\nSet the connection's region to {region}."
+                    f"{region!r}, not {self.api.region!r}.\nSet the connection's region to {region_name(region)}."
                 ) from None
             if self._are_swapped():
                 raise AuthenticationError(

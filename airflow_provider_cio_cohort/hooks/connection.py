@@ -17,6 +17,9 @@ from airflow_provider_cio_cohort.compatibility import AirflowException
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 
 REGIONS = ("us", "eu")
+#: What connections call the regions, besides ``us`` and ``eu``. Airflow takes every text of an extra for a secret
+#: when it reads a connection, and begins the log of a task with a warning of one that is too short to mask.
+_LONG_NAMES = {"us": "united states", "eu": "europe"}
 #: The types of our connections, and the parameter that names one.
 PARAMETERS = {"amplitude": "amplitude_conn_id", "customer_io": "customer_io_conn_id"}
 #: Fields and keys of the extra that hold text. A number in their place may have lost digits.
@@ -262,13 +265,19 @@ def region_of(connection: Any, extra: dict[str, Any]) -> str:
     :param extra: its extra.
     :raises ConfigurationError: if there is no such region.
     """
-    region = str(extra.get("region") or "us").strip().lower()
-    if region not in REGIONS:
-        raise ConfigurationError(
-            f"Connection {connection.conn_id!r} names the region {region!r}, "
-            f"not one of {', '.join(REGIONS)}.\nCorrect the connection's region."
-        )
-    return region
+    given = str(extra.get("region") or "us").strip().lower()
+    for region, name in _LONG_NAMES.items():
+        if given in (region, name):
+            return region
+    raise ConfigurationError(
+        f"Connection {connection.conn_id!r} names the region {given!r}, "
+        f"not one of {', '.join(_LONG_NAMES.values())}.\nCorrect the connection's region."
+    )
+
+
+def region_name(region: str) -> str:
+    """Return what to write into a connection for a region."""
+    return _LONG_NAMES[region]
 
 
 def other_region(region: str) -> str:

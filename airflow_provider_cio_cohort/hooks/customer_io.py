@@ -21,7 +21,7 @@ from airflow_provider_cio_cohort.hooks.base import VendorHook
 from airflow_provider_cio_cohort.hooks.batches import SentPeople
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.hooks.client import ApiClient
-from airflow_provider_cio_cohort.hooks.connection import basic_header
+from airflow_provider_cio_cohort.hooks.connection import basic_header, region_name
 from airflow_provider_cio_cohort.hooks.customer_io_api import (
     CONN_TYPE,
     DEFAULT_CONN_ID,
@@ -405,7 +405,7 @@ class CustomerIOHook(VendorHook):
         if region in ("us", "eu") and region != self.track.region:
             raise WrongRegionError(
                 f"The Customer.io workspace of connection {self.http_conn_id!r} lives in the region "
-                f"{region!r}, not {self.track.region!r}.\nSet the connection's region to {region}."
+                f"{region!r}, not {self.track.region!r}.\nSet the connection's region to {region_name(region)}."
             )
 
     def check(self) -> None:

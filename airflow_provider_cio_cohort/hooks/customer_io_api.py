@@ -28,6 +28,7 @@ from airflow_provider_cio_cohort.hooks.connection import (
     key_of,
     number_in,
     other_region,
+    region_name,
     region_of,
 )
 from airflow_provider_cio_cohort.hooks.http_options import HTTP_KEYS
@@ -87,7 +88,7 @@ class _CustomerIOApi(Api):
             # A client that follows it would turn a POST into a GET without our key, and report success.
             return WrongRegionError(
                 f"{self.name} directs {place} to a data centre outside the region {self.region!r}.\n"
-                f"{quoted(detail)}Set the connection's region to {other_region(self.region)}."
+                f"{quoted(detail)}Set the connection's region to {region_name(other_region(self.region))}."
             )
         if response.status == 401:
             return AuthenticationError(

@@ -184,8 +184,8 @@ class Sandbox:
 
         :param account: the project or the workspace to connect to.
         """
-        # Without the default: Airflow takes every text of an extra for a secret, and warns of short ones.
-        region = {} if account.region == "us" else {"region": account.region}
+        # Not eu: Airflow takes every text of an extra for a secret, and warns of short ones.
+        region = {} if account.region == "us" else {"region": "europe"}
         if isinstance(account, Project):
             return {
                 "conn_type": "amplitude",

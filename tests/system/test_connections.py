@@ -71,7 +71,11 @@ def test_the_button_tells_that_a_connection_works(airflow, vendors: Sandbox, con
         ("amplitude_default", {"login": "not-the-key"}, "does not accept the API key (field login)"),
         ("amplitude_default", {"login": "not-the-key"}, "and that the project is in the region us"),
         ("amplitude_default", {"password": "not-the-key"}, "not the secret key (field password)"),
-        ("amplitude_default", {"extra": {"region": "mars"}}, "names the region 'mars', not one of us, eu"),
+        (
+            "amplitude_default",
+            {"extra": {"region": "mars"}},
+            "names the region 'mars', not one of united states, europe",
+        ),
         ("amplitude_default", {"host": "https://nowhere.invalid"}, "the host name could not be resolved"),
         ("amplitude_default", {"host": "http://127.0.0.1:9"}, "no connection could be made"),
         ("customer_io_default", {"login": "not-the-key"}, "Site ID (field login)"),
@@ -84,7 +88,7 @@ def test_the_button_tells_that_a_connection_works(airflow, vendors: Sandbox, con
         ),
         ("customer_io_default", {"extra": {"app_base_url": "http://127.0.0.1:9"}}, "App API could not be"),
         ("customer_io_default", {"extra": {"app_api_key": "not-the-key"}}, "App API key (field app_api_key)"),
-        ("customer_io_default", {"extra": {"region": "eu"}}, "Set the connection's region to us"),
+        ("customer_io_default", {"extra": {"region": "eu"}}, "Set the connection's region to united states"),
     ],
 )
 def test_the_button_tells_what_is_wrong(airflow, vendors: Sandbox, conn_id: str, change, words: str) -> None:

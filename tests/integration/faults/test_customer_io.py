@@ -214,7 +214,7 @@ def test_a_workspace_in_the_other_region_is_found_before_anything_is_exported(ta
     workspace.region = "eu"
     error = task.fail(customer_io_conn_id=connect("customer_io_default", extra={**here, "region": "us"}))
     assert isinstance(error, exceptions.WrongRegionError)
-    assert "region to eu" in str(error)
+    assert "region to europe" in str(error)
     assert (task.exports, added(task.sandbox)) == (0, 0)
     workspace.region = "us"
     task.assert_as_without_faults(task.run())

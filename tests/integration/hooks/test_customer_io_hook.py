@@ -171,7 +171,7 @@ def test_the_wrong_region_is_told_by_both_apis(sandbox, connect) -> None:
     hook = CustomerIOHook(connect("customer_io_default", extra=urls))
     with pytest.raises(exceptions.WrongRegionError, match="lives in the region 'us', not 'eu'"):
         hook.check()
-    with pytest.raises(exceptions.WrongRegionError, match="Set the connection's region to us"):
+    with pytest.raises(exceptions.WrongRegionError, match="Set the connection's region to united states"):
         hook.list_segments()
     with pytest.raises(exceptions.WrongRegionError):
         hook.create_segment("Never made")
@@ -204,7 +204,7 @@ def test_a_redirect_of_a_batch_is_not_followed(hook: CustomerIOHook, sandbox) ->
         elsewhere = {"Location": f"{sandbox.urls['track_eu']}/api/v1/segments/{segment.id}/add_customers"}
         sandbox.reset_requests()
         sandbox.faults.add("redirect", path="add_customers", status=status, headers=elsewhere)
-        with pytest.raises(exceptions.WrongRegionError, match="Set the connection's region to eu"):
+        with pytest.raises(exceptions.WrongRegionError, match="Set the connection's region to europe"):
             hook.add_members(segment.id, ["u-1"])
         assert sandbox.count(api="track") == 1
 

@@ -58,20 +58,24 @@ async def _open(conn_id: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("region", ["", "united states", "europe"])
 @pytest.mark.parametrize(
-    "read",
+    ("like", "read"),
     [
-        lambda: AmplitudeHook().list_cohorts(),
-        lambda: asyncio.run(_open("amplitude_default")),
-        lambda: CustomerIOHook().check(),
+        ("amplitude_default", lambda conn_id: AmplitudeHook(conn_id).list_cohorts()),
+        ("amplitude_default", lambda conn_id: asyncio.run(_open(conn_id))),
+        ("customer_io_default", lambda conn_id: CustomerIOHook(conn_id).check()),
     ],
     ids=["amplitude", "the triggerer", "customer.io"],
 )
 def test_a_log_does_not_begin_with_a_warning_of_a_short_secret(
-    sandbox, monkeypatch, caplog, read: Callable[[], object]
+    sandbox, connect, monkeypatch, caplog, like: str, read: Callable[[str], object], region: str
 ) -> None:
-    """Airflow takes every text of an extra for a secret; the default connections have none that is short."""
+    """Airflow takes every text of an extra for a secret; no region that the docs name is a short one."""
+    if region == "europe":
+        sandbox.workspace.region = sandbox.project.region = "eu"
+    conn_id = connect(like, extra={"region": region})
     monkeypatch.setattr(SecretsMasker, "_has_warned_short_secret", False)
-    read()
+    read(conn_id)
     assert "too short" not in caplog.text
     assert SecretsMasker._has_warned_short_secret is False

@@ -101,13 +101,17 @@ def test_a_skipped_run_makes_an_event_too(cohort, no_pace, store, assets, xcoms)
     assert (event.extra["added"], event.extra["segment_after"]) == (0, 1)
 
 
+@pytest.mark.parametrize("organization", ["acme", "https://app.eu.amplitude.com/analytics/acme/home?x=1"])
+@pytest.mark.parametrize("region", ["eu", "Europe"])
 def test_the_links_lead_to_cohort_and_segment_in_their_region(
-    sandbox, connect, cohort, no_pace, store, assets, xcoms
+    sandbox, connect, cohort, no_pace, store, assets, xcoms, region: str, organization: str
 ) -> None:
     cohort("u-1")
     sandbox.workspace.region = sandbox.project.region = "eu"
-    amplitude = connect("amplitude_default", "amplitude_eu", extra={"region": "eu", "organization": "acme"})
-    customer_io = connect("customer_io_default", "customer_io_eu", extra={"region": "eu"})
+    amplitude = connect(
+        "amplitude_default", "amplitude_eu", extra={"region": region, "organization": organization}
+    )
+    customer_io = connect("customer_io_default", "customer_io_eu", extra={"region": region})
     task = operator(amplitude_conn_id=amplitude, customer_io_conn_id=customer_io)
     before = [link.get_link(task, ti_key=None) for link in task.operator_extra_links]
     assert before == ["", ""]

@@ -85,7 +85,7 @@ def test_each_project_has_limits_and_a_connection_of_its_own(sandbox, http, coho
     other = sandbox.add_project(api_key="other-key", secret_key="other-secret", region="eu")
     other.add_cohort(id=cohort.id, name="The same", rows=[])
     connection = sandbox.connection_to(other)
-    assert connection["extra"] == {"region": "eu"}
+    assert connection["extra"] == {"region": "europe"}
     answer = http.get(
         f"{connection['host']}{REQUEST}/{cohort.id}", auth=(connection["login"], connection["password"])
     )

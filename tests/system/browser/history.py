@@ -112,8 +112,8 @@ def _open_europe(airflow: AirflowInstance, vendors: Sandbox) -> Project:
         "password": workspace.tracking_key,
     }
     urls = {"track_base_url": vendors.urls["track_eu"], "app_base_url": vendors.urls["app_eu"]}
-    extra = {"region": "eu", "app_api_key": workspace.app_key, **urls}
-    airflow.api("POST", "connections", amplitude | {"extra": json.dumps({"region": "eu"})})
+    extra = {"region": "europe", "app_api_key": workspace.app_key, **urls}
+    airflow.api("POST", "connections", amplitude | {"extra": json.dumps({"region": "europe"})})
     airflow.api("POST", "connections", customer_io | {"extra": json.dumps(extra)})
     return project
 
