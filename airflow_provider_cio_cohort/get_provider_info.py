@@ -11,7 +11,7 @@ _OPTIONAL_TEXT = {"type": ["string", "null"]}
 def _region(how_to_tell: str) -> dict[str, Any]:
     return {
         "label": "Region",
-        "description": f"The data centre that the account lives in; the United States if empty. {how_to_tell}",
+        "description": f"The account's data centre; the United States if empty. {how_to_tell}",
         # Not us and eu: Airflow takes every text of an extra for a secret, and begins the log of a task with
         # a warning of one that is too short to mask.
         "schema": {"type": ["string", "null"], "enum": ["united states", "europe"]},

@@ -250,7 +250,8 @@ class AmplitudeHook(VendorHook):
                 region = other_region(self.api.region)
                 raise WrongRegionError(
                     f"The Amplitude project of connection {self.http_conn_id!r} lives in the region "
-                    f"{region!r}, not {self.api.region!r}.\nSet the connection's region to {region_name(region)}."
+                    f"{region!r}, not {self.api.region!r}.\n"
+                    f"Set the connection's region to {region_name(region)}."
                 ) from None
             if self._are_swapped():
                 raise AuthenticationError(

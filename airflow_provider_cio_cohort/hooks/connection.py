@@ -17,8 +17,8 @@ from airflow_provider_cio_cohort.compatibility import AirflowException
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 
 REGIONS = ("us", "eu")
-#: What connections call the regions, besides ``us`` and ``eu``. Airflow takes every text of an extra for a secret
-#: when it reads a connection, and begins the log of a task with a warning of one that is too short to mask.
+#: What connections call the regions, besides ``us`` and ``eu``. Airflow takes every text of an extra for a
+#: secret when it reads a connection, and begins a task's log with a warning of one that is too short to mask.
 _LONG_NAMES = {"us": "united states", "eu": "europe"}
 #: The types of our connections, and the parameter that names one.
 PARAMETERS = {"amplitude": "amplitude_conn_id", "customer_io": "customer_io_conn_id"}

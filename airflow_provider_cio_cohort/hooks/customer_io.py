@@ -405,7 +405,8 @@ class CustomerIOHook(VendorHook):
         if region in ("us", "eu") and region != self.track.region:
             raise WrongRegionError(
                 f"The Customer.io workspace of connection {self.http_conn_id!r} lives in the region "
-                f"{region!r}, not {self.track.region!r}.\nSet the connection's region to {region_name(region)}."
+                f"{region!r}, not {self.track.region!r}.\n"
+                f"Set the connection's region to {region_name(region)}."
             )
 
     def check(self) -> None:

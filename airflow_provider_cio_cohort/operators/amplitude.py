@@ -15,7 +15,12 @@ from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException, 
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, SyncStoppedError
 from airflow_provider_cio_cohort.state import WriteMarker, task_store
 from airflow_provider_cio_cohort.sync.export import CohortExport, Export, ExportMemory, ExportOf
-from airflow_provider_cio_cohort.sync.parameters import SharedExportParameters, TaskParameters, is_template
+from airflow_provider_cio_cohort.sync.parameters import (
+    REQUIRED,
+    SharedExportParameters,
+    TaskParameters,
+    is_template,
+)
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortLink
 from airflow_provider_cio_cohort.transfers.context import (
     add_event,
@@ -56,7 +61,7 @@ class AmplitudeCohortExportOperator(BaseOperator):
     def __init__(
         self,
         *,
-        cohort_id: str,
+        cohort_id: str = REQUIRED,
         properties: Sequence[str] = ("user_id",),
         syncs: Sequence[Mapping[str, Any]] = (),
         source: str = "cohort",

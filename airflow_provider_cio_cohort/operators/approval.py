@@ -14,7 +14,7 @@ from airflow.sdk import literal
 from airflow_provider_cio_cohort.compatibility import NEVER_EXPIRE
 from airflow_provider_cio_cohort.exceptions import ConfigurationError, GuardTrippedError
 from airflow_provider_cio_cohort.state import ASKED, NOTHING, keep_failure
-from airflow_provider_cio_cohort.sync.parameters import CORRECT
+from airflow_provider_cio_cohort.sync.parameters import CORRECT, REQUIRED
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import PLAN_KEY
 from airflow_provider_cio_cohort.transfers.context import place_of
 
@@ -36,7 +36,8 @@ class ApproveChangeOperator(ApprovalOperator):
     :param plan_task_id: the dry run that returned the plan.
     :param segment: what the question calls the segment.
     :param response_timeout: how long to wait for an answer; then the task fails and nothing is written.
-    :raises ConfigurationError: if ``response_timeout`` is not above 0 and at most 365 days.
+    :raises ConfigurationError: if a parameter is missing, or ``response_timeout`` is not above 0 and at most
+        365 days.
     :raises GuardTrippedError: if the change is rejected, there is no answer in time, or the run was cleared
         and now plans another change than the one that Airflow keeps showing.
     """
@@ -44,8 +45,8 @@ class ApproveChangeOperator(ApprovalOperator):
     def __init__(
         self,
         *,
-        plan_task_id: str,
-        segment: str,
+        plan_task_id: str = REQUIRED,
+        segment: str = REQUIRED,
         response_timeout: timedelta = timedelta(hours=24),
         **kwargs: Any,
     ) -> None:
@@ -56,6 +57,9 @@ class ApproveChangeOperator(ApprovalOperator):
             response_timeout=response_timeout,
             **kwargs,
         )
+        for name, value in (("plan_task_id", plan_task_id), ("segment", segment)):
+            if value is REQUIRED:
+                raise ConfigurationError(f"{place_of(self)}: {name} is missing.\n{CORRECT}")
         wait: Any = response_timeout
         if not (isinstance(wait, timedelta) and timedelta(0) < wait <= _LONGEST_WAIT):
             raise ConfigurationError(

@@ -113,6 +113,16 @@ def _snapshot(beside: str = "") -> InForm:
 # ---- the parameters
 
 
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+#: The default of an operator's argument that is required. Airflow itself would refuse a call without it, but
+#: its message would name neither the DAG nor the task.
+REQUIRED: Any = _Required()
+
+
 class ExportParameters(BaseModel):
     """The parameters of every task that needs an export."""
 
@@ -171,8 +181,9 @@ class ExportParameters(BaseModel):
         :param where: the task, in words: a DAG file may have many.
         :raises ConfigurationError: if a value is wrong; names the first.
         """
-        constants = _constants(cls, values)
-        rendered = values.keys() - constants.keys()
+        left_out = {name for name, each in values.items() if each is REQUIRED}
+        constants = {name: each for name, each in _constants(cls, values).items() if name not in left_out}
+        rendered = values.keys() - constants.keys() - left_out
         stand_ins = {name: _STAND_INS[name] for name in rendered & _STAND_INS.keys()}
         given = default_args or {}
         shared = [name for name, value in values.items() if name in given and given[name] is value]

@@ -14,7 +14,7 @@ from airflow_provider_cio_cohort.compatibility import conf
 from airflow_provider_cio_cohort.exceptions import OutdatedExportError
 from airflow_provider_cio_cohort.state import WriteMarker
 from airflow_provider_cio_cohort.sync.export import Export
-from airflow_provider_cio_cohort.sync.parameters import TaskParameters, is_template
+from airflow_provider_cio_cohort.sync.parameters import REQUIRED, TaskParameters, is_template
 from airflow_provider_cio_cohort.transfers.context import (
     add_event,
     check_backfill,
@@ -93,7 +93,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
     def __init__(
         self,
         *,
-        cohort_id: str,
+        cohort_id: str = REQUIRED,
         segment_name: str | None = None,
         segment_id: int | str | None = None,
         user_id_property: str = "user_id",

@@ -27,7 +27,11 @@ SYNC = {"cohort_id": "a1b2c3d", "segment_name": "S"}
             {**SYNC, "amplitude_conn_id": "acme", "customer_io_conn_id": "acme"},
             "customer_io_conn_id: amplitude_conn_id names the same connection",
         ),
+        (AmplitudeCohortToCustomerIOOperator, {"segment_name": "S"}, "cohort_id is missing"),
         (AmplitudeCohortExportOperator, {"cohort_id": "a1b2c3d", "properties": []}, "properties is "),
+        (AmplitudeCohortExportOperator, {}, "cohort_id is missing"),
+        (ApproveChangeOperator, {"segment": "S"}, "plan_task_id is missing"),
+        (ApproveChangeOperator, {"plan_task_id": "plan"}, "segment is missing"),
         (
             ApproveChangeOperator,
             {"plan_task_id": "plan", "segment": "S", "response_timeout": timedelta(0)},

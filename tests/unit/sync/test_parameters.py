@@ -15,6 +15,7 @@ from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.operators.approval import ApproveChangeOperator
 from airflow_provider_cio_cohort.sync.parameters import (
+    REQUIRED,
     SharedExportParameters,
     TaskParameters,
 )
@@ -196,7 +197,7 @@ def test_the_signature_has_the_parameters_and_their_defaults(
     del given["deferrable"]
     for name, default in given.items():
         field = model.model_fields[name]
-        assert (default is inspect.Parameter.empty) == field.is_required(), name
+        assert (default is REQUIRED) == field.is_required(), name
         if not field.is_required():
             assert (default, type(default)) == (field.default, type(field.default)), name
 
