@@ -1,6 +1,8 @@
 """
 Cohorts and segments as Airflow assets, and what their addresses mean to OpenLineage.
 
+:func:`segment_asset` is for DAGs that start when a segment was filled.
+
 ``amplitude://<connection>/cohorts/<id>`` and ``customerio://<connection>/segments/name|id/<name or id>``; and
 ``customerio://<connection>/``, which carries what is known of the workspace.
 """
@@ -13,16 +15,51 @@ from urllib.parse import quote, unquote, urlsplit
 
 from airflow.sdk import Asset, literal
 
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
+
+#: What is public; the rest may change in any release.
+__all__ = ["segment_asset"]
 
 AMPLITUDE_SCHEME, CUSTOMER_IO_SCHEME = "amplitude", "customerio"
 #: Airflow takes 1,500 characters for an asset's name; quoted, a letter may take nine.
 MAX_NAME = 1400
+#: What stays as it is in the names of assets. On MySQL, Airflow takes only ASCII.
+_READABLE = "".join(sign for sign in map(chr, range(32, 127)) if sign != "%")
 _Literal = type(literal(""))
 
 
-def segment_asset(conn_id: Any, name: Any, segment_id: Any) -> Asset | None:
+def segment_asset(
+    segment_name: str | None = None,
+    *,
+    segment_id: int | None = None,
+    customer_io_conn_id: str = "customer_io_default",
+) -> Asset:
+    """
+    Return the Airflow asset of a segment, for the ``schedule`` of a DAG that starts when it was filled.
+
+    :param segment_name: the segment's name, if the sync names it by ``segment_name``.
+    :param segment_id: its number, if the sync names it by ``segment_id``.
+    :param customer_io_conn_id: the sync's connection to Customer.io.
+    :raises ConfigurationError: if not exactly one of name and number is given, or one is a template.
+    """
+    if (segment_name is None) == (segment_id is None):
+        raise ConfigurationError(
+            "segment_asset() needs exactly one of segment_name and segment_id.\n"
+            "Give the one that the sync has: they are two assets."
+        )
+    asset = known_segment(customer_io_conn_id, segment_name, segment_id)
+    if asset is None:
+        raise ConfigurationError(
+            "segment_asset() takes no templates: which segment it is must be known when the DAG is parsed.\n"
+            "Write the name or the number as it is."
+        )
+    return asset
+
+
+def known_segment(conn_id: Any, name: Any, segment_id: Any) -> Asset | None:
     """
     Return the Airflow asset of a segment; ``None`` where a template decides which segment it is.
 
@@ -30,8 +67,9 @@ def segment_asset(conn_id: Any, name: Any, segment_id: Any) -> Asset | None:
     :param name: the segment's name, or ``None``.
     :param segment_id: its id, or ``None``.
     """
-    kind, which = ("name", name) if segment_id is None else ("id", segment_id)
-    return _asset(CUSTOMER_IO_SCHEME, conn_id, f"segments/{kind}", which)
+    if segment_id is not None:
+        return _asset(CUSTOMER_IO_SCHEME, conn_id, "segments/id", segment_id, "Customer.io segment {}")
+    return _asset(CUSTOMER_IO_SCHEME, conn_id, "segments/name", name, 'Customer.io segment "{}"')
 
 
 def cohort_asset(conn_id: Any, cohort_id: Any) -> Asset | None:
@@ -41,7 +79,7 @@ def cohort_asset(conn_id: Any, cohort_id: Any) -> Asset | None:
     :param conn_id: the connection to the project.
     :param cohort_id: its id.
     """
-    return _asset(AMPLITUDE_SCHEME, conn_id, "cohorts", cohort_id)
+    return _asset(AMPLITUDE_SCHEME, conn_id, "cohorts", cohort_id, "Amplitude cohort {}")
 
 
 def workspace_asset(conn_id: Any) -> Asset | None:
@@ -51,7 +89,10 @@ def workspace_asset(conn_id: Any) -> Asset | None:
     :param conn_id: the connection to the workspace.
     """
     known = _as_it_is(conn_id)
-    return None if known is None else Asset(f"{CUSTOMER_IO_SCHEME}://{quote(known.strip(), safe='')}/")
+    if known is None:
+        return None
+    authority = quote(known.strip(), safe="")
+    return Asset(f"Customer.io workspace ({authority})", f"{CUSTOMER_IO_SCHEME}://{authority}/")
 
 
 def is_segment(asset: Any) -> bool:
@@ -79,14 +120,17 @@ def as_dataset(asset: Asset, lineage_context: Any) -> Dataset | None:
     return Dataset(namespace=f"{parts.scheme}://{parts.netloc}", name=unquote(parts.path.strip("/")))
 
 
-def _asset(scheme: str, conn_id: Any, path: str, which: Any) -> Asset | None:
+def _asset(scheme: str, conn_id: Any, path: str, which: Any, name: str) -> Asset | None:
     parts = [_as_it_is(conn_id), _as_it_is(which)]
     if None in parts:
         return None
-    authority, thing = (quote(str(part).strip(), safe="") for part in parts)
-    if len(authority) + len(thing) > MAX_NAME:
-        thing = sha256(thing.encode()).hexdigest()
-    return Asset(f"{scheme}://{authority}/{path}/{thing}")
+    conn, thing = (str(part).strip() for part in parts)
+    authority, last = quote(conn, safe=""), quote(thing, safe="")
+    if len(authority) + len(last) > MAX_NAME:
+        thing = last = sha256(last.encode()).hexdigest()
+    return Asset(
+        f"{name.format(quote(thing, safe=_READABLE))} ({authority})", f"{scheme}://{authority}/{path}/{last}"
+    )
 
 
 def _as_it_is(value: Any) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 PACKAGE = "airflow_provider_cio_cohort"
 #: The public modules; everything else may change in any release.
 MODULES = (
+    "assets",
     "dag_generation",
     "exceptions",
     "hooks.amplitude",

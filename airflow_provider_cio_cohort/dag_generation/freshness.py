@@ -9,7 +9,7 @@ import pendulum
 from airflow.sdk import DAG
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from airflow_provider_cio_cohort.assets import segment_asset
+from airflow_provider_cio_cohort.assets import known_segment
 from airflow_provider_cio_cohort.compatibility import HAS_STATE_STORES, CronTriggerTimetable
 from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX, age
@@ -87,7 +87,7 @@ def _watched(loaded: LoadedSync) -> Iterator[WatchedSegment]:
     if not HAS_STATE_STORES:
         return
     for target, spec in loaded.watched:
-        asset = segment_asset(
+        asset = known_segment(
             verbatim(spec.customer_io_conn_id), verbatim(spec.segment_name), spec.segment_id
         )
         if asset is not None and spec.enabled and spec.max_age is not None:

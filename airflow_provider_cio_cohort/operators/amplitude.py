@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator, BaseOperatorLink
 
-from airflow_provider_cio_cohort.assets import as_dataset, cohort_asset, segment_asset
+from airflow_provider_cio_cohort.assets import as_dataset, cohort_asset, known_segment
 from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException, conf
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, SyncStoppedError
 from airflow_provider_cio_cohort.state import WriteMarker, task_store
@@ -284,4 +284,4 @@ def _segment_of(sync: Any) -> Asset | None:
     if not isinstance(sync, Mapping):
         return None
     conn_id = sync.get("customer_io_conn_id", TaskParameters.model_fields["customer_io_conn_id"].default)
-    return segment_asset(conn_id, sync.get("segment_name"), sync.get("segment_id"))
+    return known_segment(conn_id, sync.get("segment_name"), sync.get("segment_id"))

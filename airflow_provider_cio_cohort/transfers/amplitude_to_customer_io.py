@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset, workspace_asset
+from airflow_provider_cio_cohort.assets import cohort_asset, known_segment, workspace_asset
 from airflow_provider_cio_cohort.compatibility import conf
 from airflow_provider_cio_cohort.exceptions import OutdatedExportError
 from airflow_provider_cio_cohort.state import WriteMarker
@@ -169,7 +169,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.carried: dict[str, Any] = {}
         self._sync: CohortSync | None = None
         #: The segment as an asset, which carries what is remembered of it from run to run.
-        self.segment_asset = segment_asset(customer_io_conn_id, segment_name, segment_id)
+        self.segment_asset = known_segment(customer_io_conn_id, segment_name, segment_id)
         cohort = cohort_asset(amplitude_conn_id, cohort_id)
         if cohort is not None and cohort not in self.inlets:
             self.inlets.append(cohort)

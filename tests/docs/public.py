@@ -26,6 +26,7 @@ from dev.public_names import MODULES, PACKAGE, public_names
 
 #: Where the classes and functions of a public module are described.
 PAGE_OF = {
+    "assets": "watching.md",
     "dag_generation": "yaml.md",
     "exceptions": "errors.md",
     "hooks.amplitude": "operator.md",

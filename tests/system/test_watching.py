@@ -16,6 +16,7 @@ pytestmark = pytest.mark.system
 
 DAG = "cohort_sync__watched"
 SEGMENT = "customerio://customer_io_default/segments/name/Watched"
+NAME = 'Customer.io segment "Watched" (customer_io_default)'
 
 
 def links(airflow: AirflowInstance, run_id: str) -> dict[str, str]:
@@ -83,8 +84,8 @@ def test_cohort_and_segment_are_assets_at_both_ends_of_the_dag(airflow: AirflowI
     graph = airflow.request("GET", "/ui/dependencies", node_id=f"dag:{DAG}").json()
     labels = {node["id"]: node["label"] for node in graph["nodes"]}
     ends = {(labels[edge["source_id"]], labels[edge["target_id"]]) for edge in graph["edges"]}
-    assert (DAG, SEGMENT) in ends
-    assert (SEGMENT, "campaign") in ends
+    assert (DAG, NAME) in ends
+    assert (NAME, "campaign") in ends
     [cohort] = airflow.api("GET", "assets", uri_pattern="amplitude://%/cohorts/watched")["assets"]
     assert [task["dag_id"] for task in cohort["consuming_tasks"]] == [DAG]
 

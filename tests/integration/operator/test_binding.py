@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.assets import segment_asset
+from airflow_provider_cio_cohort.assets import known_segment
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
     PLAN_KEY,
@@ -171,7 +171,7 @@ def test_an_older_export_is_not_used_where_the_store_fails_for_a_while(
     sync(cohort_id="aaaaaaa")
     make_cohort(sandbox, "aaaaaaa", "a2", "a3")
     sync(cohort_id="aaaaaaa")
-    store = assets[segment_asset("customer_io_default", "Power users", None)]
+    store = assets[known_segment("customer_io_default", "Power users", None)]
     get, asked = store.get, []
 
     def fail_for_a_while(*arguments: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.assets import segment_asset
+from airflow_provider_cio_cohort.assets import known_segment
 from tests.integration.operator.conftest import prove_keys
 from tests.integration.operator.test_sync import members, writes
 
@@ -115,7 +115,7 @@ def test_where_nothing_else_is_to_be_written_the_keys_stay_unproven(
     assert (report["to_remove"], report["not_removable"]) == (2, 2)
     assert {count for _, count in writes(sandbox)} == {1}
     assert len({name for name, _ in writes(sandbox)}) == 1
-    store = assets[segment_asset("customer_io_default", "Power users", None)]
+    store = assets[known_segment("customer_io_default", "Power users", None)]
     assert not any(kept.get("proven") for kept in store.kept.values() if isinstance(kept, dict))
 
 

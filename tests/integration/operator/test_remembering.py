@@ -9,7 +9,7 @@ from airflow.sdk import DAG, Param, task_group
 from airflow.sdk.definitions.param import DagParam
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.assets import segment_asset
+from airflow_provider_cio_cohort.assets import known_segment
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 from tests.integration.operator.test_export import exports
 from tests.integration.operator.test_sync import members
@@ -63,7 +63,7 @@ def test_what_cannot_be_voided_stops_the_run_before_the_first_write(sandbox, coh
 def test_what_cannot_be_read_is_not_overwritten_and_stops_the_run(sandbox, cohort, sync, assets) -> None:
     cohort("a")
     sync()
-    store = assets[segment_asset("customer_io_default", "Power users", None)]
+    store = assets[known_segment("customer_io_default", "Power users", None)]
     kept, get = dict(store.kept), store.get
 
     def fail(*arguments: Any) -> None:
@@ -84,7 +84,7 @@ def test_what_cannot_be_read_makes_no_second_segment(sandbox, cohort, sync, asse
     cohort("a")
     sync()
     segment.name = "Champions"
-    store = assets[segment_asset("customer_io_default", "Power users", None)]
+    store = assets[known_segment("customer_io_default", "Power users", None)]
 
     def fail(*arguments: Any) -> None:
         raise RuntimeError("away")

@@ -1,8 +1,10 @@
 """A campaign that starts whenever a sync has filled its segment, and reads how many are in it."""
 
-from airflow.sdk import DAG, Asset, task
+from airflow.sdk import DAG, task
 
-SEGMENT = Asset("customerio://customer_io_default/segments/name/Watched")
+from airflow_provider_cio_cohort.assets import segment_asset
+
+SEGMENT = segment_asset("Watched")
 
 with DAG("campaign", schedule=[SEGMENT], catchup=False):
 

@@ -11,7 +11,7 @@ from airflow_provider_cio_cohort.alerts import callback
 from airflow_provider_cio_cohort.alerts.callback import SyncAlerts
 from airflow_provider_cio_cohort.alerts.memory import key_of
 from airflow_provider_cio_cohort.alerts.rules import Alert
-from airflow_provider_cio_cohort.assets import cohort_asset, segment_asset
+from airflow_provider_cio_cohort.assets import cohort_asset, known_segment
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError
 from tests.unit.alerts.receiver import RECEIVER, Receiver, receiver
 
@@ -20,7 +20,7 @@ __all__ = ["receiver"]
 ALERT = Alert(RECEIVER, ("failure", "guard", "recovery", "low_match"), match_rate_below=0.8)
 REPORT = {"dry_run": False, "source": "cohort", "added": 1, "segment_after": 2, "match_rate": 0.9}
 ALERTS, FRESHNESS = (key_of(kind, "cohort_sync__one", "sync__eu") for kind in ("alerts", "freshness"))
-ASSET = segment_asset("customer_io_default", "One", None)
+ASSET = known_segment("customer_io_default", "One", None)
 
 
 @pytest.fixture

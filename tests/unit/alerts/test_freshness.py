@@ -11,14 +11,14 @@ import pytest
 
 from airflow_provider_cio_cohort.alerts.memory import key_of
 from airflow_provider_cio_cohort.alerts.rules import Alert
-from airflow_provider_cio_cohort.assets import segment_asset
+from airflow_provider_cio_cohort.assets import known_segment
 from airflow_provider_cio_cohort.exceptions import ConfigurationError, StaleSegmentError
 from airflow_provider_cio_cohort.operators.freshness import SegmentFreshnessOperator, WatchedSegment
 from tests.unit.alerts.receiver import RECEIVER, Receiver, receiver
 
 __all__ = ["receiver"]
 
-ASSET = segment_asset("customer_io_default", "One", None)
+ASSET = known_segment("customer_io_default", "One", None)
 SYNC = {"cohort_id": "a", "source": "cohort"}
 FRESHNESS = key_of("freshness", "cohort_sync__one", "sync")
 
@@ -170,7 +170,7 @@ def test_a_sync_with_a_mistake_is_told_as_such(sent: list[Any]) -> None:
 
 
 def test_a_segment_that_cannot_be_checked_keeps_no_other_from_it(sent: list[Any]) -> None:
-    other = segment_asset("customer_io_default", "Other", None)
+    other = known_segment("customer_io_default", "Other", None)
     assert other is not None
     look = Look(sent)
     broken = WatchedSegment("broken", "cohort_sync__broken", other, timedelta(hours=1), "1h")
