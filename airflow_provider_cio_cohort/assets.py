@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
-from airflow.sdk import Asset, literal
+from airflow.sdk import Asset, AssetAlias, literal
 
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 
@@ -28,6 +28,10 @@ AMPLITUDE_SCHEME, CUSTOMER_IO_SCHEME = "amplitude", "customerio"
 MAX_NAME = 1400
 #: What stays as it is in the names of assets. On MySQL, Airflow takes only ASCII.
 _READABLE = "".join(sign for sign in map(chr, range(32, 127)) if sign != "%")
+#: The address of :func:`late_segments`.
+LATE_URI = f"{CUSTOMER_IO_SCHEME}:/segments"
+#: The outlet by which tasks create the events of such segments, if they have no other alias.
+LATE_ALIAS = AssetAlias("customer_io_segments")
 _Literal = type(literal(""))
 
 
@@ -93,6 +97,28 @@ def workspace_asset(conn_id: Any) -> Asset | None:
         return None
     authority = quote(known.strip(), safe="")
     return Asset(f"Customer.io workspace ({authority})", f"{CUSTOMER_IO_SCHEME}://{authority}/")
+
+
+def late_segments() -> Asset:
+    """
+    Return an inlet of the tasks whose segment is known only when they run: a template or a mapping decides.
+
+    By it they are found, and it carries what is remembered of their segments.
+    """
+    return Asset("Customer.io segments that are known at run time", LATE_URI)
+
+
+def settled(conn_id: str, name: str | None, segment_id: Any) -> Asset:
+    """
+    Return the Airflow asset of a segment, once every template is rendered.
+
+    :param conn_id: the connection to the workspace.
+    :param name: the segment's name, or ``None``.
+    :param segment_id: its id, or ``None``.
+    """
+    found = known_segment(literal(conn_id), None if name is None else literal(name), segment_id)
+    assert found is not None  # noqa: S101 (nothing is left to be rendered)
+    return found
 
 
 def is_segment(asset: Any) -> bool:

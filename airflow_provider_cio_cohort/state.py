@@ -18,6 +18,8 @@ key                        store  content                                       
 ``freshness.<sync>``
 ``vendor_facts``           asset  what ``airflow cohort-sync doctor --save`` has seen,   until overwritten
                                   of a connection to Customer.io
+``<segment>.<key>``        asset  the four of a segment whose asset is not an inlet or    until overwritten
+                                  outlet of the task, because only the run knows it
 ``failure``                XCom   why the task failed: the error's class, the first     until its next try,
                                   line of its message, what became of the segment;      with the run's XComs
                                   the cohort's name, the addresses of both ends
@@ -77,10 +79,12 @@ class StateStore:
     One of Airflow's stores, which may not exist or may be unreachable.
 
     :param store: the store, ``None`` where this Airflow has none or there is nothing to keep it with.
+    :param prefix: what all keys begin with, where the store is shared.
     """
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, prefix: str = "") -> None:
         self._store = store
+        self._prefix = prefix
 
     @property
     def exists(self) -> bool:
@@ -96,7 +100,7 @@ class StateStore:
         if self._store is None:
             return UNKNOWN
         try:
-            return self._store.get(key)
+            return self._store.get(self._prefix + key)
         except Exception as error:  # any error on the way to Airflow's database
             log.warning("Airflow's state store cannot be read (%s).", type(error).__name__)
             return UNKNOWN
@@ -109,7 +113,7 @@ class StateStore:
         :param value: plain data.
         :param how: further arguments of the store, such as ``retention``.
         """
-        return self._tried("set", key, value, **how)
+        return self._tried("set", self._prefix + key, value, **how)
 
     def delete(self, key: str) -> bool:
         """
@@ -117,7 +121,7 @@ class StateStore:
 
         :param key: one of the keys above.
         """
-        return self._tried("delete", key)
+        return self._tried("delete", self._prefix + key)
 
     def _tried(self, what: str, *arguments: Any, **how: Any) -> bool:
         if self._store is None:
@@ -152,18 +156,21 @@ def task_store(context: Mapping[str, Any]) -> StateStore:
     return StateStore(context.get("task_state_store"))
 
 
-def asset_store(context: Mapping[str, Any], asset: Any) -> StateStore:
+def asset_store(context: Mapping[str, Any], asset: Any, part: str | None = None) -> StateStore:
     """
     Return the store of an asset, which outlives the runs.
 
     :param context: the task's context.
     :param asset: one of the task's inlets or outlets; ``None`` where a template decides which it is.
+    :param part: the address of the segment, if the asset carries what is remembered of several.
     """
     stores = context.get("asset_state_store") if asset is not None else None
     if stores is None:
         return StateStore(None)
     try:
-        return StateStore(stores[asset])
+        return StateStore(stores[asset], "" if part is None else f"{fingerprint(part)}.")
+    except KeyError:  # a mapping decides which asset it is, so the task has it neither as inlet nor as outlet
+        return StateStore(None)
     except Exception as error:
         log.warning("Airflow's state store cannot be reached (%s).", type(error).__name__)
         return StateStore(None)

@@ -7,9 +7,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseOperatorLink
 
-from airflow_provider_cio_cohort.assets import cohort_asset, known_segment, workspace_asset
+from airflow_provider_cio_cohort.assets import (
+    LATE_ALIAS,
+    cohort_asset,
+    known_segment,
+    late_segments,
+    settled,
+    workspace_asset,
+)
 from airflow_provider_cio_cohort.compatibility import conf
 from airflow_provider_cio_cohort.exceptions import OutdatedExportError
 from airflow_provider_cio_cohort.state import WriteMarker
@@ -23,6 +30,7 @@ from airflow_provider_cio_cohort.transfers.context import (
     count_sync,
     keep_export,
     known,
+    place,
     place_of,
     ports_of,
     snapshots_of,
@@ -30,6 +38,7 @@ from airflow_provider_cio_cohort.transfers.context import (
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.types import TaskInstanceKey
 
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
@@ -170,16 +179,49 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self._sync: CohortSync | None = None
         #: The segment as an asset, which carries what is remembered of it from run to run.
         self.segment_asset = known_segment(customer_io_conn_id, segment_name, segment_id)
-        cohort = cohort_asset(amplitude_conn_id, cohort_id)
-        if cohort is not None and cohort not in self.inlets:
-            self.inlets.append(cohort)
-        ends = self.inlets if dry_run is True else self.outlets
-        if self.segment_asset is not None and self.segment_asset not in ends:
-            ends.append(self.segment_asset)
+        #: Whether only the run knows which segment it is: a template or a mapping decides.
+        self.is_late = self.segment_asset is None or late_segments() in self.inlets
         #: The workspace as an asset, which carries what ``airflow cohort-sync doctor --save`` has seen of it.
         self.workspace_asset = workspace_asset(customer_io_conn_id)
-        if self.workspace_asset is not None and self.workspace_asset not in self.inlets:
-            self.inlets.append(self.workspace_asset)
+        cohort = cohort_asset(amplitude_conn_id, cohort_id)
+        if self.is_late:
+            self.inlets, self.outlets = _late_ends(
+                self.inlets, self.outlets, dry_run, cohort, self.workspace_asset
+            )
+            return
+        ends = self.inlets if dry_run is True else self.outlets
+        for asset, those in (
+            (cohort, self.inlets),
+            (self.segment_asset, ends),
+            (self.workspace_asset, self.inlets),
+        ):
+            if asset is not None and asset not in those:
+                those.append(asset)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """
+        Return the operator with some of its parameters, for a mapped task.
+
+        :param kwargs: what is the same for all of its parts; the rest comes from ``expand`` or
+            ``expand_kwargs``.
+        :raises ConfigurationError: if a parameter is wrong.
+        """
+        partial: OperatorPartial = super().partial(**kwargs)
+        given = partial.kwargs
+        dag = given["dag"]
+        shared = {**dag.default_args, **kwargs} if dag is not None else kwargs
+        values = {name: given[name] for name in TaskParameters.model_fields if name in given}
+        mapped = {"cohort_id"} if "segment_id" in given else {"cohort_id", "segment_name"}
+        TaskParameters.check(
+            {**dict.fromkeys(mapped, "{{ mapped }}"), **values}, None, place(given["task_id"], dag)
+        )
+        usual = TaskParameters.model_fields["customer_io_conn_id"].default
+        workspace = workspace_asset(shared.get("customer_io_conn_id", usual))
+        given["inlets"], given["outlets"] = _late_ends(
+            given["inlets"], given["outlets"], given.get("dry_run"), workspace
+        )
+        return partial
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in TaskParameters.model_fields}
@@ -317,8 +359,14 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
             return report
         duration = round(max(time.time() - self.carried.get("began", time.time()), 0.0), 3)
         facts = {**report, **known(self.carried), "duration": duration, **month}
-        add_event(context, self.segment_asset, facts)
-        count_sync({"dag_id": self.dag_id, "task_id": self.task_id}, report, duration)
+        tags = {"dag_id": self.dag_id, "task_id": self.task_id}
+        if self.is_late:
+            aliases = [outlet for outlet in self.outlets if isinstance(outlet, AssetAlias)]
+            add_event(context, self._segment(sync.parameters), facts, aliases)
+            tags["segment_id"] = str(report["segment_id"])  # the task may fill several
+        else:
+            add_event(context, self.segment_asset, facts)
+        count_sync(tags, report, duration)
         count_exports(sync.parameters.amplitude_conn_id, month)
         return report
 
@@ -351,7 +399,8 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
             parameters,
             context,
             (self.dag_id, self.task_id),
-            self.segment_asset,
+            self._segment(parameters),
+            is_late=self.is_late,
             amplitude=amplitude,
             customer_io=customer_io,
             workspace=self.workspace_asset,
@@ -361,6 +410,11 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         )
         return CohortSync(parameters, ports)
 
+    def _segment(self, parameters: TaskParameters) -> Asset | None:
+        if not self.is_late:
+            return self.segment_asset
+        return settled(parameters.customer_io_conn_id, parameters.segment_name, parameters.segment_id)
+
     def snapshots(self, parameters: TaskParameters, context: Mapping[str, Any]) -> RunSnapshots | None:
         """
         Return the snapshots of the segment; ``None`` if the sync keeps none.
@@ -369,3 +423,14 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         :param context: the task's context.
         """
         return snapshots_of(parameters, context, (self.dag_id, self.task_id))
+
+
+def _late_ends(inlets: Any, outlets: Any, dry_run: Any, *assets: Asset | None) -> tuple[list[Any], list[Any]]:
+    """Return the inlets and outlets of a task of which only its runs know the segment."""
+    before = inlets if isinstance(inlets, Collection) else [inlets]
+    after = outlets if isinstance(outlets, Collection) else [outlets]
+    inlets, outlets = list(before or ()), list(after or ())
+    inlets += [asset for asset in (late_segments(), *assets) if asset is not None and asset not in inlets]
+    if dry_run is not True and not any(isinstance(outlet, AssetAlias) for outlet in outlets):
+        outlets.append(LATE_ALIAS)
+    return inlets, outlets

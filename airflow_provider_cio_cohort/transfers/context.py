@@ -6,20 +6,23 @@ uses; the event of its asset and the metrics that it reports.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, BaseOperator
+from airflow.sdk import Asset, AssetAlias, BaseOperator
 
+from airflow_provider_cio_cohort.assets import late_segments
 from airflow_provider_cio_cohort.compatibility import stats
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
 from airflow_provider_cio_cohort.state import REQUESTED_EXPORT, asset_store, run_store, task_store
 from airflow_provider_cio_cohort.sync.parameters import InForm, SyncParameters, TaskParameters
 
 if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
     from airflow_provider_cio_cohort.snapshots.layout import Origin, Subject
     from airflow_provider_cio_cohort.snapshots.run import RunSnapshots
@@ -35,8 +38,17 @@ def place_of(task: BaseOperator) -> str:
 
     :param task: the task.
     """
-    dag = f" of DAG {task.dag_id}" if task.has_dag() else ""  # type: ignore[no-untyped-call]
-    return f"Task {task.task_id}{dag}"
+    return place(task.task_id, task.dag if task.has_dag() else None)  # type: ignore[no-untyped-call]
+
+
+def place(task_id: str, dag: DAG | None) -> str:
+    """
+    Return the same of a task that is not complete yet.
+
+    :param task_id: the task's id.
+    :param dag: its DAG, if it has one.
+    """
+    return f"Task {task_id} of DAG {dag.dag_id}" if dag is not None else f"Task {task_id}"
 
 
 # ---- what the run was triggered with
@@ -201,6 +213,7 @@ def ports_of(
     task: tuple[str, str],
     asset: Asset | None,
     *,
+    is_late: bool = False,
     amplitude: Amplitude | None = None,
     customer_io: CustomerIOHook | None = None,
     workspace: Asset | None = None,
@@ -215,6 +228,7 @@ def ports_of(
     :param context: the task's context.
     :param task: the ids of its DAG and of the task.
     :param asset: the segment, one of the task's inlets or outlets; ``None`` where a template sets it.
+    :param is_late: whether it is neither, because only the run knows which segment it is.
     :param amplitude: the project's hook; ``None`` for a new one.
     :param customer_io: the workspace's hook; ``None`` for a new one.
     :param workspace: the asset of the Customer.io connection, which holds what the doctor has seen; ``None``
@@ -232,6 +246,7 @@ def ports_of(
     from airflow_provider_cio_cohort.sync.ports import Ports
 
     hook = customer_io or CustomerIOHook(parameters.customer_io_conn_id)
+    late = (late_segments(), asset.uri) if is_late and asset is not None else None
     facts = VendorFacts.read(asset_store(context, workspace), lambda: hook.keys_fingerprint)
 
     def on_segment(segment_id: int | None) -> None:
@@ -242,7 +257,7 @@ def ports_of(
         customer_io=hook,
         owner=task[0],
         task_store=task_store(context),
-        segment_store=asset_store(context, asset),
+        segment_store=asset_store(context, *(late or (asset,))),
         run_store=run_store(context),
         snapshots=snapshots_of(parameters, context, task),
         workspace_of=_workspace_of,
@@ -348,16 +363,26 @@ def keep_export(context: Mapping[str, Any], export: Export) -> None:
     run_store(context).set(REQUESTED_EXPORT, {"requested_at": export.requested_at, **export.month})
 
 
-def add_event(context: Mapping[str, Any], asset: Asset | None, facts: Mapping[str, Any]) -> None:
+def add_event(
+    context: Mapping[str, Any],
+    asset: Asset | None,
+    facts: Mapping[str, Any],
+    aliases: Sequence[AssetAlias] = (),
+) -> None:
     """
     Let the event that Airflow makes of a task's success carry counts.
 
     :param context: the task's context.
-    :param asset: one of the task's outlets, or ``None``.
+    :param asset: what was filled, or ``None``.
     :param facts: what the event is to carry.
+    :param aliases: the outlets that stand for the asset, if it is none itself.
     """
     events = context.get("outlet_events")
-    if asset is not None and events is not None:
+    if asset is None or events is None:
+        return
+    for alias in aliases:
+        events[alias].add(asset, extra=dict(facts))
+    if not aliases:
         events[asset].extra = dict(facts)
 
 

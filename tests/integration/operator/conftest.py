@@ -140,13 +140,13 @@ def prove_keys(assets: AssetStores, segment: Any) -> None:
 
 @pytest.fixture
 def cohort(sandbox):
-    """Make (or change) the cohort ``a1b2c3d`` so that it holds these people, known to Customer.io or not."""
+    """Make (or change) a cohort so that it holds these people, known to Customer.io or not."""
 
-    def make(*user_ids: str, known: bool = True) -> Any:
+    def make(*user_ids: str, known: bool = True, id: str = "a1b2c3d") -> Any:
         for user_id in user_ids:
             if known and user_id:
                 sandbox.workspace.add_person(id=user_id, email=f"{user_id}@example.com")
         rows = [{"amplitude_id": str(n), "user_id": user_id} for n, user_id in enumerate(user_ids)]
-        return sandbox.project.add_cohort(id="a1b2c3d", name="Power users", rows=rows)
+        return sandbox.project.add_cohort(id=id, name="Power users", rows=rows)
 
     return make

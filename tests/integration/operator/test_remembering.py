@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, Param, task_group
+from airflow.sdk import DAG, Asset, Param, task_group
 from airflow.sdk.definitions.param import DagParam
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.assets import known_segment
+from airflow_provider_cio_cohort.assets import LATE_ALIAS, LATE_URI, known_segment
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 from tests.integration.operator.test_export import exports
 from tests.integration.operator.test_sync import members
@@ -168,13 +168,15 @@ def assets_of(**parameters: Any) -> set[str]:
     operator = AmplitudeCohortToCustomerIOOperator(
         task_id="sync", **{"cohort_id": "a1b2c3d", "segment_name": "S", **parameters}
     )
-    return {asset.uri for asset in (*operator.inlets, *operator.outlets)} - {WORKSPACE}
+    return {asset.uri for asset in (*operator.inlets, *operator.outlets) if isinstance(asset, Asset)} - {
+        WORKSPACE
+    }
 
 
 @pytest.mark.parametrize("make", [lambda dag: DagParam(dag, "x", "y"), lambda dag: Param("x")])
 def test_only_plain_text_is_an_asset(make) -> None:
     value = make(DAG("d", schedule=None))
-    assert assets_of(segment_name=value) == {"amplitude://amplitude_default/cohorts/a1b2c3d"}
+    assert assets_of(segment_name=value) == {LATE_URI, "amplitude://amplitude_default/cohorts/a1b2c3d"}
     assert assets_of(cohort_id=value) == {"customerio://customer_io_default/segments/name/S"}
 
 
@@ -187,8 +189,9 @@ def test_a_mapped_task_group_has_no_asset_of_an_objects_address() -> None:
 
         fill.expand(name=["one", "two"])
     (operator,) = dag.tasks
-    assert [asset.uri for asset in operator.outlets] == []
+    assert operator.outlets == [LATE_ALIAS]
     assert [asset.uri for asset in operator.inlets] == [
+        LATE_URI,
         "amplitude://amplitude_default/cohorts/a1b2c3d",
         WORKSPACE,
     ]
