@@ -106,7 +106,8 @@ def _log(sync: Sync, run: Run) -> str:
     """Return the address of the log of the task that failed."""
     failure = run.failure
     address = link_to(sync.dag.dag_id, run.run_id, failure.task_id if failure else sync.task_id)
-    return address if failure is None or failure.map_index < 0 else f"{address}/mapped/{failure.map_index}"
+    index = failure.map_index if failure else run.map_index
+    return address if index is None or index < 0 else f"{address}/mapped/{index}"
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -86,11 +86,13 @@ def _reason(
 ) -> Failure | None:
     """Return why a run failed: from the sync's own task, or from one of those that it waits for."""
     tasks = failed.get((sync.dag.dag_id, run.run_id), [])
-    own = [task for task in tasks if task.task_id == sync.task_id]
+    own = [task for task in tasks if task.task_id == sync.task_id and run.map_index in (None, task.map_index)]
     before = [
         task
         for task in tasks
-        if (task.dag_id, task.task_id) not in writing and sync.may_wait_for(task.task_id)
+        if (task.dag_id, task.task_id) not in writing
+        and sync.may_wait_for(task.task_id)
+        and run.is_of_part(task.map_index)
     ]
     return _first(own or before, run)
 

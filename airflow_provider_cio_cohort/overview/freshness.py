@@ -57,7 +57,7 @@ def as_runs(found: Iterable[TaskRun], limit: int) -> tuple[Run, ...]:
         known = runs.get(one.run_id)
         if known is None or _WORST_FIRST.index(state) < _WORST_FIRST.index(known.state):
             times = (one.due, one.queued, *_times(one, state))
-            runs[one.run_id] = Run(one.run_id, one.run_type, *times, state)
+            runs[one.run_id] = Run(one.run_id, one.run_type, *times, state, map_index=one.map_index)
     return tuple(sorted(runs.values(), key=lambda run: run.at, reverse=True)[:limit])
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from airflow.sdk import literal
 from sqlalchemy.orm import Session
 
+from airflow_provider_cio_cohort.assets import LATE_URI, cohort_asset
 from airflow_provider_cio_cohort.overview import past, queries
 from airflow_provider_cio_cohort.overview.attention import attention, of_sync
 from airflow_provider_cio_cohort.overview.exported import exports_since
 from airflow_provider_cio_cohort.overview.failed import with_reasons
 from airflow_provider_cio_cohort.overview.freshness import as_runs, failures, overdue_since
+from airflow_provider_cio_cohort.overview.late import LateSync, late_syncs
 from airflow_provider_cio_cohort.overview.missing import present, unknown_files
 from airflow_provider_cio_cohort.overview.model import (
     ENDED,
@@ -66,7 +69,7 @@ def load_overview(
     runs = {sync.dag.dag_id: sync.runs for sync in syncs}
     scheduled = [
         Scheduled(found.dags[dag_id], exports, runs.get(dag_id, ()))
-        for dag_id, exports in exports_a_run(found.exporting, found.reading).items()
+        for dag_id, exports in exports_a_run(found.exporting, _reading(found, syncs)).items()
     ]
     spent = quotas(scheduled, months, now)
     return Overview(now, syncs, spent, attention(syncs, spent, found.files))
@@ -110,6 +113,7 @@ class _Found:
     :param dags: the DAGs, by their ids.
     :param tags: which of our tags each DAG has.
     :param writing: tasks that write to a segment.
+    :param late: tasks that write to segments which only their runs know.
     :param exporting: tasks that export a cohort for other tasks.
     :param reading: tasks that read a cohort.
     :param files: what needs attention about files.
@@ -118,6 +122,7 @@ class _Found:
     dags: Mapping[str, Dag]
     tags: Mapping[str, set[str]]
     writing: Sequence[Reference]
+    late: Sequence[Reference]
     exporting: Sequence[Reference]
     reading: Sequence[Reference]
     files: Sequence[Attention] = ()
@@ -125,10 +130,12 @@ class _Found:
 
 def _find(session: Session, readable: set[str] | None, now: datetime, dag_id: str | None = None) -> _Found:
     tags = queries.tagged(session, dag_id)
+    inlets = queries.inlets(session, COHORTS, LATE_URI, dag_id=dag_id)
     references = (
         queries.outlets(session, SEGMENTS, dag_id),
+        [one for one in inlets if one.uri == LATE_URI],
         queries.outlets(session, COHORTS, dag_id),
-        queries.inlets(session, COHORTS, dag_id),
+        [one for one in inlets if one.uri != LATE_URI],
     )
     wanted = {*tags, *(one.dag_id for some in references for one in some)}
     shows_all = readable is None and dag_id is None
@@ -140,16 +147,16 @@ def _find(session: Session, readable: set[str] | None, now: datetime, dag_id: st
     dags, files = there.dags, list(there.attention)
     if shows_all:
         files += unknown_files(errors, files)
-    writing, exporting, reading = ([one for one in some if one.dag_id in dags] for some in references)
-    return _Found(dags, tags, writing, exporting, reading, files)
+    writing, late, exporting, reading = ([one for one in some if one.dag_id in dags] for some in references)
+    return _Found(dags, tags, writing, late, exporting, reading, files)
 
 
 def _only(found: _Found, dag_id: str) -> _Found:
-    writing, exporting, reading = (
+    writing, late, exporting, reading = (
         [one for one in some if one.dag_id == dag_id]
-        for some in (found.writing, found.exporting, found.reading)
+        for some in (found.writing, found.late, found.exporting, found.reading)
     )
-    return replace(found, writing=writing, exporting=exporting, reading=reading)
+    return replace(found, writing=writing, late=late, exporting=exporting, reading=reading)
 
 
 def _syncs(
@@ -160,7 +167,7 @@ def _syncs(
     visible_runs: VisibleRuns | None = None,
 ) -> tuple[Sync, ...]:
     reports = _reports(past.newest_events(session, found.writing, limit))
-    writing = {one.dag_id for one in found.writing}
+    writing = {one.dag_id for one in (*found.writing, *found.late)}
     visible = writing if visible_runs is None else writing & visible_runs(writing)
     dag_ids = sorted(visible)
     runs: dict[tuple[str, str], list[past.TaskRun]] = {}
@@ -170,31 +177,58 @@ def _syncs(
     no_pool = queries.missing_pools(session, dag_ids)
     cohorts = {(one.dag_id, one.task_id): one for one in found.reading}
     by_dag = {one.dag_id: one for one in found.exporting}
-    tasks = Counter(one.dag_id for one in found.writing)
+    tasks = Counter(one.dag_id for one in (*found.writing, *found.late))
     syncs = []
     for one in found.writing:
         dag = found.dags[one.dag_id]
+        cohort = cohorts.get((one.dag_id, one.task_id)) or by_dag.get(one.dag_id)
         sync = _sync(
-            one,
             dag,
+            one.task_id,
             name=_name(dag, one.task_id, several=tasks[one.dag_id] > 1),
-            cohort=cohorts.get((one.dag_id, one.task_id)) or by_dag.get(one.dag_id),
+            uri=one.uri,
+            cohort_uri=cohort.uri if cohort else None,
             runs=as_runs(runs.get((one.dag_id, one.task_id), ()), limit),
             reports=tuple(reports.get(one, ())),
         )
-        sync = replace(sync, missing_pools=_of_sync(one, found, no_pool))
-        if one.dag_id in visible:
+        syncs.append(replace(sync, asset_id=one.asset_id))
+    for late in _late(session, found, visible, limit):
+        dag_id, task_id = late.task
+        dag = found.dags[dag_id]
+        known = cohorts.get(late.task) or by_dag.get(dag_id)
+        name = _name(dag, task_id, several=tasks[dag_id] > 1)
+        sync = _sync(
+            dag,
+            task_id,
+            name=f"{name} · {late.label}" if late.label else name,
+            uri=late.uri,
+            cohort_uri=late.cohort_uri or (known.uri if known else None),
+            runs=as_runs(late.runs, limit),
+            reports=tuple(one for some in _reports(late.events).values() for one in some),
+        )
+        syncs.append(replace(sync, asset_id=late.asset_id))
+    for number, sync in enumerate(syncs):
+        sync = replace(sync, missing_pools=_of_sync(sync, found, no_pool))
+        if sync.dag.dag_id in visible:
             sync = _judged(_waiting(sync, waiting), now)
         else:
             sync = replace(sync, state=State.HIDDEN, shows_runs=False)
-        syncs.append(sync if dag.missing_since is None else replace(sync, state=State.MISSING))
+        syncs[number] = sync if sync.dag.missing_since is None else replace(sync, state=State.MISSING)
     return tuple(sorted([*syncs, *_idle(found)], key=lambda sync: (sync.name.casefold(), sync.task_id)))
 
 
-def _of_sync(sync: Reference, found: _Found, no_pool: Mapping[tuple[str, str], str]) -> tuple[str, ...]:
+def _late(session: Session, found: _Found, visible: Collection[str], limit: int) -> Iterator[LateSync]:
+    """Yield the syncs that only runs know; of DAGs whose runs may not be shown, each task as one sync."""
+    tasks = [(one.dag_id, one.task_id) for one in found.late]
+    yield from late_syncs(session, (task for task in tasks if task[0] in visible), limit)
+    yield from (LateSync(task) for task in tasks if task[0] not in visible)
+
+
+def _of_sync(sync: Sync, found: _Found, no_pool: Mapping[tuple[str, str], str]) -> tuple[str, ...]:
     """Return the missing pools of a sync's task, and of the tasks that it shares with other syncs."""
-    others = {(one.dag_id, one.task_id) for one in found.writing if one != sync}
-    mine = {pool for task, pool in no_pool.items() if task[0] == sync.dag_id and task not in others}
+    own = (sync.dag.dag_id, sync.task_id)
+    others = {(one.dag_id, one.task_id) for one in (*found.writing, *found.late)} - {own}
+    mine = {pool for task, pool in no_pool.items() if task[0] == own[0] and task not in others}
     return tuple(sorted(mine))
 
 
@@ -210,24 +244,24 @@ def _reports(events: Iterable[Event]) -> dict[Reference, list[Report]]:
 
 
 def _sync(
-    reference: Reference,
     dag: Dag,
+    task_id: str,
     name: str,
-    cohort: Reference | None,
+    uri: str | None,
+    cohort_uri: str | None,
     runs: tuple[Run, ...],
     reports: tuple[Report, ...],
 ) -> Sync:
-    customer_io_conn_id, segment = split_asset(reference.uri)
+    customer_io_conn_id, segment = split_asset(uri) if uri else (None, None)
     segment_id = None
-    if "/segments/id/" in reference.uri:
+    if uri and "/segments/id/" in uri:
         segment_id, segment = segment, f"segment {segment}"
-    amplitude_conn_id, cohort_id = split_asset(cohort.uri) if cohort else (None, None)
+    amplitude_conn_id, cohort_id = split_asset(cohort_uri) if cohort_uri else (None, None)
     last = reports[-1] if reports else None
     return Sync(
         dag,
-        reference.task_id,
+        task_id,
         name,
-        asset_id=reference.asset_id,
         cohort_id=cohort_id or (last.cohort_id if last else None),
         segment_id=(last.segment_id if last else None) or segment_id,
         segment_name=(last.segment_name if last else None) or segment,
@@ -244,8 +278,10 @@ def _waiting(sync: Sync, waiting: Iterable[Waiting]) -> Sync:
     for one in waiting:
         if one.dag_id != sync.dag.dag_id:
             continue
-        ended = any(run.run_id == one.run_id and run.state in ENDED for run in sync.runs)
-        if ended or not sync.may_wait_for(one.task_id):
+        run = next((run for run in sync.runs if run.run_id == one.run_id), None)
+        if run is not None and (run.state in ENDED or not run.is_of_part(one.map_index)):
+            continue
+        if not sync.may_wait_for(one.task_id):
             continue
         return replace(sync, state=State.WAITING, waiting_since=one.since)
     return sync
@@ -263,7 +299,7 @@ def _judged(sync: Sync, now: datetime) -> Sync:
 
 def _idle(found: _Found) -> list[Sync]:
     """Return the syncs of YAML files that cannot run: missing, with a mistake, or disabled."""
-    with_syncs = {one.dag_id for one in found.writing}
+    with_syncs = {one.dag_id for one in (*found.writing, *found.late)}
     syncs = []
     for dag_id, tags in found.tags.items():
         if dag_id not in found.dags or dag_id in with_syncs:
@@ -284,6 +320,18 @@ def _name(dag: Dag, task_id: str, *, several: bool = False) -> str:
     return f"{dag.display_name} · {task_id}" if several else dag.display_name
 
 
+def _reading(found: _Found, syncs: Iterable[Sync]) -> list[Reference]:
+    """Return the tasks that read a cohort, those that only runs know once for each of their syncs."""
+    late = {(one.dag_id, one.task_id) for one in found.late}
+    reading = [one for one in found.reading if (one.dag_id, one.task_id) not in late]
+    for sync in syncs:
+        task = (sync.dag.dag_id, sync.task_id)
+        if task in late and sync.amplitude_conn_id:
+            cohort = cohort_asset(literal(sync.amplitude_conn_id), literal(sync.cohort_id or ""))
+            reading += [Reference(0, cohort.uri, *task)] if cohort else []
+    return reading
+
+
 def _quota_reports(
     session: Session, found: _Found, syncs: Sequence[Sync], now: datetime
 ) -> dict[str, list[Report]]:
@@ -295,9 +343,8 @@ def _quota_reports(
     for sync in syncs:
         if sync.amplitude_conn_id is not None:
             said.setdefault(sync.amplitude_conn_id, []).extend(sync.reports)
-    of_tasks = {
-        (one.dag_id, one.task_id): split_asset(one.uri)[0] for one in (*found.reading, *found.exporting)
-    }
+    reading = (*_reading(found, syncs), *found.exporting)
+    of_tasks = {(one.dag_id, one.task_id): split_asset(one.uri)[0] for one in reading}
     for conn_id, report in exports_since(session, syncs, of_tasks, said, now):
         said.setdefault(conn_id, []).append(report)
     return said

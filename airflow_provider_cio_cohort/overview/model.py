@@ -157,6 +157,8 @@ class Run:
     :param state: the sync task's, not the whole DAG's.
     :param failure: why it failed, or waits for a retry; ``None`` if it does not, or if that was not read: the
         overview reads only that of the last such run.
+    :param map_index: which part of a mapped task was the sync's, -1 if it was not mapped or not expanded;
+        ``None`` for all of them, which fill the same segment.
     """
 
     run_id: str
@@ -167,6 +169,15 @@ class Run:
     ended: datetime | None
     state: State
     failure: Failure | None = None
+    map_index: int | None = None
+
+    def is_of_part(self, map_index: int) -> bool:
+        """
+        Return whether it may depend on a task: not on that of another part of a mapped task group.
+
+        :param map_index: that of the task.
+        """
+        return map_index < 0 or self.map_index in (None, -1, map_index)
 
     @property
     def at(self) -> datetime:
@@ -213,8 +224,10 @@ class Sync:
 
     :param dag: its DAG.
     :param task_id: its task.
-    :param name: its name in the YAML file, with that of the target if it has several.
-    :param asset_id: the segment's asset; ``None`` if the sync cannot run and so has none.
+    :param name: its name in the YAML file, with that of the target if it has several; or the DAG's name, with
+        that of the task or of the part of a mapped task if it has several.
+    :param asset_id: the segment's asset; ``None`` if the sync cannot run, or if a template or a mapping sets
+        the segment and no run was good, so that it has none.
     :param cohort_id: the Amplitude cohort, if it is known.
     :param segment_id: the Customer.io segment, if it is known.
     :param segment_name: its name, or what is known of it.

@@ -14,12 +14,18 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from airflow.models.asset import AssetEvent, AssetModel, TaskOutletAssetReference
+from airflow.models.asset import (
+    AssetEvent,
+    AssetModel,
+    TaskInletAssetReference,
+    TaskOutletAssetReference,
+)
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import CompoundSelect, Integer, Select, and_, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
+from airflow_provider_cio_cohort.assets import LATE_URI
 from airflow_provider_cio_cohort.overview.queries import SEGMENTS, Reference, chunks
 
 #: SQLite allows 500 selects in one statement; the runs need two for each DAG.
@@ -33,6 +39,7 @@ class Event:
     reference: Reference
     at: datetime
     run_id: str | None
+    map_index: int | None
     extra: Any
 
 
@@ -44,6 +51,9 @@ class TaskRun:
     :param found: whether the run has the task; a run from before the task was added has not.
     :param task_started: when the task began, or an earlier pass of it if the run was cleared.
     :param task_ended: when that ended.
+    :param map_index: which part of a mapped task it is, -1 for a task that is not mapped or not expanded;
+        ``None`` if that does not matter, or the run does not have the task.
+    :param label: what the DAG calls the part, if it does.
     """
 
     dag_id: str
@@ -59,6 +69,8 @@ class TaskRun:
     task_state: str | None
     task_started: datetime | None
     task_ended: datetime | None
+    map_index: int | None = None
+    label: str | None = None
 
 
 def newest_events(session: Session, references: Sequence[Reference], limit: int) -> list[Event]:
@@ -98,7 +110,9 @@ class _Sorted:
             self._read[row.asset_id] += 1
             maker = self._by_maker.get((row.asset_id, row.source_dag_id, row.source_task_id))
             if maker is not None:
-                self.own[maker].append(Event(maker, row.timestamp, row.source_run_id, row.extra))
+                self.own[maker].append(
+                    Event(maker, row.timestamp, row.source_run_id, row.source_map_index, row.extra)
+                )
 
     def crowded(self, limit: int) -> list[Reference]:
         """Return the tasks whose events were read only in part, and drop that part."""
@@ -127,7 +141,7 @@ def _own_events_of(count: int) -> CompoundSelect[Any]:
 
 def _some_events(number: int) -> Select[Any]:
     table = AssetEvent.__table__.c
-    maker = (table.source_dag_id, table.source_task_id, table.source_run_id)
+    maker = (table.source_dag_id, table.source_task_id, table.source_run_id, table.source_map_index)
     return (
         select(table.asset_id, *maker, table.timestamp, table.extra)
         .where(table.asset_id == bindparam(f"asset_id_{number}"))
@@ -136,27 +150,30 @@ def _some_events(number: int) -> Select[Any]:
     )
 
 
-def newest_runs(session: Session, dag_ids: Sequence[str], limit: int) -> list[TaskRun]:
+def newest_runs(session: Session, dag_ids: Sequence[str], limit: int, *, late: bool = False) -> list[TaskRun]:
     """
     Return the newest runs of DAGs, each once for every task that writes to a segment.
 
     :param session: of the metadata database.
     :param dag_ids: the DAGs.
     :param limit: how many for each of them; up to twice as many may come.
+    :param late: of the tasks whose segment only their runs know, and once for every part of a mapped task.
     """
     found = []
     for some in chunks(dag_ids, _TOGETHER):
         of_each = [{"dag_id": dag_id, "most": limit} for dag_id in some]
-        rows = session.execute(_runs_of(len(some)), _numbered(of_each))
+        rows = session.execute(_runs_of(len(some), late), _numbered(of_each))
         found += [TaskRun(*row) for row in rows]
     return found
 
 
-@lru_cache(maxsize=2 * _TOGETHER)
-def _runs_of(count: int) -> Select[Any]:
+@lru_cache(maxsize=4 * _TOGETHER)
+def _runs_of(count: int, late: bool) -> Select[Any]:
     parts = (part(number) for number in range(count) for part in (_dated_runs, _undated_runs))
     runs = _together(parts).subquery().c
-    writes, asset, task = TaskOutletAssetReference.__table__, AssetModel.__table__, TaskInstance.__table__
+    table = TaskInletAssetReference if late else TaskOutletAssetReference
+    writes, asset, task = table.__table__, AssetModel.__table__, TaskInstance.__table__
+    is_ours = asset.c.uri == LATE_URI if late else asset.c.uri.startswith(SEGMENTS)
     of_the_run = and_(
         task.c.dag_id == runs.dag_id, task.c.task_id == writes.c.task_id, task.c.run_id == runs.run_id
     )
@@ -175,9 +192,10 @@ def _runs_of(count: int) -> Select[Any]:
             ),
             task.c.task_id.is_not(None),
             *(task.c.state, task.c.start_date, task.c.end_date),
+            *((task.c.map_index, task.c.rendered_map_index) if late else ()),
         )
         .join(writes, writes.c.dag_id == runs.dag_id)
-        .join(asset, and_(asset.c.id == writes.c.asset_id, asset.c.uri.startswith(SEGMENTS)))
+        .join(asset, and_(asset.c.id == writes.c.asset_id, is_ours))
         .join(task, of_the_run, isouter=True)
     )
 

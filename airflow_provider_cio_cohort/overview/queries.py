@@ -76,6 +76,7 @@ class Waiting:
     dag_id: str
     task_id: str
     run_id: str
+    map_index: int
     since: datetime | None
 
 
@@ -87,25 +88,25 @@ def outlets(session: Session, scheme: str, dag_id: str | None = None) -> list[Re
     :param scheme: the start of the assets' URIs.
     :param dag_id: only of this DAG.
     """
-    return _references(session, TaskOutletAssetReference, scheme, dag_id)
+    return _references(session, TaskOutletAssetReference, (scheme,), dag_id)
 
 
-def inlets(session: Session, scheme: str, dag_id: str | None = None) -> list[Reference]:
+def inlets(session: Session, *starts: str, dag_id: str | None = None) -> list[Reference]:
     """
-    Return the tasks with inlets of a URI scheme.
+    Return the tasks with inlets of some URIs.
 
     :param session: of the metadata database.
-    :param scheme: the start of the assets' URIs.
+    :param starts: the start of the assets' URIs; any of them.
     :param dag_id: only of this DAG.
     """
-    return _references(session, TaskInletAssetReference, scheme, dag_id)
+    return _references(session, TaskInletAssetReference, starts, dag_id)
 
 
-def _references(session: Session, table: Any, scheme: str, dag_id: str | None) -> list[Reference]:
+def _references(session: Session, table: Any, starts: Sequence[str], dag_id: str | None) -> list[Reference]:
     question = (
         select(AssetModel.id, AssetModel.uri, table.dag_id, table.task_id)
         .join(AssetModel, AssetModel.id == table.asset_id)
-        .where(AssetModel.uri.startswith(scheme))
+        .where(or_(*(AssetModel.uri.startswith(start) for start in starts)))
         .order_by(table.dag_id, table.task_id, AssetModel.id)
     )
     if dag_id is not None:
@@ -179,7 +180,8 @@ def awaiting_input(session: Session, dag_ids: Sequence[str]) -> list[Waiting]:
     :param session: of the metadata database.
     :param dag_ids: the DAGs.
     """
-    columns = (TaskInstance.dag_id, TaskInstance.task_id, TaskInstance.run_id, TaskInstance.start_date)
+    table = TaskInstance.__table__.c
+    columns = (table.dag_id, table.task_id, table.run_id, table.map_index, table.start_date)
     found = []
     for some in chunks(dag_ids, 500):
         question = select(*columns).where(TaskInstance.state == AWAITING_INPUT, TaskInstance.dag_id.in_(some))

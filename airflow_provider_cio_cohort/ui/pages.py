@@ -106,7 +106,8 @@ def log_link(sync: Sync, run: Run) -> str:
     """
     failure = run.failure
     task = f"{run_link(sync, run)}/tasks/{quote(failure.task_id if failure else sync.task_id, safe='')}"
-    return task if failure is None or failure.map_index < 0 else f"{task}/mapped/{failure.map_index}"
+    index = failure.map_index if failure else run.map_index
+    return task if index is None or index < 0 else f"{task}/mapped/{index}"
 
 
 def history_link(sync: Sync) -> str:

@@ -14,17 +14,21 @@ from airflow.models.dag_version import DagVersion
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.errors import ParseImportError
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
+from airflow_provider_cio_cohort.assets import LATE_URI, segment_asset
+
 BUNDLE = "overview-tests"
 TABLES = (
     ParseImportError,
     AssetEvent,
     XComModel,
+    RenderedTaskInstanceFields,
     TaskInstance,
     DagRun,
     DagTag,
@@ -98,14 +102,14 @@ def task_row(dag_id: str, task_id: str, run_id: str, state: str | None, **fields
 
 
 def event_row(
-    asset_id: int, dag_id: str, task_id: str, run_id: str | None, at: datetime, extra: Any
+    asset_id: int, dag_id: str, task_id: str, run_id: str | None, at: datetime, extra: Any, index: int = -1
 ) -> dict[str, Any]:
     return {
         "asset_id": asset_id,
         "source_dag_id": dag_id,
         "source_task_id": task_id,
         "source_run_id": run_id,
-        "source_map_index": -1,
+        "source_map_index": index,
         "timestamp": at,
         "extra": extra,
     }
@@ -244,9 +248,7 @@ class Airflow:
     ) -> str:
         """Make a run in which a task failed after five minutes, and what it has kept of its error."""
         run_id = self.run(dag_id, due, "failed", others or {})
-        ended = due + timedelta(minutes=5)
-        self.put(TaskInstance, **task_row(dag_id, task_id, run_id, "failed", end_date=ended, **fields))
-        self.xcom(dag_id, run_id, "failure", kept, task_id, timestamp=ended, **fields)
+        self.also_failed(dag_id, run_id, due, kept, task_id, **fields)
         return run_id
 
     def xcom(
@@ -275,12 +277,68 @@ class Airflow:
             data_compressed=packed,
         )
 
+    def late(self, dag_id: str = "mine", task_id: str = "fill", **fields: Any) -> tuple[str, str]:
+        """Make a DAG with a task whose segment only its runs know; return both."""
+        if self.session.get(DagModel, dag_id) is None:
+            self.dag(dag_id, **fields)
+        self.reads(dag_id, task_id, LATE_URI)
+        return dag_id, task_id
+
+    def part(
+        self, task: tuple[str, str], run_id: str, state: str | None, index: int = -1, **fields: Any
+    ) -> None:
+        """Make a part of a run of such a task; with rendered fields if it has started and so has any."""
+        segment, rendered = fields.pop("segment", None), fields.pop("rendered", None)
+        self.put(TaskInstance, **task_row(*task, run_id, state, map_index=index, **fields))
+        if segment or rendered:
+            self.renders(task, run_id, index, segment, **(rendered or {}))
+
+    def renders(
+        self, task: tuple[str, str], run_id: str, index: int, segment: str | None = None, **fields: Any
+    ) -> None:
+        """Make what Airflow keeps of a task instance's templates."""
+        rendered = {
+            "cohort_id": "a1b2c3d",
+            "amplitude_conn_id": "amplitude_default",
+            "customer_io_conn_id": "customer_io_default",
+            "segment_name": segment,
+            "segment_id": None,
+            "dry_run": False,
+            **fields,
+        }
+        where = {"dag_id": task[0], "task_id": task[1], "run_id": run_id, "map_index": index}
+        self.put(RenderedTaskInstanceFields, **where, rendered_fields=rendered)
+
     def event(
         self, sync: tuple[str, str, int], at: datetime, extra: Any = None, run_id: str | None = None
     ) -> None:
         dag_id, task_id, asset_id = sync
         said = report() if extra is None else extra
         self.put(AssetEvent, **event_row(asset_id, dag_id, task_id, run_id, at, said))
+
+    def also_failed(
+        self, dag_id: str, run_id: str, due: datetime, kept: Any, task_id: str, **fields: Any
+    ) -> None:
+        """Let another task of a failed run have failed, too."""
+        ended = due + timedelta(minutes=5)
+        self.put(TaskInstance, **task_row(dag_id, task_id, run_id, "failed", end_date=ended, **fields))
+        dag_run_id = self.session.scalar(select(DagRun.id).filter_by(dag_id=dag_id, run_id=run_id))
+        where = {"dag_run_id": dag_run_id, "dag_id": dag_id, "run_id": run_id, "task_id": task_id}
+        index = fields.get("map_index", -1)
+        self.put(XComModel, **where, map_index=index, key="failure", value=kept, timestamp=ended)
+
+    def late_event(self, task: tuple[str, str], run_id: str, segment: str, index: int, **said: Any) -> None:
+        """Make the event of a part that went well, and the asset with the first one."""
+        asset = segment_asset(segment)
+        asset_id = self.session.scalar(select(AssetModel.id).where(AssetModel.name == asset.name))
+        if asset_id is None:
+            self.put(AssetModel, name=asset.name, uri=asset.uri, group="asset", extra={})
+            asset_id = self.session.scalar(select(AssetModel.id).where(AssetModel.name == asset.name))
+        at = self.session.scalar(
+            select(DagRun.run_after).where(DagRun.run_id == run_id, DagRun.dag_id == task[0])
+        )
+        extra = report(segment_name=segment, **said)
+        self.put(AssetEvent, **event_row(asset_id, *task, run_id, at + timedelta(minutes=5), extra, index))
 
     def good(self, sync: tuple[str, str, int], due: datetime, **said: Any) -> str:
         """Make a run that went well."""

@@ -91,7 +91,12 @@ def test_sql_for_other_databases() -> None:
         serialized.newest(["a"], form=True).compile(dialect=mysql.dialect())
     )
     for dialect in (mysql.dialect(), postgresql.dialect()):
-        for statement in (past._events_of(3), past._own_events_of(3), past._runs_of(3)):
+        for statement in (
+            past._events_of(3),
+            past._own_events_of(3),
+            past._runs_of(3, late=False),
+            past._runs_of(3, late=True),
+        ):
             sql = str(statement.compile(dialect=dialect))
             assert sql.count("LIMIT") == sql.count("LIMIT %") == (3 if "asset_event" in sql else 6)
             assert sql.count("UNION ALL") == sql.count("LIMIT") - 1
