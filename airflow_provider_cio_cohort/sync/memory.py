@@ -89,7 +89,7 @@ class SegmentMemory:
 
     @property
     def exists(self) -> bool:
-        """Whether anything can be remembered; needs Airflow 3.3, and a segment that no template names."""
+        """Whether anything can be remembered; needs Airflow 3.3."""
         return self._store.exists
 
     # ---- which segment it is

@@ -159,10 +159,7 @@ class CohortSync:
         if found.cohort is None or found.target is None or found.target.id is None:
             return None
         if self.parameters.skip_unchanged and not self.memory.exists:
-            log.warning(
-                "skip_unchanged has no effect: it needs Airflow 3.3 and a segment that is not named by a "
-                "template."
-            )
+            log.warning("skip_unchanged has no effect: it needs the state stores of Airflow 3.3.")
         members = self.ports.customer_io.count_members(found.target.id)
         report = self.memory.unchanged(found.cohort.last_computed, members)
         if report and report.get("not_removable") and self.parameters.on_not_removable == "fail":
