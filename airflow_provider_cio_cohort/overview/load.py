@@ -82,6 +82,7 @@ def load_history(
     asset_id: int | None,
     readable: set[str] | None = None,
     now: datetime | None = None,
+    part: str | None = None,
 ) -> History | None:
     """
     Return one sync with its history; ``None`` if there is none, or it may not be shown.
@@ -89,9 +90,10 @@ def load_history(
     :param session: a session of Airflow's metadata database.
     :param dag_id: the sync's DAG.
     :param task_id: the sync's task.
-    :param asset_id: the segment's asset; ``None`` for a sync that cannot run and so has none.
+    :param asset_id: the segment's asset; ``None`` if it has none.
     :param readable: the ids of the DAGs that may be shown; ``None`` for all.
     :param now: the time to describe; the current time by default.
+    :param part: which of the task's syncs without an asset it is.
     """
     now = now or datetime.now(UTC)
     found = _find(session, readable, now, dag_id)
@@ -100,7 +102,9 @@ def load_history(
     ours = {key: dag for key, dag in found.dags.items() if key == dag_id}
     found = replace(found, dags={**found.dags, **with_serialized(session, ours, form=True)})
     for sync in with_reasons(session, _syncs(session, found, PAST, now), every=True):
-        if (sync.dag.dag_id, sync.task_id, sync.asset_id) == (dag_id, task_id, asset_id):
+        own = sync.part == part and (part is not None or sync.asset_id is None)
+        is_same = own if asset_id is None else sync.asset_id == asset_id
+        if (sync.dag.dag_id, sync.task_id) == (dag_id, task_id) and is_same:
             return History(now, sync, of_sync(sync), _moments(sync.runs, sync.reports))
     return None
 
@@ -206,7 +210,7 @@ def _syncs(
             runs=as_runs(late.runs, limit),
             reports=tuple(one for some in _reports(late.events).values() for one in some),
         )
-        syncs.append(replace(sync, asset_id=late.asset_id))
+        syncs.append(replace(sync, asset_id=late.asset_id, part=late.uri or late.label))
     for number, sync in enumerate(syncs):
         sync = replace(sync, missing_pools=_of_sync(sync, found, no_pool))
         if sync.dag.dag_id in visible:

@@ -242,6 +242,8 @@ class Sync:
     :param failures: how many runs in a row have failed, up to the last one that ended.
     :param failing_since: when the first of them failed.
     :param shows_runs: whether its runs may be shown, and with them its page.
+    :param part: what tells it from other syncs of its task, if only runs know its segment: the address of the
+        segment's asset, or a map index.
     """
 
     dag: Dag
@@ -262,6 +264,7 @@ class Sync:
     failures: int = 0
     failing_since: datetime | None = None
     shows_runs: bool = True
+    part: str | None = None
 
     @property
     def cohort_name(self) -> str | None:

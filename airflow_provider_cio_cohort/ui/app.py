@@ -70,6 +70,7 @@ def history(
     dag_id: str,
     task_id: str,
     asset_id: int | None = None,
+    part: str | None = None,
 ) -> HTMLResponse:
     """
     Show one sync.
@@ -78,9 +79,10 @@ def history(
     :param readable: the DAGs that the user may read.
     :param dag_id: the sync's DAG; Airflow's dependency uses it as well.
     :param task_id: the sync's task.
-    :param asset_id: the segment's asset; ``None`` for a sync that cannot run and so has none.
+    :param asset_id: the segment's asset; ``None`` if it has none.
+    :param part: which of the task's syncs without an asset it is.
     """
-    found = load_history(session, dag_id, task_id, asset_id, readable.value or set())
+    found = load_history(session, dag_id, task_id, asset_id, readable.value or set(), part=part)
     if found is None:
         raise HTTPException(404, "There is no such sync.")
     return _page(history_page(found))

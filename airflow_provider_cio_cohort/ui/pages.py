@@ -115,8 +115,9 @@ def history_link(sync: Sync) -> str:
     if not sync.shows_runs:
         return dag_link(sync)
     which = {"dag_id": sync.dag.dag_id, "task_id": sync.task_id}
-    asset = {} if sync.asset_id is None else {"asset_id": sync.asset_id}
-    return f"history?{urlencode({**which, **asset})}"
+    key = {"part": sync.part} if sync.asset_id is None else {"asset_id": sync.asset_id}
+    known = {name: value for name, value in key.items() if value is not None}
+    return f"history?{urlencode({**which, **known})}"
 
 
 def _render(template: str, **values: Any) -> str:

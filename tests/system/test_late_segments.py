@@ -47,7 +47,9 @@ def test_every_part_of_a_mapped_task_is_a_sync(airflow: AirflowInstance, vendors
     airflow.unpause("after_mapped_two")
     assert run(airflow, MAPPED)[1] == "success"
     assert [members(vendors, name) for name in ("Mapped one", "Mapped two")] == [{"m-1", "m-2"}, {"m-3"}]
-    found = {(event["uri"], event["source_map_index"]): event["extra"] for event in events(airflow, MAPPED)}
+    made = events(airflow, MAPPED)
+    assert len(made) == 2
+    found = {(event["uri"], event["source_map_index"]): event["extra"] for event in made}
     uri = "customerio://customer_io_default/segments/name/Mapped%20"
     assert {key: extra["segment_after"] for key, extra in found.items()} == {
         (f"{uri}one", 0): 2,

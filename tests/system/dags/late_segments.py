@@ -45,14 +45,14 @@ with DAG("group_syncs", schedule=None):
 
     one.expand(cohort=["group_one", "group_two"])
 
-with DAG("after_mapped_two", schedule=[segment_asset("Mapped two")]):
+TWO = segment_asset("Mapped two")
+
+with DAG("after_mapped_two", schedule=[TWO]):
 
     @task
     def tell(triggering_asset_events: dict) -> list[str]:
         """Return which segments were filled."""
-        return [
-            event.extra["segment_name"] for events in triggering_asset_events.values() for event in events
-        ]
+        return [event.extra["segment_name"] for event in triggering_asset_events[TWO]]
 
     tell()
 

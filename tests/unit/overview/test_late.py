@@ -191,12 +191,33 @@ def test_the_page_of_a_part_has_its_runs_and_reports(session: Session, airflow: 
     run(airflow, 2, ("success", "One"), ("success", "Two"))
     run(airflow, 1, ("success", "One"), ("failed", "Two"))
     two = syncs(session)["mine · Two"]
-    assert two.has_page
     assert two.asset_id is not None
     history = load_history(session, "mine", "fill", two.asset_id, now=NOW)
     assert history is not None
     assert [moment.report is None for moment in history.moments] == [True, False]
     assert history.sync.name == "mine · Two"
+
+
+def test_a_part_without_a_good_run_has_a_page_as_well(session: Session, airflow: Airflow) -> None:
+    airflow.late()
+    run(airflow, 1, ("failed", "One"), ("failed", "Two"), ("failed", None))
+    for name in ("One", "Two", "[2]"):
+        sync = syncs(session)[f"mine · {name}"]
+        assert sync.asset_id is None
+        history = load_history(session, "mine", "fill", None, now=NOW, part=sync.part)
+        assert history is not None
+        assert history.sync.name == sync.name
+    assert load_history(session, "mine", "fill", None, now=NOW) is None
+
+
+def test_the_page_is_the_same_after_the_first_good_run(session: Session, airflow: Airflow) -> None:
+    airflow.late()
+    run(airflow, 2, ("failed", "One"))
+    part = syncs(session)["mine · One"].part
+    run(airflow, 1, ("success", "One"))
+    history = load_history(session, "mine", "fill", None, now=NOW, part=part)
+    assert history is not None
+    assert len(history.sync.reports) == 1
 
 
 def test_each_part_costs_an_export(session: Session, airflow: Airflow) -> None:
