@@ -57,8 +57,8 @@ def segment_asset(
     asset = known_segment(customer_io_conn_id, segment_name, segment_id)
     if asset is None:
         raise ConfigurationError(
-            "segment_asset() takes no templates: which segment it is must be known when the DAG is parsed.\n"
-            "Write the name or the number as it is."
+            "segment_asset() takes no templates.\n"
+            "Write the name or the number as it is: it must be known when the DAG is parsed."
         )
     return asset
 
