@@ -23,6 +23,7 @@ from airflow_provider_cio_cohort.assets import cohort_asset, known_segment
 from airflow_provider_cio_cohort.overview import past
 from airflow_provider_cio_cohort.overview.past import Event, TaskRun
 from airflow_provider_cio_cohort.overview.queries import Reference, chunks
+from airflow_provider_cio_cohort.overview.reading import split_asset
 
 #: The types of runs that say which syncs there are; those that users trigger may be about a part of them.
 _REGULAR = ("scheduled", "asset_triggered")
@@ -169,21 +170,27 @@ class _Resolved:
     def syncs(self) -> Iterator[LateSync]:
         listed, unknown = self._listed()
         whole = tuple(run for run in self._runs if self._is_whole(run))
+        runs: dict[str | None, list[TaskRun]] = {}
+        for run in self._runs:
+            if not self._is_whole(run):
+                runs.setdefault(self._uri_of(run), []).append(run)
+        events: dict[str, list[Event]] = {}
+        for event in self._events:
+            events.setdefault(event.reference.uri, []).append(event)
         for uri in listed:
-            own = tuple(run for run in self._runs if not self._is_whole(run) and self._uri_of(run) == uri)
-            of_it = (self._parts.get((run.run_id, run.map_index or 0)) for run in self._newest(own, uri))
-            part = next(filter(None, of_it), None)
+            own = runs.get(uri, [])
+            part = next(filter(None, (self._part_of(run, uri) for run in own)), None)
             yield LateSync(
                 self._task,
                 uri,
                 cohort_uri=part.cohort_uri if part else None,
-                label=self._label(own, part) if self._is_mapped or len(listed) > 1 else None,
-                runs=own + whole,
-                events=tuple(event for event in self._events if event.reference.uri == uri),
+                label=self._label(own, part, uri) if self._is_mapped or len(listed) > 1 else None,
+                runs=(*own, *whole),
+                events=tuple(events.get(uri, ())),
             )
         for index in unknown:
-            own = tuple(run for run in self._runs if run.map_index == index)
-            yield LateSync(self._task, label=f"[{index}]" if index >= 0 else None, runs=own)
+            alike = tuple(run for run in runs.get(None, ()) if run.map_index == index)
+            yield LateSync(self._task, label=f"[{index}]" if index >= 0 else None, runs=alike)
         if not listed and not unknown and not self._known:
             yield LateSync(self._task, runs=whole)
 
@@ -226,10 +233,11 @@ class _Resolved:
             return None
         return self._known.get((run.run_id, run.map_index)) or self._by_index.get(run.map_index)
 
-    def _newest(self, own: Sequence[TaskRun], uri: str) -> Iterator[TaskRun]:
-        return (run for run in own if self._known.get((run.run_id, run.map_index or 0)) == uri)
+    def _part_of(self, run: TaskRun, uri: str) -> _Part | None:
+        part = self._parts.get((run.run_id, run.map_index or 0))
+        return part if part is not None and part.segment.uri == uri else None
 
-    def _label(self, own: Sequence[TaskRun], part: _Part | None) -> str | None:
+    def _label(self, own: Sequence[TaskRun], part: _Part | None, uri: str) -> str:
         """Return the name that the DAG gives to the part, or else that of its segment."""
         given = next((run.label for run in own if run.label), None)
-        return given or (part.name if part else None)
+        return given or (part.name if part else split_asset(uri)[1])
