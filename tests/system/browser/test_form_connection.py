@@ -44,7 +44,7 @@ AMPLITUDE = Form(
         "API key": "Settings > Projects > your project > General > API Key",
         "Secret key": "beside the API Key",
     },
-    {"Region": "It is eu if Amplitude's address", "Organization": "What follows /analytics/"},
+    {"Region": "It is Europe if Amplitude's address", "Organization": "What follows /analytics/"},
     ("password",),
 )
 CUSTOMER_IO = Form(
