@@ -46,7 +46,7 @@ The errors of this package, as one tree: the branch says whether a retry can hel
         ├── SnapshotDamagedError          a snapshot does not hold what its manifest says
         ├── SnapshotMismatchError         a snapshot is of another segment, workspace or ``id_type``
         ├── StaleSegmentError             a segment has had no good run for longer than its ``max_age``
-        └── GuardTrippedError             the change looked dangerous; nothing was written (``trips``)
+        └── GuardTrippedError             the change looked dangerous: nothing was written, or nobody removed
 
 A message's first line (``headline``) says what is wrong and where, short enough for a pager; the lines below
 say what happened to the segment and what to do. No message holds a key, a person's identifier or a signed
@@ -58,7 +58,8 @@ YAML file, so that there is no task yet that could fail.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from airflow_provider_cio_cohort.compatibility import AirflowException, AirflowFailException
 
@@ -376,14 +377,14 @@ class StaleSegmentError(PermanentError):
 
 class GuardTrippedError(PermanentError):
     """
-    The planned change looked dangerous, so nothing was written.
+    The planned change looked dangerous: nothing was written, or with ``on_guard: add_only`` nobody removed.
 
     :param message: every trip in words.
     :param trips: the names of the guards that tripped.
+    :param report: the counts of a run that has added people and removed nobody; ``None`` if it wrote nothing.
     """
 
-    segment_touched = False
-
-    def __init__(self, message: str, trips: Sequence[str]) -> None:
+    def __init__(self, message: str, trips: Sequence[str], report: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.trips = tuple(trips)
+        self.report = report

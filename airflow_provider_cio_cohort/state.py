@@ -6,12 +6,14 @@ key                        store  content                                       
 =========================  =====  ====================================================  ===================
 ``amplitude_export``       task   the export that a task has requested                  seven days
 ``write_marker``           task   that a try of a sync has begun to write               until it succeeds
+``limited``                task   whom a limited run has chosen, as a cutoff of digests  seven days
 ``asked``                  task   the change about which an approval has asked          with the run
 ``segment.<keys>``         asset  which segment these three keys have found, whether a  until overwritten
                                   sync made it, and whether the keys are proven
 ``segment.<workspace>``    asset  which segment proven keys have filled, and its name   until overwritten
-``writes.<segment>``       asset  from which export a segment was synced last, and a    until overwritten
-                                  mark of its last change
+``writes.<segment>``       asset  from which export a segment was synced last, a mark   until overwritten
+                                  of its last change, and its size at an earlier good
+                                  sync
 ``last_sync.<of what>``    asset  the last good sync: its report, and when Amplitude    until overwritten
                                   had computed the cohort
 ``alerts.<sync>``,         asset  which alerts of a sync were sent                      until overwritten
@@ -22,7 +24,8 @@ key                        store  content                                       
                                   outlet of the task, because only the run knows it
 ``failure``                XCom   why the task failed: the error's class, the first     until its next try,
                                   line of its message, what became of the segment;      with the run's XComs
-                                  the cohort's name, the addresses of both ends
+                                  the cohort's name, the addresses of both ends; the
+                                  counts of a run that has only added people
 ``requested_export``       XCom   when the task's export was requested, and what        until its next try,
                                   Amplitude said about the month then                   with the run's XComs
 ``keys_proven``            XCom   a fingerprint of the keys and the segment for which   with the run's XComs
@@ -44,12 +47,13 @@ from hashlib import sha256
 from typing import Any
 
 from airflow_provider_cio_cohort.compatibility import AirflowTaskTimeout, TaskDeferred
-from airflow_provider_cio_cohort.exceptions import CohortSyncError
+from airflow_provider_cio_cohort.exceptions import CohortSyncError, GuardTrippedError
 
 log = logging.getLogger(__name__)
 
 EXPORT = "amplitude_export"
 WRITE_MARKER = "write_marker"
+LIMITED = "limited"
 ASKED = "asked"
 SEGMENT = "segment"
 WRITES = "writes"
@@ -213,6 +217,10 @@ def fingerprint(*parts: object) -> str:
 
 NOTHING = "Nothing was written: the segment is as it was."
 SOME = "People may have been added or removed already; the next run that succeeds completes the change."
+ONLY_ADDED = (
+    "People who joined the cohort may have been added, and this try removed nobody; the next run that "
+    "succeeds completes the change."
+)
 EARLIER = (
     "This try wrote nothing, but an earlier try of this run may have added or removed people; the next run "
     "that succeeds completes the change."
@@ -237,13 +245,15 @@ def keep_failure(
     :param known: what the task has found out about the cohort and the segment: names and addresses.
     """
     reason = error.own_words.partition("\n")[0] if isinstance(error, CohortSyncError) else None
-    kept = {
+    kept: dict[str, Any] = {
         "error": type(error).__name__,
         "reason": reason,
         "segment": segment,
         "try_number": getattr(context.get("ti"), "try_number", None),
         **(known or {}),
     }
+    if isinstance(error, GuardTrippedError) and error.report is not None:
+        kept["report"] = dict(error.report)
     run_store(context).set(FAILURE, kept)
 
 
@@ -282,6 +292,8 @@ class WriteMarker:
             yield
         except CohortSyncError as error:
             error.segment_touched, error.consequence = self._judged()
+            if self._now and isinstance(error, GuardTrippedError):
+                error.consequence = ONLY_ADDED
             keep_failure(self._context, error, error.consequence, self._known())
             raise
         except (Exception, AirflowTaskTimeout) as error:  # the latter is a BaseException

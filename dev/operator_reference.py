@@ -48,7 +48,7 @@ def _table(model: type[ExportParameters]) -> str:
     shared = [
         name
         for name, field in fields.items()
-        if name in Sync.model_fields and name != "deferrable"  # its default is another
+        if name in Sync.model_fields and name not in ("deferrable", "on_guard")  # these differ
     ]
     lines = [
         f"As [in the YAML](yaml.md#the-keys-of-a-sync): {', '.join(f'`{name}`' for name in shared)}.",

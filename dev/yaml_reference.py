@@ -34,6 +34,9 @@ TOPICS = {
     "when": ("cadence", "timezone", "spread", "start_date", "end_date", "enabled"),
     "guards": (
         "max_removal_percent",
+        "max_removals",
+        "max_growth_percent",
+        "max_additions",
         "max_shortfall_percent",
         "min_match_rate",
         "adopt_segment",
@@ -41,6 +44,7 @@ TOPICS = {
         "on_guard",
         "approval_timeout_hours",
         "allow_large_removal",
+        "allow_large_addition",
         "allow_empty_cohort",
         "allow_short_cohort",
         "allow_low_match",
@@ -148,7 +152,7 @@ def _marked(text: str, choices: Iterable[str], examples: Iterable[str]) -> str:
     code = re.compile(
         r"`[^`]+`"  # has backticks already
         r"|[a-z0-9]+://[^\s,]+[^\s,.]"
-        r"|(?:gp:)?\w*_\w+(?:<\w+>)?(?:: (?:true|false|approve))?"
+        r"|(?:gp:)?\w*_\w+(?:<\w+>)?(?:: (?:true|false|approve|add_only))?"
         r"|alert\.\w+"
         rf"|(?<![\w./]){_one_of(examples)}(?!\w)"
         rf"|(?<![\w./]){_one_of(choices)}(?=[:,]| \()"

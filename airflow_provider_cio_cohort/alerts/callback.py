@@ -237,9 +237,9 @@ def _is_low(alert: Alert, report: Mapping[str, Any]) -> bool:
 
 
 def _report(ti: RuntimeTaskInstance, run_id: str | None = None) -> dict[str, Any] | None:
-    """Return the report of a task that has synced a cohort; ``None`` for a dry run or a restore."""
+    """Return the report of a task that has synced a cohort: no dry run, no restore, and not only a part."""
     report = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, run_id=run_id)
-    synced = isinstance(report, dict) and report.get("dry_run") is False
+    synced = isinstance(report, dict) and report.get("dry_run") is False and report.get("limit") is None
     return report if synced and report.get("source") != "snapshot" else None
 
 

@@ -7,6 +7,7 @@ command is an :class:`ActionCommand` in the list below and a function behind :fu
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import Any
 
 from airflow.cli.cli_config import (
@@ -30,6 +31,8 @@ def _arg(*flags: str, **settings: Any) -> Arg:
     return Arg(flags, **settings)  # type: ignore[no-untyped-call]
 
 
+#: The highest limit of a run, as of the parameter: importing that would slow every call of airflow down.
+_MOST_LIMITED = 100_000
 _OUTPUT = _arg(
     "-o",
     "--output",
@@ -58,6 +61,13 @@ _SEARCH = _arg("--search", help="List only what has this text in its name or id 
 
 def _text(flag: str, help: str, **more: Any) -> Arg:  # the name that argparse uses
     return _arg(flag, help=help, metavar="TEXT", **more)
+
+
+def _people(text: str) -> int:  # argparse names it in its message
+    """Return a number of people, 1 or more."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_LIMITED):
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST_LIMITED:,}")
+    return int(text)
 
 
 def _connection(flag: str, vendor: str, **more: Any) -> Arg:
@@ -131,6 +141,12 @@ def _plan() -> ActionCommand:
             help="Export the cohorts and compare them with the segments; each cohort costs one of the "
             "month's exports, however many segments it is synced to",
             action="store_true",
+        ),
+        _arg(
+            "--limit",
+            help="Plan a run that adds no more people than this and removes nobody",
+            type=_people,
+            metavar="N",
         ),
         _OUTPUT,
         description="Show what a run would do now; writes nothing. Without --exact it only compares sizes, "
@@ -310,7 +326,8 @@ def _snapshot() -> GroupCommand:
 
 def _restore(which: tuple[Arg, ...], moment: str) -> ActionCommand:
     flags = {
-        "allow_large_removal": "Allow it to remove more than max_removal_percent",
+        "allow_large_removal": "Allow it to remove more than max_removal_percent or max_removals",
+        "allow_large_addition": "Allow it to add more than max_growth_percent or max_additions",
         "allow_empty_cohort": "Allow it to empty the segment",
         "allow_low_match": "Allow it to write although few identifiers of the snapshot match people",
         "allow_no_match": "Allow it to continue although no identifier of the snapshot matches a person in "

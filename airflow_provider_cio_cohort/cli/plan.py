@@ -16,7 +16,7 @@ from airflow_provider_cio_cohort.cli.runtime import CommandError, command, say
 from airflow_provider_cio_cohort.cli.select import Found, find, render
 from airflow_provider_cio_cohort.cli.vendors import Amplitude, Vendors
 from airflow_provider_cio_cohort.compatibility import HAS_STATE_STORES
-from airflow_provider_cio_cohort.engine.guards import Counts, Trip, check
+from airflow_provider_cio_cohort.engine.guards import Trip, check
 from airflow_provider_cio_cohort.engine.report import SyncReport
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError
 from airflow_provider_cio_cohort.hooks.amplitude import Cohort
@@ -42,6 +42,12 @@ _IN_SYNC = (
 )
 
 
+_MAYBE_LARGE = (
+    "If most of those who are not in the segment exist in Customer.io, the guard large_addition stops the "
+    "run: --exact shows it."
+)
+
+
 @command
 def plan(args: Namespace) -> int:
     """
@@ -51,7 +57,7 @@ def plan(args: Namespace) -> int:
     """
     found = find(args.what, args.sync)
     vendors = Vendors()
-    outlooks = [look(one, vendors) for one in found]
+    outlooks = [look(one, vendors, args.limit) for one in found]
     if args.exact:
         compare(outlooks)
     rows = [outlook.row(exact=args.exact) for outlook in outlooks]
@@ -59,12 +65,13 @@ def plan(args: Namespace) -> int:
     return exit_code(outlooks)
 
 
-def look(found: Found, vendors: Vendors) -> Outlook:
+def look(found: Found, vendors: Vendors, limit: int | None = None) -> Outlook:
     """
     Check the cohort and the segment of a sync.
 
     :param found: the task.
     :param vendors: the projects and workspaces.
+    :param limit: of the run that is planned, instead of the task's own; ``None`` to keep that.
     """
     outlook = Outlook(found)
     task = found.task
@@ -73,6 +80,7 @@ def look(found: Found, vendors: Vendors) -> Outlook:
     told = outlook.attempt(render, found, task)
     if told is None:
         return outlook
+    task.limit = task.limit if limit is None else limit
     try:
         sync = sync_of(found, task, vendors)
     except ConfigurationError as error:
@@ -94,11 +102,10 @@ def look(found: Found, vendors: Vendors) -> Outlook:
     outlook.attempt(check_quota, sync.ports.amplitude, sync.parameters.export_reserve)
     if outlook.blocked:
         return outlook
-    not_removable = sync.last_report.get("not_removable") or 0
-    if unchanged is not None and not not_removable:
+    if unchanged is not None and not sync.last_report.get("not_removable"):
         outlook.notes.append(_IN_SYNC)
     else:
-        outlook.trips = _trips(outlook, sync.parameters, not_removable)
+        outlook.trips = _trips(outlook, sync)
         outlook.notes += _sentences(outlook, sync.parameters)
     return outlook
 
@@ -161,31 +168,40 @@ def _bare(text: str) -> str:
     return "".join(sign for sign in text.lower() if sign.isalnum())
 
 
-def _trips(outlook: Outlook, parameters: TaskParameters, not_removable: int) -> list[Trip]:
+def _trips(outlook: Outlook, sync: CohortSync) -> list[Trip]:
     """
-    Check the guards with the sizes alone: the segment loses at least the difference of the two sizes.
+    Check the guards with the sizes alone: the segment loses or gains at least the difference of the two.
 
-    Which people the cohort and the segment share is unknown. A guard that depends on it trips if it could.
+    Which people the cohort and the segment share is unknown. A guard that depends on it trips if it could;
+    of the growth there is only a note, unless the last good sync tells how many exist in Customer.io.
     """
-    target, members, limits = outlook.target, outlook.members, parameters.limits
+    target, members, parameters = outlook.target, outlook.members, sync.parameters
+    limits, last = parameters.limits, sync.last_report
     size = outlook.cohort.size if outlook.cohort else None
-    if target is None or members is None or parameters.mode != "mirror" or not members:
+    if target is None or members is None:
         return []
-    unmanaged = _maybe_unmanaged(members) if not target.owned and not limits.adopt_segment else []
+    removes = parameters.mode == "mirror" and parameters.limit is None and members > 0
+    is_managed = target.owned or limits.adopt_segment or not removes
+    unmanaged = [] if is_managed else _maybe_unmanaged(members)
     if size is None:
         return unmanaged
-    seen = Counts(
+    to_add = max(size - members, 0)
+    unmatched = last.get("unmatched")
+    seen = replace(
+        sync.counts(target, members),
         cohort_rows=size,
         identifiers=size,
-        segment_before=members,
-        to_add=max(size - members, 0),
-        to_remove=max(members - size, 0),
-        not_removable=min(max(members - size, 0), not_removable),
-        owned=target.owned,
+        to_add=to_add if parameters.limit is None else min(to_add, parameters.limit),
+        to_remove=max(members - size, 0) if removes else 0,
+        not_removable=min(max(members - size, 0), last.get("not_removable") or 0),
         announced=size,
+        joining=None if unmatched is None else max(to_add - unmatched, 0),
     )
     # The match rate is unknown without an export, and nothing has been approved.
     trips = check(seen, replace(limits, min_match_rate=None))
+    if unmatched is None and any(trip.guard == "large_addition" for trip in trips):
+        trips = [trip for trip in trips if trip.guard != "large_addition"]
+        outlook.notes.append(_MAYBE_LARGE)
     return trips if any(trip.guard == "unmanaged_segment" for trip in trips) else [*trips, *unmanaged]
 
 
@@ -206,14 +222,19 @@ def _sentences(outlook: Outlook, parameters: TaskParameters) -> list[str]:
     size = outlook.cohort.size if outlook.cohort else None
     if outlook.trips or size is None or outlook.target is None:
         return []
+    limit, limited = parameters.limit, ""
+    if limit is not None:
+        size_or_limit, limited = min(size, limit), f" This run is limited to {limit:,} people to add."
+    else:
+        size_or_limit = size
     if outlook.target.id is None:
-        return [f"A run creates the segment and adds up to {size:,} people."]
+        return [f"A run creates the segment and adds up to {size_or_limit:,} people.{limited}"]
     difference = outlook.difference or 0
     if not difference:
-        return ["Cohort and segment have the same size; a run sends only the differences."]
+        return [f"Cohort and segment have the same size; a run sends only the differences.{limited}"]
     relation = f"{'larger' if difference > 0 else 'smaller'} than the segment by {abs(difference):,}"
-    leaves = ", and removes nobody" if parameters.mode == "add_only" else ""
-    return [f"The cohort is {relation}; a run sends only the differences{leaves}."]
+    leaves = ", and removes nobody" if parameters.mode == "add_only" or limited else ""
+    return [f"The cohort is {relation}; a run sends only the differences{leaves}.{limited}"]
 
 
 # ---- with an export
@@ -294,7 +315,11 @@ def _sentence(report: SyncReport, joining: int | None) -> str:
     rate = report.match_rate
     matched = "" if rate is None else f" {rate:.1%} of the cohort exist in Customer.io."
     removes = f"removes {report.to_remove:,}{may_stay(report.not_removable)}"
-    if joining == 0 and not report.to_remove and report.segment_id is not None:
+    is_all = not (report.left_to_add or report.left_to_remove)
+    if joining == 0 and not report.to_remove and is_all and report.segment_id is not None:
         return f"In sync: a run would change nothing.{matched}"
     adds = f"adds up to {report.to_add:,}" if joining is None else f"adds {joining:,}"
-    return f"A run {creates}{adds} and {removes}.{matched}"
+    left = ""
+    if report.limit is not None:
+        left = f" {report.left_to_add:,} more to add and {report.left_to_remove:,} to remove are left."
+    return f"A run {creates}{adds} and {removes}.{left}{matched}"

@@ -10,7 +10,7 @@ from airflow_provider_cio_cohort.cli.output import as_time, named
 from airflow_provider_cio_cohort.cli.runtime import FINE, NO, NOT_FOUND_OUT, CommandError
 from airflow_provider_cio_cohort.cli.select import Found
 from airflow_provider_cio_cohort.engine.customer_io import Target
-from airflow_provider_cio_cohort.engine.guards import Trip
+from airflow_provider_cio_cohort.engine.guards import OF_REMOVALS, Trip
 from airflow_provider_cio_cohort.exceptions import (
     AmbiguousSegmentError,
     ArchivedCohortError,
@@ -123,6 +123,12 @@ class Outlook:
         return "unknown" if self.doubts and self.report is None else "ok"
 
     @property
+    def adds_only(self) -> bool:
+        """Whether nothing but the removals would be refused."""
+        of_removals = OF_REMOVALS.issuperset(trip.guard for trip in self.trips)
+        return of_removals and self.sync is not None and self.sync.parameters.on_guard == "add_only"
+
+    @property
     def verdict(self) -> str:
         """The verdict in sentences."""
         if self.found.problem:
@@ -132,7 +138,11 @@ class Outlook:
         said = [*(() if self.report else self.doubts), *self.notes]
         if self.trips:
             reasons = "; ".join(f"[{trip.guard}] {trip.reason}" for trip in self.trips)
-            start = "A run would ask for an approval first" if self.asks else "Nothing would be written"
+            start = "Nothing would be written"
+            if self.asks:
+                start = "A run would ask for an approval first"
+            elif self.adds_only:
+                start = "A run would add people, remove nobody, and fail"
             said.insert(0, f"{start}: {reasons}.")
         return " ".join(said)
 
@@ -172,7 +182,10 @@ class Outlook:
         }
         if exact:
             report = self.report or {}
-            counts = ("identifiers", "to_add", "to_remove", "not_removable", "unmatched", "match_rate")
+            counts = (
+                *("identifiers", "to_add", "to_remove", "left_to_add", "left_to_remove"),
+                *("not_removable", "unmatched", "match_rate"),
+            )
             facts |= {count: report.get(count) for count in counts}
             facts["guards"] = [trip.guard for trip in self.trips]
         return facts

@@ -38,7 +38,9 @@ def form(sync: Sync, targets: Mapping[str, Sync]) -> dict[str, Param]:
 
 def _field(name: str, mark: InForm, each: Sequence[Sync]) -> Param:
     field = TaskParameters.model_fields[name]
-    shown = f" ({mark.beside}: {_shown(each, mark.beside)})" if mark.beside else ""
+    values_beside = {key: _shown(each, key) for key in mark.beside}
+    set_beside = {key: value for key, value in values_beside.items() if value != "off"} or values_beside
+    shown = f" ({', '.join(f'{key}: {value}' for key, value in set_beside.items())})" if set_beside else ""
     default, kind = field.default, _kind(field.annotation)
     if name in SyncParameters.model_fields:
         values = {getattr(target, name) for target in each}
@@ -53,6 +55,8 @@ def _kind(annotation: Any) -> dict[str, Any]:
     if annotation is bool:
         return {"type": ["boolean", "null"]}
     choices = get_args(annotation)
+    if any(get_args(choice)[:1] == (int,) for choice in choices):
+        return {"type": ["integer", "null"], "minimum": 1}
     if all(isinstance(choice, str) for choice in choices):
         return {"type": ["string", "null"], "enum": list(choices)}
     return {"type": ["string", "null"]}

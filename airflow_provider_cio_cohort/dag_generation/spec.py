@@ -37,6 +37,9 @@ TARGET_KEYS = (
     "id_type",
     "mode",
     "max_removal_percent",
+    "max_removals",
+    "max_growth_percent",
+    "max_additions",
     "max_shortfall_percent",
     "min_match_rate",
     "adopt_segment",
@@ -118,9 +121,10 @@ class Sync(SyncParameters):
         "sent.",
         examples=["26h", "90m", "2d"],
     )
-    on_guard: Literal["fail", "approve"] = Field(
+    on_guard: Literal["fail", "approve", "add_only"] = Field(
         default="fail",
-        description="What happens when a guard trips. fail: the task fails. approve: a user is asked first.",
+        description="What happens when a guard trips. fail: the task fails. approve: a user is asked first. "
+        "add_only: if only guards of removals trip, people are added, nobody is removed, and the task fails.",
     )
     approval_timeout_hours: Annotated[float, Field(gt=0, le=8760, allow_inf_nan=False)] = Field(
         default=24, description="Hours to wait for an approval; fractions are fine. Then the task fails."

@@ -42,7 +42,7 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], writers: Writer
     """
     for_all = {"dag": dag, **_ONE_AT_A_TIME, **_callbacks(sync)}
     in_form = tuple(fields(sync, targets))
-    if not targets and sync.on_guard == "fail" and not sync.use_pools:
+    if not targets and sync.on_guard != "approve" and not sync.use_pools:
         others = writers.others((sync.name, ""))
         AmplitudeCohortToCustomerIOOperator(
             task_id=TASK_ID, other_writers=others, **for_all, **_parameters(sync, in_form)
@@ -76,7 +76,7 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], writers: Writer
 def _first_task(suffix: str, sync: Sync, parameters: dict[str, Any]) -> BaseOperator:
     """Add the tasks of one segment and return the first of them."""
     common = {**parameters, "export": f"{{{{ ti.xcom_pull(task_ids='{_EXPORT}') | tojson }}}}"}
-    if sync.on_guard == "fail":
+    if sync.on_guard != "approve":
         return AmplitudeCohortToCustomerIOOperator(task_id=f"{TASK_ID}{suffix}", **common)
     from airflow_provider_cio_cohort.operators.approval import ApproveChangeOperator
 
@@ -135,6 +135,8 @@ def _parameters(sync: Sync, in_form: Collection[str]) -> dict[str, Any]:
         for key in SyncParameters.model_fields
         for value in [getattr(sync, key)]
     }
+    if sync.on_guard == "add_only":
+        values["on_guard"] = sync.on_guard
     return {**values, **{key: f"{{{{ params.{key} }}}}" for key in in_form}}
 
 

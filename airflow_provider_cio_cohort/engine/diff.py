@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from hashlib import blake2b, sha256
+from heapq import nsmallest
 from itertools import compress, filterfalse
 from operator import not_
 from pathlib import Path
@@ -139,6 +140,55 @@ def without(change: Change, lines: Sequence[str]) -> Change:
     to_add = write_blocks(path, kept)
     path.replace(change.add_path)
     return replace(change, to_add=to_add)
+
+
+def without_removals(change: Change) -> Change:
+    """
+    Return a change that removes nobody.
+
+    :param change: the change.
+    """
+    path = change.remove_path.with_name("remove_nobody")
+    path.touch()
+    return replace(change, remove_path=path, to_remove=0, without_id=0)
+
+
+def limited(change: Change, most: int, key: bytes, cutoff: int | None = None) -> tuple[Change, int]:
+    """
+    Return a change that adds only some of the people and removes nobody, and the cutoff that chose them.
+
+    The identifiers with the smallest digests are chosen, so the same ones each time, in no telling order.
+
+    :param change: the change.
+    :param most: add no more than this many.
+    :param key: a secret that keys the digests.
+    :param cutoff: of an earlier try, which may have added some of them: only those that it chose are added.
+    """
+    rank = _ranking(key)
+    if cutoff is None:
+        ranks = (rank(line) for block in read_blocks(change.add_path) for line in block)
+        smallest = nsmallest(most, ranks)
+        cutoff = smallest[-1] if smallest else 0
+    path = change.add_path.with_name("add_limited")
+    chosen = ([line for line in block if rank(line) <= cutoff] for block in read_blocks(change.add_path))
+    to_add = write_blocks(path, _first(chosen, most))
+    return replace(without_removals(change), add_path=path, to_add=to_add), cutoff
+
+
+def _ranking(key: bytes) -> Callable[[str], int]:
+    secret = sha256(key).digest()
+
+    def rank(line: str) -> int:
+        digest = blake2b(line.encode("utf-8", "surrogatepass"), key=secret, digest_size=8).digest()
+        return int.from_bytes(digest, "big")
+
+    return rank
+
+
+def _first(blocks: Iterator[Block], most: int) -> Iterator[Block]:
+    for block in blocks:
+        yield block[:most]
+        most -= len(block[:most])
 
 
 def _possible(identifiers: Block, id_type: IdType) -> Block:

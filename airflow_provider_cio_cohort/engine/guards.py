@@ -10,7 +10,7 @@ identifier, or nothing matches, the mapping is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from airflow_provider_cio_cohort.engine.identifiers import IdType
@@ -18,16 +18,37 @@ from airflow_provider_cio_cohort.engine.identifiers import IdType
 #: Up to this many removals are allowed whatever their share is: a segment of a dozen people may lose most of
 #: them on any day, without a fault.
 UNGUARDED_REMOVALS = 20
+#: Up to this many additions are allowed whatever the growth is: below some hundreds of members, a percentage
+#: says little, for a campaign that has just begun may grow tenfold in a day.
+UNGUARDED_ADDITIONS = 500
 
 
 #: The parameter that lets a run pass a guard, by the guard's name.
 PASSES = {
     "empty_cohort": "allow_empty_cohort",
     "large_removal": "allow_large_removal",
+    "large_addition": "allow_large_addition",
     "short_cohort": "allow_short_cohort",
     "low_match": "allow_low_match",
     "unmanaged_segment": "adopt_segment",
 }
+#: The guards that are about people to remove, and have nothing against those to add.
+OF_REMOVALS = frozenset({"empty_cohort", "large_removal", "short_cohort", "unmanaged_segment"})
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """
+    The segment at an earlier good sync, against which later runs measure its growth.
+
+    :param members: its members then.
+    :param sent: people whom later runs have begun to add.
+    :param since: when it was, in words.
+    """
+
+    members: int
+    sent: int
+    since: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +70,10 @@ class Counts:
     :param of: what the change is between: cohort, segment, mapping, connections.
     :param cohort_digest: of the cohort's identifiers.
     :param removal_digest: of the members that would be removed.
+    :param joining: how many of the identifiers to add exist in Customer.io; ``None`` if that is not known.
+    :param unmatched_before: identifiers that did not exist there at the last good sync.
+    :param first_fill: whether a sync has made the segment for this cohort, and none has filled it yet.
+    :param baseline: the segment at an earlier good sync; ``None`` if that is not known.
     """
 
     cohort_rows: int
@@ -64,11 +89,30 @@ class Counts:
     cohort_digest: str = ""
     removal_digest: str = ""
     not_removable: int = 0
+    joining: int | None = None
+    unmatched_before: int = 0
+    first_fill: bool = False
+    baseline: Baseline | None = None
 
     @property
     def removals(self) -> int:
         """Members to remove whose removal has not been tried in vain."""
         return self.to_remove - self.not_removable
+
+    @property
+    def joiners(self) -> int:
+        """People who would join, at most: identifiers that do not exist are sent by every run, in vain."""
+        if self.joining is not None:
+            return min(self.joining, self.to_add)
+        return max(self.to_add - self.unmatched_before, 0)
+
+    @property
+    def joiners_since(self) -> int:
+        """People who would have joined since the baseline, but those whom others have added."""
+        if self.baseline is None:
+            return self.joiners
+        grown = self.segment_before - self.to_remove - self.baseline.members
+        return self.joiners + max(min(grown, self.baseline.sent), 0)
 
 
 @dataclass(frozen=True)
@@ -114,9 +158,13 @@ class Limits:
     :param max_removal_percent: of the segment before the run, 0 to 100; ``None`` turns the guard off.
     :param max_shortfall_percent: by which the cohort may fall short of what was announced, or of the last
         good sync, 0 to 100; ``None`` turns the guard off.
+    :param max_growth_percent: of the segment before the run, by which it may grow; ``None`` turns this off.
+    :param max_removals: members that a run may remove; ``None`` for no such limit.
+    :param max_additions: people that a run may add; ``None`` for no such limit.
     :param min_match_rate: of the identifiers that exist in Customer.io, 0 to 1; ``None`` turns the guard off.
     :param adopt_segment: remove people from a segment that no sync created.
-    :param allow_large_removal: let this run remove more than ``max_removal_percent``.
+    :param allow_large_removal: let this run remove more than ``max_removal_percent`` and ``max_removals``.
+    :param allow_large_addition: let this run add more than ``max_growth_percent`` and ``max_additions``.
     :param allow_empty_cohort: let this run empty the segment.
     :param allow_short_cohort: let this run remove people for a cohort that fell short.
     :param allow_low_match: let this run write although few of the cohort exist in Customer.io.
@@ -127,9 +175,13 @@ class Limits:
 
     max_removal_percent: float | None = 50
     max_shortfall_percent: float | None = 30
+    max_growth_percent: float | None = 200
+    max_removals: int | None = None
+    max_additions: int | None = None
     min_match_rate: float | None = None
     adopt_segment: bool = False
     allow_large_removal: bool = False
+    allow_large_addition: bool = False
     allow_empty_cohort: bool = False
     allow_short_cohort: bool = False
     allow_low_match: bool = False
@@ -154,13 +206,25 @@ class Trip:
 
 def check(seen: Counts, limits: Limits) -> list[Trip]:
     """Return a trip for each guard that refuses the change; an empty list allows it."""
-    trips = list(_low_match(seen, limits))
+    trips = [*_low_match(seen, limits), *_large_addition(seen, limits)]
     if seen.to_remove > 0:
         trips += _empty_cohort(seen, limits)
         trips += _large_removal(seen, limits)
         trips += _short_cohort(seen, limits)
         trips += _unmanaged_segment(seen, limits)
     return list(_not_approved(trips, seen, limits.approved))
+
+
+def depends_on_matches(seen: Counts, limits: Limits) -> bool:
+    """
+    Say whether a decision depends on how many identifiers exist in Customer.io, so that they are looked up.
+
+    :param seen: the counts, as far as they are known without a look-up.
+    :param limits: what the sync allows.
+    """
+    if limits.min_match_rate is not None:
+        return True
+    return any(_large_addition(replace(seen, joining=None, unmatched_before=0), limits))
 
 
 def _not_approved(trips: list[Trip], seen: Counts, approved: Approval | None) -> Iterator[Trip]:
@@ -208,23 +272,65 @@ def _empty_cohort(seen: Counts, limits: Limits) -> Iterator[Trip]:
 
 
 def _large_removal(seen: Counts, limits: Limits) -> Iterator[Trip]:
-    if limits.allow_large_removal or limits.max_removal_percent is None:
+    if limits.allow_large_removal or not seen.removals:
         return
     if seen.identifiers == 0:
         return  # an empty cohort removes everybody by definition: its own guard has checked that
-    if not seen.removals or (seen.removals <= UNGUARDED_REMOVALS and limits.max_removal_percent > 0):
-        return
-    # By its decimal digits: as a binary float, 33.3 would already be a little less than the user wrote.
-    allowed = Fraction(str(limits.max_removal_percent))
-    if seen.removals * 100 > allowed * seen.segment_before:
+    way_out = "allow_large_removal allows it for one run"
+    short = f"{seen.removals:,} of {seen.segment_before:,} members would be removed"
+    if limits.max_removals is not None and seen.removals > limits.max_removals:
+        yield Trip(
+            "large_removal",
+            f"{short}, more than max_removals allows ({limits.max_removals:,}); {way_out}",
+            short,
+        )
+    elif _is_large(seen.removals, seen.segment_before, limits.max_removal_percent, UNGUARDED_REMOVALS):
         share = f"{100 * seen.removals / seen.segment_before:.1f} %" if seen.segment_before else "all"
         yield Trip(
             "large_removal",
             f"{seen.removals:,} of {seen.segment_before:,} members ({share}) would be removed, more than "
-            f"max_removal_percent allows ({limits.max_removal_percent:g} %); allow_large_removal allows it "
-            "for one run",
-            f"{seen.removals:,} of {seen.segment_before:,} members would be removed",
+            f"max_removal_percent allows ({limits.max_removal_percent:g} %); {way_out}",
+            short,
         )
+
+
+def _large_addition(seen: Counts, limits: Limits) -> Iterator[Trip]:
+    if limits.allow_large_addition or seen.first_fill or not seen.joiners:
+        return
+    way_out = "allow_large_addition allows it for one run"
+    about = "up to " if seen.joining is None else ""
+    short = f"{about}{seen.joiners:,} people would join {seen.segment_before:,} members"
+    if limits.max_additions is not None and seen.joiners > limits.max_additions:
+        yield Trip(
+            "large_addition",
+            f"{short}, more than max_additions allows ({limits.max_additions:,}); {way_out}",
+            short,
+        )
+        return
+    percent, base = limits.max_growth_percent, seen.baseline
+    if _is_large(seen.joiners, seen.segment_before, percent, UNGUARDED_ADDITIONS):
+        share = f" (+{100 * seen.joiners / seen.segment_before:.1f} %)" if seen.segment_before else ""
+        yield Trip(
+            "large_addition",
+            f"{short}{share}, more than max_growth_percent allows ({percent:g} %); {way_out}",
+            short,
+        )
+    elif base is not None and _is_large(seen.joiners_since, base.members, percent, UNGUARDED_ADDITIONS):
+        since = f"{about}{seen.joiners_since:,} people would have joined {base.members:,} members"
+        yield Trip(
+            "large_addition",
+            f"with this run, {since} since the good sync of {base.since}, more than max_growth_percent "
+            f"allows ({percent:g} %); {way_out}",
+            f"{since} since {base.since}",
+        )
+
+
+def _is_large(people: int, members: int, percent: float | None, unguarded: int) -> bool:
+    """Say whether so many people are more than a percentage of the members; a few are only for 0 %."""
+    if percent is None or (people <= unguarded and percent > 0):
+        return False
+    # By its decimal digits: as a binary float, 33.3 would already be a little less than the user wrote.
+    return people * 100 > Fraction(str(percent)) * members
 
 
 def _short_cohort(seen: Counts, limits: Limits) -> Iterator[Trip]:

@@ -18,6 +18,7 @@ class SyncReport:
     :param source: ``cohort``, or ``snapshot`` for a run that restores the segment.
     :param snapshot_at: the moment of the snapshot; ``None`` for a cohort.
     :param dry_run: whether the run wrote nothing.
+    :param limit: the most people that the run was to add, if it was limited; it then removes nobody.
     :param cohort_rows: rows in the export.
     :param without_identifier: rows whose mapped property is empty; skipped.
     :param unreadable: rows whose identifier is not valid UTF-8; skipped, but in mirror mode a member who may
@@ -29,12 +30,16 @@ class SyncReport:
     :param segment_before: members before the run.
     :param to_add: identifiers that were not in the segment and were (or would be) sent.
     :param to_remove: members that were not in the cohort and were (or would be) removed.
+    :param left_to_add: identifiers that were not in the segment and are left to later runs, by the limit.
+    :param left_to_remove: members that were not in the cohort and are left to later runs, by the limit, or
+        because a guard tripped with ``on_guard: add_only``.
     :param added: people who joined, as read back.
     :param removed: people who left, as read back.
     :param not_removable: people who should have left and are still members, because they have no ``id`` and
         Customer.io's API removes nobody without one; in a dry run, how many of ``to_remove`` have none.
     :param segment_after: members after the run, as read back.
-    :param unmatched: identifiers that do not exist in Customer.io; ``None`` when a dry run cannot know.
+    :param unmatched: identifiers that do not exist in Customer.io; ``None`` when a dry run cannot know, and
+        in a limited run, which sends only a part.
     :param rejected: identifiers that Customer.io refuses to add; not among the ``unmatched``.
     :param match_rate: share of ``identifiers`` that exist in Customer.io, 0 to 1; ``None`` when there are no
         identifiers or ``unmatched`` is not known. Those that are ``rejected`` count as if they did not exist.
@@ -47,6 +52,7 @@ class SyncReport:
     source: str
     snapshot_at: str | None
     dry_run: bool
+    limit: int | None
     cohort_rows: int
     without_identifier: int
     unreadable: int
@@ -56,6 +62,8 @@ class SyncReport:
     segment_before: int
     to_add: int
     to_remove: int
+    left_to_add: int
+    left_to_remove: int
     added: int
     removed: int
     not_removable: int
@@ -74,6 +82,8 @@ class SyncReport:
             done = f"a run would add up to {self.to_add:,} and remove {self.to_remove:,}; nothing was written"
         else:
             done = f"{self.added:,} added, {self.removed:,} removed, {self.segment_after:,} members now"
+        if self.left_to_add or self.left_to_remove:
+            done += f", {self.left_to_add:,} left to add and {self.left_to_remove:,} to remove"
         if self.not_removable:
             done += f", {self.not_removable:,} {'may' if self.dry_run else 'could'} not be removed"
         if self.rejected:

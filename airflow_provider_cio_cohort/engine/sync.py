@@ -21,7 +21,15 @@ from airflow_provider_cio_cohort.engine.customer_io import (
     look_for_one,
     look_up,
 )
-from airflow_provider_cio_cohort.engine.diff import Change, compare, digest_of, keep_unreadable, without
+from airflow_provider_cio_cohort.engine.diff import (
+    Change,
+    compare,
+    digest_of,
+    keep_unreadable,
+    limited,
+    without,
+    without_removals,
+)
 from airflow_provider_cio_cohort.engine.guards import FLOOR, Sides, check_mapping
 from airflow_provider_cio_cohort.engine.identifiers import (
     CohortIdentifiers,
@@ -42,6 +50,7 @@ log = logging.getLogger(__name__)
 Mode = Literal["mirror", "add_only"]
 MODES: tuple[Mode, ...] = ("mirror", "add_only")
 OnNotRemovable = Literal["warn", "fail"]
+OnGuard = Literal["fail", "add_only"]
 #: Identifiers that are looked up first where it is enough to know that any of them exists: one request.
 FEW_LOOKUPS = 100
 
@@ -71,6 +80,14 @@ class Options:
     :param cio_prefix: whether a ``cio_id`` is sent with its prefix; ``None`` if both spellings are tried.
     :param removes_without_id: whether Customer.io removes people without an ``id``; ``None`` if unknown.
     :param form: the parameters that the DAG's form sets for a run, for messages; ``None`` if unknown.
+    :param on_guard: when only guards of removals trip: ``fail`` writes nothing, ``add_only`` adds people
+        first.
+    :param limit: add no more people than this, and remove nobody; ``None`` for everybody.
+    :param cutoff: what an earlier try of a limited run has chosen them by; ``None`` for the first try.
+    :param unmatched_before: identifiers that did not exist in Customer.io at the last good sync.
+    :param never_filled: whether no good sync of the segment is known.
+    :param made_here: whether it is known that a sync has made the segment for this cohort.
+    :param baseline: the segment at an earlier good sync, for the guard of its growth.
     """
 
     cohort_id: str
@@ -92,6 +109,36 @@ class Options:
     cio_prefix: bool | None = None
     removes_without_id: bool | None = None
     form: Collection[str] | None = None
+    on_guard: OnGuard = "fail"
+    limit: int | None = None
+    cutoff: int | None = None
+    unmatched_before: int = 0
+    never_filled: bool = False
+    made_here: bool = False
+    baseline: guards.Baseline | None = None
+
+    def counts(self, target: Target, members: int) -> guards.Counts:
+        """
+        Return what the guards look at, as far as it is known before cohort and segment are compared.
+
+        :param target: the segment.
+        :param members: its members.
+        """
+        is_made = target.owned and (self.made_here or not members)
+        return guards.Counts(
+            cohort_rows=0,
+            identifiers=0,
+            segment_before=members,
+            to_add=0,
+            to_remove=0,
+            owned=target.owned,
+            announced=self.announced,
+            previous=self.previous,
+            of=self.of,
+            unmatched_before=self.unmatched_before,
+            first_fill=is_made and self.never_filled,
+            baseline=self.baseline,
+        )
 
 
 class SegmentSync:
@@ -120,6 +167,10 @@ class SegmentSync:
         #: What a person would have to approve: the guards that tripped, why, and the change; "joining" is how
         #: many of the identifiers to add are people in Customer.io, if that is known exactly.
         self.plan: dict[str, Any] = {}
+        #: People who join, as far as it is known, once the guards have looked at the change.
+        self.joiners = 0
+        #: What the people of a limited run are chosen by.
+        self.cutoff = options.cutoff
         self.store = store
         self.sleep = sleep
         self.before_writing = before_writing
@@ -135,7 +186,8 @@ class SegmentSync:
         :param cohort: the cohort's identifiers.
         :param before: the segment's members, if :class:`.SegmentReading` has read them into the directory.
         :raises MappingError: before the first write, if cohort and segment cannot be compared.
-        :raises GuardTrippedError: before the first write, if the change looks dangerous.
+        :raises GuardTrippedError: before the first write, if the change looks dangerous; with ``on_guard:
+            add_only``, after people were added, if only the removals do.
         :raises WorkspaceMismatchError: if the first write does not become visible.
         :raises KeysNotProvenError: if it need not, but more would have to be written.
         :raises VerificationError: if the segment does not hold afterwards what it should.
@@ -154,22 +206,40 @@ class SegmentSync:
             remove=options.mode == "mirror",
         )
         members_path.unlink()
-        change = self._hold_back(change, cohort)
+        whole = self._hold_back(change, cohort)
         log.info(
             "The cohort has %s identifiers, the segment %s members: %s to add, %s to remove.",
             f"{cohort.identifiers:,}",
             f"{before.count:,}",
-            f"{change.to_add:,}",
-            f"{change.to_remove:,}",
+            f"{whole.to_add:,}",
+            f"{whole.to_remove:,}",
         )
-        known = self._look_up(change)
-        self._check_mapping(cohort, before, change, known)
-        self._guard(cohort, before.count, change, known)
+        change = self._limited(whole)
+        seen = self._counts(cohort, before.count, change)
+        for_guard = options.dry_run or guards.depends_on_matches(seen, options.limits)
+        known = of_whole = self._look_up(whole, for_guard=for_guard, for_proof=change is whole)
+        self._check_mapping(cohort, before, change, of_whole)
+        if change is not whole:
+            known = self._look_up(change, for_guard=for_guard, for_proof=True)
+        if of_whole is not None:
+            seen = replace(
+                seen, matched=cohort.identifiers - whole.not_sent - whole.to_add + of_whole.estimate
+            )
+        if known is not None:
+            seen = replace(seen, joining=known.estimate)
+        self.joiners = seen.joiners
+        held = self._guard(seen, known)
+        if held:
+            change = without_removals(change)
         if options.dry_run or self.target.id is None:
-            outcome = self._expected_of_dry_run(before.count, change, known)
+            outcome = self._expected_of_dry_run(before.count, whole, change, of_whole)
         else:
-            outcome = self._apply(self.target.id, cohort, before.count, change, known)
-        return self._report(cohort, before.count, change, outcome)
+            is_partial = bool(held) or change is not whole
+            outcome = self._apply(self.target.id, cohort, before.count, change, known, is_partial=is_partial)
+        report = self._report(cohort, before.count, whole, change, outcome)
+        if held:
+            raise self._stopped(held, report)
+        return report
 
     def reader(self, segment_id: int) -> Reader:
         """
@@ -234,20 +304,31 @@ class SegmentSync:
             )
         return replace(without(change, held_back), held_back=held_back)
 
-    def _look_up(self, change: Change) -> Lookup | None:
+    def _limited(self, change: Change) -> Change:
+        """Choose the people of a limited run; without a limit, return the change itself."""
+        if self.options.limit is None:
+            return change
+        part, self.cutoff = limited(change, self.options.limit, self.options.digest_key, self.options.cutoff)
+        log.info(
+            "This run is limited: it adds no more than %s people and removes nobody.",
+            f"{self.options.limit:,}",
+        )
+        return part
+
+    def _look_up(self, change: Change, *, for_guard: bool, for_proof: bool) -> Lookup | None:
         """Look up which of the people to add exist, as far as a guard, a dry run or a proof needs it."""
         options, path, to_add = self.options, change.add_path, change.to_add
         if not to_add:
             return Lookup(0, 0, 0)
-        for_guard = options.dry_run or options.limits.min_match_rate is not None
-        if not for_guard and change.same and options.keys_proven:
+        needs_proof = for_proof and not options.keys_proven
+        if not for_guard and change.same and not needs_proof:
             return None
         known = None if for_guard else look_up(self.store, path, to_add, options.id_type, most=FEW_LOOKUPS)
         if for_guard or (known is not None and not known.people and not known.is_exact):
             known = look_up(self.store, path, to_add, options.id_type)
         if known is None or known.people or known.is_exact:
             return known
-        if options.dry_run or options.keys_proven or change.to_remove > change.without_id:
+        if options.dry_run or not needs_proof or change.to_remove > change.without_id:
             return known
         if not change.same and not options.limits.allow_no_match:
             return known  # enough to refuse the mapping
@@ -287,56 +368,84 @@ class SegmentSync:
             )
         log.warning("%s %s", mismatch.headline, mismatch.details)
 
-    def _guard(self, cohort: CohortIdentifiers, before: int, change: Change, known: Lookup | None) -> None:
-        options, matched = self.options, None
-        if known is not None:
-            matched = cohort.identifiers - change.not_sent - change.to_add + known.estimate
+    def _counts(self, cohort: CohortIdentifiers, before: int, change: Change) -> guards.Counts:
+        """Return what the guards look at, without what only a look-up can tell."""
+        options = self.options
         cohort_digest = removal_digest = ""
         if options.dry_run or options.limits.approved is not None:
             cohort_digest = digest_of(cohort.path, options.digest_key)
             removal_digest = digest_of(change.remove_path, options.digest_key)
-        seen = guards.Counts(
+        return replace(
+            options.counts(self.target, before),
             cohort_rows=cohort.cohort_rows,
             identifiers=cohort.identifiers,
-            segment_before=before,
             to_add=change.to_add,
             to_remove=change.to_remove,
             not_removable=min(change.without_id, options.not_removable_before),
-            owned=self.target.owned,
-            announced=options.announced,
-            previous=options.previous,
-            matched=matched,
-            of=options.of,
             cohort_digest=cohort_digest,
             removal_digest=removal_digest,
         )
+
+    def _guard(self, seen: guards.Counts, known: Lookup | None) -> list[guards.Trip]:
+        """
+        Refuse a dangerous change.
+
+        :return: the trips that stop nothing but the removals.
+        :raises GuardTrippedError: if nothing may be written.
+        """
+        options = self.options
         trips = guards.check(seen, options.limits)
         self.plan = {
             "guards": [trip.guard for trip in trips],
             "reasons": [trip.reason for trip in trips],
-            "to_add": change.to_add,
-            "to_remove": change.to_remove,
+            "to_add": seen.to_add,
+            "to_remove": seen.to_remove,
             "joining": known.people if known is not None and known.is_exact else None,
             "of": dict(options.of),
-            "cohort_digest": cohort_digest,
-            "removal_digest": removal_digest,
+            "cohort_digest": seen.cohort_digest,
+            "removal_digest": seen.removal_digest,
         }
         if not trips:
-            return
+            return []
+        of_removals = guards.OF_REMOVALS.issuperset(self.plan["guards"])
+        adds_only = of_removals and options.on_guard == "add_only"
         reasons = "; ".join(f"[{trip.guard}] {trip.reason}" for trip in trips)
-        where = f"segment {self.target.name!r} ({self.target.id})"
         if options.dry_run:
-            log.warning("Without dry_run, a guard would stop the change of %s: %s.", where, reasons)
-            return
+            what = "the removals from" if adds_only else "the change of"
+            log.warning("Without dry_run, a guard would stop %s %s: %s.", what, self._where, reasons)
+            return []
+        if not adds_only:
+            raise self._stopped(trips)
+        log.warning("A guard stops the removals; on_guard is add_only, so people are added: %s.", reasons)
+        return trips
+
+    def _stopped(self, trips: Sequence[guards.Trip], report: SyncReport | None = None) -> GuardTrippedError:
+        """Return the error of guards that have stopped the change, or only its removals."""
         names = [trip.guard for trip in trips]
         passes = [guards.PASSES[name] for name in names if name in guards.PASSES]
         more = f" (and {', '.join(names[1:])})" if names[1:] else ""
-        raise GuardTrippedError(
-            f"Guard {names[0]}{more} stopped the change of {where}: {trips[0].short}.\n"
-            f"{reasons}. Check the cohort and the segment; if the change is right, "
-            f"{self._way_out(passes, 'this field set in its form')}.",
-            names,
+        reasons = "; ".join(f"[{trip.guard}] {trip.reason}" for trip in trips)
+        advice = (
+            "Check the cohort and the segment; if the change is right, "
+            f"{self._way_out(passes, 'this field set in its form')}."
         )
+        if report is None:
+            return GuardTrippedError(
+                f"Guard {names[0]}{more} stopped the change of {self._where}: {trips[0].short}.\n"
+                f"{reasons}. {advice}",
+                names,
+            )
+        return GuardTrippedError(
+            f"Guard {names[0]}{more} stopped the removals from {self._where}: {trips[0].short}.\n"
+            f"on_guard is add_only: {report.added:,} people were added, and {report.left_to_remove:,} "
+            f"members stay who would be removed. {reasons}. {advice}",
+            names,
+            report=report.to_dict(),
+        )
+
+    @property
+    def _where(self) -> str:
+        return f"segment {self.target.name!r} ({self.target.id})"
 
     def _way_out(self, parameters: Sequence[str], usual: str) -> str:
         """Return how to let one run pass, also where the DAG has no form with these parameters."""
@@ -352,7 +461,14 @@ class SegmentSync:
         )
 
     def _apply(
-        self, segment_id: int, cohort: CohortIdentifiers, before: int, change: Change, known: Lookup | None
+        self,
+        segment_id: int,
+        cohort: CohortIdentifiers,
+        before: int,
+        change: Change,
+        known: Lookup | None,
+        *,
+        is_partial: bool,
     ) -> Outcome:
         options = self.options
         writer = SegmentWriter(self.store, segment_id, options.id_type, options.cio_prefix)
@@ -360,8 +476,9 @@ class SegmentSync:
             store=self.store,
             writer=writer,
             reader=self.reader(segment_id),
-            mirror=options.mode == "mirror",
-            cohort_path=cohort.path,
+            # Members are left who are not in the cohort, and of a limited run the rest of the cohort.
+            mirror=options.mode == "mirror" and not is_partial,
+            cohort_path=cohort.path if options.limit is None else change.add_path,
             change=change,
             before=before,
             directory=self.directory,
@@ -401,7 +518,7 @@ class SegmentSync:
                 verification.remove(change.remove_path, attempt=0, total=change.to_remove)
         outcome = verification.read_back(may_send=proven.is_shown)
         if known is None:
-            self._check_arrivals(cohort, outcome)
+            self._check_arrivals(cohort, change, outcome)
         if outcome.not_removable:
             self._check_removals(segment_id, outcome)
         return outcome
@@ -421,20 +538,30 @@ class SegmentSync:
             f"{outcome.not_removable:,}",
         )
 
-    def _check_arrivals(self, cohort: CohortIdentifiers, outcome: Outcome) -> None:
+    def _check_arrivals(self, cohort: CohortIdentifiers, change: Change, outcome: Outcome) -> None:
         """Raise an error if no identifier arrived, where no look-up could show that before the writes."""
-        matched = cohort.identifiers - (outcome.unmatched or 0) - outcome.rejected
-        if matched or cohort.identifiers <= FLOOR or self.options.limits.allow_no_match:
+        if self.options.limit is None:
+            which, sent = "", cohort.identifiers
+            matched = sent - (outcome.unmatched or 0) - outcome.rejected
+        else:
+            which, sent = f"{change.to_add:,} of ", change.to_add
+            matched = change.same + outcome.added
+        if matched or sent <= FLOOR or self.options.limits.allow_no_match:
             return
         raise MappingError(
-            f"None of the cohort's {cohort.identifiers:,} identifiers (user_id_property "
+            f"None of {which}the cohort's {cohort.identifiers:,} identifiers (user_id_property "
             f"{self.options.user_id_property!r}) was added to the segment as {self.options.id_type}.\n"
             "Customer.io ignores identifiers that it does not know, and the App API key may not look "
             "people up. Usually user_id_property or id_type is wrong. If this is right, "
             f"{self._way_out(['allow_no_match'], 'allow_no_match')}."
         )
 
-    def _report(self, cohort: CohortIdentifiers, before: int, change: Change, outcome: Outcome) -> SyncReport:
+    def _report(
+        self, cohort: CohortIdentifiers, before: int, whole: Change, change: Change, outcome: Outcome
+    ) -> SyncReport:
+        # Of a limited run's identifiers, only a part was sent.
+        is_known = self.options.limit is None or self.options.dry_run
+        unmatched = outcome.unmatched if is_known else None
         return SyncReport(
             cohort_id=self.options.cohort_id,
             segment_id=self.target.id,
@@ -443,6 +570,7 @@ class SegmentSync:
             source=self.options.source,
             snapshot_at=self.options.snapshot_at,
             dry_run=self.options.dry_run,
+            limit=self.options.limit,
             cohort_rows=cohort.cohort_rows,
             without_identifier=cohort.without_identifier,
             unreadable=len(cohort.unreadable),
@@ -452,19 +580,23 @@ class SegmentSync:
             segment_before=before,
             to_add=change.to_add,
             to_remove=change.to_remove,
+            left_to_add=whole.to_add - change.to_add,
+            left_to_remove=whole.to_remove - change.to_remove,
             added=outcome.added,
             removed=outcome.removed,
             not_removable=outcome.not_removable,
             segment_after=outcome.segment_after,
-            unmatched=outcome.unmatched,
+            unmatched=unmatched,
             rejected=outcome.rejected,
-            match_rate=match_rate(cohort.identifiers, outcome.unmatched, outcome.rejected),
+            match_rate=match_rate(cohort.identifiers, unmatched, outcome.rejected),
         )
 
-    def _expected_of_dry_run(self, before: int, change: Change, known: Lookup | None) -> Outcome:
+    def _expected_of_dry_run(
+        self, before: int, whole: Change, change: Change, known: Lookup | None
+    ) -> Outcome:
         # An estimate is good enough for a guard, but a report holds what is known.
         unmatched = None
         if known is not None and known.is_exact:
-            unmatched = change.not_sent + change.to_add - known.people
+            unmatched = whole.not_sent + whole.to_add - known.people
         may_stay = 0 if self.options.removes_without_id else change.without_id
         return Outcome(segment_after=before, added=0, removed=0, unmatched=unmatched, not_removable=may_stay)

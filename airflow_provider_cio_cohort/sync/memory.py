@@ -19,9 +19,11 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from airflow_provider_cio_cohort.engine.guards import Baseline
 from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
 from airflow_provider_cio_cohort.exceptions import StateStoreError
 from airflow_provider_cio_cohort.state import (
@@ -39,6 +41,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds by which the clocks of two workers may differ.
 _CLOCK_SKEW = 300.0
+#: Seconds for which a segment's growth is measured from the same good sync: about a day, for a daily sync may
+#: begin some hours early.
+_BASELINE_LASTS = 20 * 3600.0
 
 
 class Remembered(NamedTuple):
@@ -154,6 +159,19 @@ class SegmentMemory:
             return None
         return float(value)
 
+    @property
+    def baseline(self) -> Baseline | None:
+        """The segment at the good sync from which its growth is measured; ``None`` if none is known."""
+        kept = self._kept(self._writes_key).get("growth")
+        if not isinstance(kept, Mapping):
+            return None
+        members, sent, at = (kept.get(name) for name in ("members", "sent", "at"))
+        if not (isinstance(members, int) and isinstance(sent, int) and isinstance(at, (int, float))):
+            return None
+        if not 0 <= at <= time.time() + _CLOCK_SKEW:
+            return None
+        return Baseline(members, sent, f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC")
+
     # ---- the last good sync
 
     def load(self) -> dict[str, Any] | None:
@@ -174,16 +192,20 @@ class SegmentMemory:
                 "could be in use. A retry tries again."
             )
 
-    def void(self) -> None:
+    def void(self, joiners: int = 0) -> None:
         """
         Mark what all syncs remember of the segment as outdated, before the first write.
 
+        :param joiners: people who are about to join.
         :raises StateStoreError: if that cannot be stored, so that a later run would treat the segment as
             unchanged; or if something could not be read, so that an older export may be in use.
         """
         if not self._store.exists:
             return
-        is_kept = self._note_writes(change=uuid4().hex)
+        growth = self._kept(self._writes_key).get("growth")
+        if self.baseline is not None and isinstance(growth, Mapping):
+            growth = {**growth, "sent": growth["sent"] + joiners}
+        is_kept = self._note_writes(change=uuid4().hex, growth=growth)
         # Airflow deletes what it keeps of an asset that no DAG has any more, so nothing can mislead then.
         if self._store.exists and (not is_kept or self._is_incomplete):
             raise StateStoreError(
@@ -193,7 +215,14 @@ class SegmentMemory:
                 "retry tries again."
             )
 
-    def save(self, report: dict[str, Any], computed_at: int | None, synced_from: float | None) -> None:
+    def save(
+        self,
+        report: dict[str, Any],
+        computed_at: int | None,
+        synced_from: float | None,
+        *,
+        growth_allowed: bool = False,
+    ) -> None:
         """
         Store a successful sync.
 
@@ -201,6 +230,8 @@ class SegmentMemory:
         :param computed_at: when Amplitude had computed the cohort, in epoch seconds; if it is ``None``, no
             later run treats the cohort as unchanged.
         :param synced_from: when the export was requested, in epoch seconds; ``None`` for a snapshot.
+        :param growth_allowed: whether a person has allowed the segment's growth, so that later runs measure
+            theirs from here.
         """
         if not self._store.exists:
             if self.keys_are_proven:
@@ -210,7 +241,11 @@ class SegmentMemory:
         dated, now = synced_from or 0.0, time.time()
         if dated > now + _CLOCK_SKEW:  # it would tell nothing until then, and older exports would pass
             dated = now
-        self._note_writes(synced_from=max(dated, before) or None)
+        growth: Any = self._kept(self._writes_key).get("growth")
+        is_due = self.baseline is None or now - growth["at"] >= _BASELINE_LASTS
+        if growth_allowed or is_due:
+            growth = {"members": report["segment_after"], "sent": 0, "at": now}
+        self._note_writes(synced_from=max(dated, before) or None, growth=growth)
         if self.keys_are_proven:
             named = {"segment_id": self._segment_id, "name": self._segment_name}
             self._store.set(self._proven_key, named)

@@ -26,7 +26,7 @@ from pydantic import (
 
 from airflow_provider_cio_cohort.engine.guards import Limits
 from airflow_provider_cio_cohort.engine.identifiers import IdType
-from airflow_provider_cio_cohort.engine.sync import Mode, OnNotRemovable
+from airflow_provider_cio_cohort.engine.sync import Mode, OnGuard, OnNotRemovable
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.sync.values import (
     AS_GIVEN_TEXT,
@@ -38,6 +38,8 @@ from airflow_provider_cio_cohort.sync.values import (
     Flag,
     FromTask,
     GivenExport,
+    GivenLimit,
+    Most,
     Percent,
     Seconds,
     SegmentId,
@@ -66,14 +68,14 @@ class InForm:
     Marks a parameter that the trigger form sets for one run; the field's ``title`` is the form's label.
 
     :param section: the heading of the form that it is under, ``""`` for the first one, which is open.
-    :param beside: the key of the sync whose value the form shows beside it, ``""`` for none.
-    :param needs: the key of the sync without which it has no effect, ``""`` for none.
+    :param beside: the keys of the sync whose values the form shows beside it.
+    :param needs: the keys of the sync of which it needs one to have an effect; none if it always has.
     :param for_removals: whether it is only about people whom a run removes.
     """
 
     section: str = ""
-    beside: str = ""
-    needs: str = ""
+    beside: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     for_removals: bool = False
 
     @property
@@ -84,7 +86,7 @@ class InForm:
     @property
     def condition(self) -> str:
         """Which syncs it applies to, in the words of their keys."""
-        parts = ["mode: mirror"] * self.for_removals + [self.needs] * bool(self.needs)
+        parts = ["mode: mirror"] * self.for_removals + [" or ".join(self.needs)] * bool(self.needs)
         return " and ".join(parts)
 
     def applies_to(self, sync: SyncParameters) -> bool:
@@ -93,21 +95,21 @@ class InForm:
 
         :param sync: the sync's parameters.
         """
-        is_given = not self.needs or getattr(sync, self.needs) is not None
+        is_given = not self.needs or any(getattr(sync, key) is not None for key in self.needs)
         return is_given and not (self.for_removals and sync.mode == "add_only")
 
 
 TEMPLATED = Templated()
 
 
-def _guard(limit: str = "", *, for_removals: bool = True) -> InForm:
+def _guard(*limits: str, for_removals: bool = True) -> InForm:
     """Mark a field that lets one run pass a guard."""
-    return InForm("Let through once", beside=limit, needs=limit, for_removals=for_removals)
+    return InForm("Let through once", beside=limits, needs=limits, for_removals=for_removals)
 
 
-def _snapshot(beside: str = "") -> InForm:
+def _snapshot(*beside: str) -> InForm:
     """Mark a field that restores a snapshot."""
-    return InForm("Go back", beside=beside, needs="snapshot_path")
+    return InForm("Go back", beside=beside, needs=("snapshot_path",))
 
 
 # ---- the parameters
@@ -247,6 +249,21 @@ class SyncParameters(ExportParameters):
         description="Refuse to remove more than this percentage of the segment in a run; null turns it "
         "off. Up to 20 removals are never refused.",
     )
+    max_removals: Most | None = Field(
+        default=None,
+        description="Refuse to remove more members than this in a run, whatever their share is.",
+    )
+    max_growth_percent: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] | None = Field(
+        default=200,
+        description="Refuse to add more people in a run, or in about a day, than this percentage of the "
+        "segment before; null turns it off. Up to 500 additions are never refused, nor the first fill of a "
+        "segment that the sync has created.",
+    )
+    max_additions: Most | None = Field(
+        default=None,
+        description="Refuse to add more people than this in a run, whatever their share is; not at the first "
+        "fill of a segment that the sync has created.",
+    )
     max_shortfall_percent: Percent | None = Field(
         default=30,
         description="Refuse to remove anybody when the cohort falls short of the size that Amplitude "
@@ -261,10 +278,17 @@ class SyncParameters(ExportParameters):
         title="Dry run",
         description="Compare and report, but write nothing. It uses an export, like any run.",
     )
-    allow_large_removal: Annotated[Flag, TEMPLATED, _guard("max_removal_percent")] = Field(
+    allow_large_removal: Annotated[Flag, TEMPLATED, _guard("max_removal_percent", "max_removals")] = Field(
         default=False,
         title="Allow a large removal",
-        description="Let a run remove more than max_removal_percent of the segment.",
+        description="Let a run remove more than max_removal_percent of the segment, or than max_removals.",
+    )
+    allow_large_addition: Annotated[
+        Flag, TEMPLATED, _guard("max_growth_percent", "max_additions", for_removals=False)
+    ] = Field(
+        default=False,
+        title="Allow a large addition",
+        description="Let a run add more than max_growth_percent of the segment, or than max_additions.",
     )
     allow_empty_cohort: Annotated[Flag, TEMPLATED, _guard()] = Field(
         default=False,
@@ -360,6 +384,18 @@ class SyncParameters(ExportParameters):
 class TaskParameters(SyncParameters):
     """The parameters of a sync as a task, with those that a run, its form and upstream tasks set."""
 
+    limit: Annotated[GivenLimit, TEMPLATED, InForm()] = Field(
+        default=None,
+        title="At most so many additions",
+        description="Add no more people than this, remove nobody, and report how many are left: a trial for "
+        "a segment that a campaign uses. A retry adds the same people. Such a run does not count as a good "
+        "sync.",
+    )
+    on_guard: OnGuard = Field(
+        default="fail",
+        description="What a run does when only guards of removals trip. fail: it fails, and writes nothing. "
+        "add_only: it adds people, removes nobody, and then fails.",
+    )
     source: Annotated[Source, TEMPLATED, _snapshot()] = Field(
         default="cohort",
         title="Source",
@@ -396,6 +432,11 @@ class TaskParameters(SyncParameters):
     def from_snapshot(self) -> bool:
         """Whether the segment is to be restored from a snapshot."""
         return self.source == "snapshot"
+
+    @property
+    def makes_equal(self) -> bool:
+        """Whether a good run makes the segment equal to the cohort: no dry run, and no limited one."""
+        return not self.dry_run and self.limit is None
 
     @property
     def limits(self) -> Limits:

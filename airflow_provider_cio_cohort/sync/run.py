@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_cio_cohort.cohorts import is_low_match_rate
 from airflow_provider_cio_cohort.engine.customer_io import Target
+from airflow_provider_cio_cohort.engine.guards import Counts
 from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Reader, SegmentReading
 from airflow_provider_cio_cohort.engine.report import SyncReport
@@ -30,13 +31,22 @@ from airflow_provider_cio_cohort.exceptions import (
     ExportMismatchError,
     GroupCohortError,
     SegmentDeletedError,
+    StateStoreError,
     UnknownSegmentError,
     WorkspaceMismatchError,
 )
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
+from airflow_provider_cio_cohort.state import LIMITED, UNKNOWN, fingerprint
 from airflow_provider_cio_cohort.sync import target
 from airflow_provider_cio_cohort.sync.download import CohortDownload
-from airflow_provider_cio_cohort.sync.export import CohortExport, Export, ExportMemory, ExportOf, check_given
+from airflow_provider_cio_cohort.sync.export import (
+    LIFE,
+    CohortExport,
+    Export,
+    ExportMemory,
+    ExportOf,
+    check_given,
+)
 from airflow_provider_cio_cohort.sync.memory import SegmentMemory
 from airflow_provider_cio_cohort.sync.parameters import TaskParameters
 from airflow_provider_cio_cohort.sync.ports import Amplitude, Cohort, CohortFacts, Ports
@@ -253,19 +263,23 @@ class CohortSync:
                     directory,
                 ).run(announced)
             last = self.last_report
-            options = self._options(last, announced=announced, previous=last.get("identifiers"))
+            options = self._options(
+                last,
+                announced=announced,
+                previous=last.get("identifiers"),
+                on_guard=parameters.on_guard,
+            )
             report = self._fill(people, options, goal, reading, cohort.get("name"))
-            if self.ports.snapshots and not parameters.dry_run:
+            if self.ports.snapshots and parameters.makes_equal:
                 self.ports.snapshots.keep(
                     people.path,
                     segment_id=report.segment_id,
                     segment_name=report.segment_name,
                     workspace_id=self.ports.customer_io.workspace_id,
                 )
-        if not parameters.dry_run:
-            if self.export.given is None:
-                self.export.memory.used(export)
-            self.memory.save(report.to_dict(), export.computed_at, export.requested_at)
+        if self.export.given is None and not parameters.dry_run:
+            self.export.memory.used(export)
+        self._remember(report, export.computed_at, export.requested_at)
         return report
 
     def restore(self) -> SyncReport:
@@ -301,10 +315,18 @@ class CohortSync:
                 snapshot_at=back_to.moment,
             )
             report = self._fill(people, options, goal, reading, None)
-        if not parameters.dry_run:
-            # The next sync is compared with what was restored, and does not treat the cohort as unchanged.
-            self.memory.save(report.to_dict(), None, None)
+        # The next sync is compared with what was restored, and does not treat the cohort as unchanged.
+        self._remember(report, None, None)
         return report
+
+    def _remember(self, report: SyncReport, computed_at: int | None, synced_from: float | None) -> None:
+        """Store a good sync; a limited run does not make the segment equal to the cohort, so it is none."""
+        parameters = self.parameters
+        if not parameters.makes_equal:
+            return
+        approved = parameters.approved_plan.guards if parameters.approved_plan else ()
+        is_allowed = parameters.allow_large_addition or "large_addition" in approved
+        self.memory.save(report.to_dict(), computed_at, synced_from, growth_allowed=is_allowed)
 
     def _fill(
         self,
@@ -327,7 +349,7 @@ class CohortSync:
             options,
             people.path.parent,
             customer_io.cancel_token.wait,
-            self._before_writing,
+            lambda: self._before_writing(sync),
             memory.note_proof,
         )
         try:
@@ -359,12 +381,50 @@ class CohortSync:
             "one workspace into the connection."
         )
 
-    def _before_writing(self) -> None:
-        self.memory.void()
+    def _before_writing(self, sync: SegmentSync) -> None:
+        self._note_limited(sync.cutoff)
+        self.memory.void(sync.joiners)
         self.ports.before_writing()
 
+    @property
+    def _limited_for(self) -> str:
+        """What a limited run is for; of anything else, a cutoff tells nothing."""
+        return fingerprint(self.parameters.limit, sorted(self.binding.items()))
+
+    def _cutoff(self) -> int | None:
+        """
+        Return whom an earlier try of a limited run has chosen; ``None`` if there was none.
+
+        :raises StateStoreError: if that cannot be read: a second choice would add more people than the limit.
+        """
+        store = self.ports.task_store
+        kept = store.get(LIMITED) if self.parameters.limit is not None and store.exists else None
+        if kept is UNKNOWN:
+            raise _unknown_choice()
+        if not isinstance(kept, Mapping) or kept.get("of") != self._limited_for:
+            return None
+        return int(kept["cutoff"])
+
+    def _note_limited(self, cutoff: int | None) -> None:
+        store = self.ports.task_store
+        if cutoff is None or self.parameters.dry_run or not store.exists:
+            return
+        kept = {"of": self._limited_for, "cutoff": str(cutoff)}
+        if not store.set(LIMITED, kept, retention=LIFE):
+            raise _unknown_choice()
+
+    def counts(self, goal: Target, members: int) -> Counts:
+        """
+        Return what the guards look at, as far as it is known without an export.
+
+        :param goal: the segment.
+        :param members: its members.
+        """
+        return self._options(self.last_report).counts(goal, members)
+
     def _options(self, last_report: Mapping[str, Any], **facts: Any) -> Options:
-        parameters, customer_io = self.parameters, self.ports.customer_io
+        parameters, customer_io, memory = self.parameters, self.ports.customer_io, self.memory
+        baseline = memory.baseline
         return Options(
             cohort_id=parameters.cohort_id,
             id_type=parameters.id_type,
@@ -375,12 +435,18 @@ class CohortSync:
             user_id_property=parameters.user_id_property,
             of={**self.binding, "place": self._workspace},
             digest_key=customer_io.digest_key,
-            keys_proven=self.memory.keys_are_proven,
+            keys_proven=memory.keys_are_proven,
             on_not_removable=parameters.on_not_removable,
             form=self.ports.form,
             not_removable_before=last_report.get("not_removable") or 0,
             cio_prefix=self.ports.facts.cio_prefix,
             removes_without_id=self.ports.facts.removes_without_id,
+            limit=parameters.limit,
+            cutoff=self._cutoff(),
+            unmatched_before=last_report.get("unmatched") or 0,
+            never_filled=memory.synced_from is None and baseline is None,
+            made_here=memory.is_made_for(parameters.cohort_id),
+            baseline=baseline,
             **facts,
         )
 
@@ -463,6 +529,13 @@ class CohortSync:
         self.ports.customer_io.stop()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _unknown_choice() -> StateStoreError:
+    return StateStoreError(
+        "Airflow's state store cannot be reached, so nothing was sent to Customer.io.\n"
+        "A limited run keeps there whom it has chosen, so that a retry adds no others. A retry tries again."
+    )
 
 
 def check_cohort(amplitude: Amplitude, cohort_id: str) -> Cohort | None:

@@ -113,6 +113,15 @@ def _as_segment_id(value: Any, was_template: bool) -> int | None:
     return int(text)
 
 
+def _as_limit(value: Any, was_template: bool) -> Any:
+    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+        return None
+    text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    if not (text.isascii() and text.isdigit()):
+        raise _refused(f"is {reprlib.repr(value)}; it must be a whole number of people, 1 or more.")
+    return int(text)
+
+
 def _as_source(value: Any, was_template: bool) -> Any:
     return _as_optional(value, was_template) or "cohort"
 
@@ -250,6 +259,10 @@ Flag = Annotated[bool, _converted(_as_flag)]
 #: What a task has for a text that is required, that may be left out, and that may be empty.
 AS_TEXT, AS_GIVEN_TEXT, AS_OPTIONAL = map(_converted, (_as_text, _as_given_text, _as_optional))
 SegmentId = Annotated[Annotated[int, Field(gt=0, le=2**53)] | None, _converted(_as_segment_id)]
+#: A number of people that a run may add or remove.
+Most = Annotated[int, Field(ge=0, le=2**53)]
+#: Those of a limited run are chosen in memory.
+GivenLimit = Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, _converted(_as_limit)]
 Source = Annotated[Literal["cohort", "snapshot"], _converted(_as_source)]
 GivenExport = Annotated[InstanceOf[Export] | None, BeforeValidator(_as_export)]
 ApprovedPlan = Annotated[InstanceOf[Approval] | None, _converted(_as_approval)]

@@ -18,13 +18,14 @@ from airflow_provider_cio_cohort.assets import (
     workspace_asset,
 )
 from airflow_provider_cio_cohort.compatibility import conf
-from airflow_provider_cio_cohort.exceptions import OutdatedExportError
+from airflow_provider_cio_cohort.exceptions import GuardTrippedError, OutdatedExportError
 from airflow_provider_cio_cohort.state import WriteMarker
 from airflow_provider_cio_cohort.sync.export import Export
 from airflow_provider_cio_cohort.sync.parameters import REQUIRED, TaskParameters, is_template
 from airflow_provider_cio_cohort.transfers.context import (
     add_event,
     check_backfill,
+    check_limited_retry,
     check_run_conf,
     count_exports,
     count_sync,
@@ -109,16 +110,22 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         id_type: str = "id",
         mode: str = "mirror",
         max_removal_percent: float | None = 50,
+        max_removals: int | None = None,
+        max_growth_percent: float | None = 200,
+        max_additions: int | None = None,
         max_shortfall_percent: float | None = 30,
         min_match_rate: float | None = None,
         adopt_segment: bool | str = False,
         on_not_removable: str = "warn",
+        on_guard: str = "fail",
         allow_large_removal: bool | str = False,
+        allow_large_addition: bool | str = False,
         allow_empty_cohort: bool | str = False,
         allow_short_cohort: bool | str = False,
         allow_low_match: bool | str = False,
         allow_no_match: bool | str = False,
         dry_run: bool | str = False,
+        limit: int | str | None = None,
         approved_plan: str | dict[str, Any] | None = None,
         skip_unchanged: bool = False,
         source: str = "cohort",
@@ -144,17 +151,23 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.id_type: Any = id_type
         self.mode: Any = mode
         self.max_removal_percent = max_removal_percent
+        self.max_removals = max_removals
+        self.max_growth_percent = max_growth_percent
+        self.max_additions = max_additions
         self.max_shortfall_percent = max_shortfall_percent
         self.min_match_rate = min_match_rate
         self.adopt_segment = adopt_segment
         self.on_not_removable: Any = on_not_removable
+        self.on_guard: Any = on_guard
         self.allow_large_removal = allow_large_removal
+        self.allow_large_addition = allow_large_addition
         self.allow_empty_cohort = allow_empty_cohort
         self.allow_short_cohort = allow_short_cohort
         self.allow_low_match = allow_low_match
         self.allow_no_match = allow_no_match
         # Hides BaseOperator.dry_run(), which nothing calls since Airflow 3: the parameter's name counts more.
         self.dry_run = dry_run  # type: ignore[assignment, method-assign]
+        self.limit: Any = limit
         self.approved_plan = approved_plan
         self.skip_unchanged = skip_unchanged
         self.source = source
@@ -290,9 +303,10 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
     def _run(self, context: Context) -> Iterator[CohortSync]:
         marker = WriteMarker(context, lambda: known(self.carried))
         with marker.around(self.on_kill):
-            asked = {"dry_run": self.dry_run, "source": self.source, "snapshot_at": self.snapshot_at}
-            check_run_conf(context, asked)
+            names = ("dry_run", "limit", "source", "snapshot_at")
+            check_run_conf(context, {name: getattr(self, name) for name in names})
             check_backfill(context)
+            check_limited_retry(context, self.limit)
             self._sync = self.cohort_sync(context, before_writing=marker.note)
             yield self._sync
 
@@ -344,6 +358,10 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         except OutdatedExportError:
             if sync.parameters.export is not None:
                 raise
+        except GuardTrippedError as error:
+            if error.report is not None:
+                self._count(error.report)
+            raise
         else:
             return self._finish(context, sync, report.to_dict(), export.month)
         return self._start(context, sync, outdated=export)
@@ -352,23 +370,33 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self, context: Context, sync: CohortSync, report: dict[str, Any], month: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Report the result to Airflow: the plan of a dry run; otherwise the asset's event, and metrics."""
-        if sync.parameters.dry_run:
-            # The segment was not changed, so Airflow must not create an asset event for this success.
+        if sync.parameters.dry_run or report.get("limit") is not None:
+            # The segment does not equal the cohort, so Airflow must create no asset event for this success.
             self.outlets = [asset for asset in self.outlets if asset != self.segment_asset]
+        if sync.parameters.dry_run:
             context["ti"].xcom_push(PLAN_KEY, sync.plan)
             return report
-        duration = round(max(time.time() - self.carried.get("began", time.time()), 0.0), 3)
-        facts = {**report, **known(self.carried), "duration": duration, **month}
-        tags = {"dag_id": self.dag_id, "task_id": self.task_id}
-        if self.is_late:
-            aliases = [outlet for outlet in self.outlets if isinstance(outlet, AssetAlias)]
-            add_event(context, self._segment(sync.parameters), facts, aliases)
-            tags["segment_id"] = str(report["segment_id"])  # the task may fill several
-        else:
-            add_event(context, self.segment_asset, facts)
-        count_sync(tags, report, duration)
+        if report.get("limit") is None:
+            facts = {**report, **known(self.carried), "duration": self._duration, **month}
+            if self.is_late:
+                aliases = [outlet for outlet in self.outlets if isinstance(outlet, AssetAlias)]
+                add_event(context, self._segment(sync.parameters), facts, aliases)
+            else:
+                add_event(context, self.segment_asset, facts)
+        self._count(report)
         count_exports(sync.parameters.amplitude_conn_id, month)
         return report
+
+    @property
+    def _duration(self) -> float:
+        now = time.time()
+        return round(max(now - float(self.carried.get("began", now)), 0.0), 3)
+
+    def _count(self, report: Mapping[str, Any]) -> None:
+        tags = {"dag_id": self.dag_id, "task_id": self.task_id}
+        if self.is_late:
+            tags["segment_id"] = str(report["segment_id"])  # the task may fill several
+        count_sync(tags, report, self._duration)
 
     # ---- what a run reaches
 

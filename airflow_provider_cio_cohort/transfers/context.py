@@ -133,11 +133,14 @@ def _asked(given: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _without_effect(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what was asked for without effect: to write nothing, or to restore a snapshot."""
+    """Yield what was asked for without effect: to write nothing or little, or to restore a snapshot."""
     if _is_true(effective.get("dry_run")):
         return  # nothing is written in any case
     if "dry_run" in effective and _is_true(asked.get("dry_run")):
         yield "dry_run"
+    is_limited = "limit" in effective and asked.get("limit") not in (None, "")
+    if is_limited and str(asked["limit"]).strip() != str(effective["limit"]).strip():
+        yield "limit"
     for name in ("source", "snapshot_at"):
         wanted = asked.get(name)
         if name not in effective or not wanted or wanted == "cohort":
@@ -201,6 +204,24 @@ def check_backfill(context: Mapping[str, Any]) -> None:
         "parameters on existing runs': without it, Airflow sends none of the form's fields. By the API or "
         'from a terminal, give the backfill the configuration {"source": "snapshot"} or '
         '{"source": "cohort"}.'
+    )
+
+
+def check_limited_retry(context: Mapping[str, Any], limit: Any) -> None:
+    """
+    Refuse another try of a limited run where nothing tells whom the first has added.
+
+    :param context: the task's context.
+    :param limit: the run's limit, as it is rendered.
+    :raises ConfigurationError: if an earlier try may have added people, whom this one would not know.
+    """
+    is_first = (getattr(context.get("ti"), "try_number", 1) or 1) <= 1
+    if is_first or str(limit or "").strip() in ("", "None") or task_store(context).exists:
+        return
+    raise ConfigurationError(
+        "This run is limited, and an earlier try of it may have added people already.\n"
+        "Before Airflow 3.3, nothing is kept that would tell whom, so this try could add others. Trigger a "
+        "new run with the limit."
     )
 
 

@@ -17,7 +17,7 @@ from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfig
 from airflow_provider_cio_cohort.engine import guards
 from airflow_provider_cio_cohort.engine.guards import Counts, Limits, check
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
-from airflow_provider_cio_cohort.state import EARLIER, NOT_KNOWN, NOTHING, SOME
+from airflow_provider_cio_cohort.state import EARLIER, NOT_KNOWN, NOTHING, ONLY_ADDED, SOME
 from tests.unit.messages import Message, leaves, messages
 
 PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
@@ -31,6 +31,7 @@ LONGEST = 130
 GUARDS = {
     "empty_cohort": {"cohort_rows": 0, "identifiers": 0, "announced": 0, "to_remove": 9214},
     "large_removal": {"to_remove": 6000, "segment_before": 9214},
+    "large_addition": {"to_add": 40_000, "joining": 40_000, "segment_before": 9214},
     "short_cohort": {"cohort_rows": 6000, "announced": 10_000, "to_remove": 4000},
     "unmanaged_segment": {"owned": False, "to_remove": 40},
     "low_match": {"matched": 40, "identifiers": 100},
@@ -92,7 +93,9 @@ def test_every_shown_message_is_one_that_is_raised() -> None:
             continue
         headline, _, below = text.strip().partition("\n")
         below = one_line(below)
-        told = next((each for each in (NOTHING, SOME, EARLIER, NOT_KNOWN) if below.startswith(each)), "")
+        told = next(
+            (each for each in (NOTHING, SOME, EARLIER, NOT_KNOWN, ONLY_ADDED) if below.startswith(each)), ""
+        )
         if told and KINDS[name].segment_touched not in (None, told != NOTHING):
             problems.append(f"{name} says of the segment: {told}")
         templates = [each for each in messages() if each.kind == name and is_telling(each)]
@@ -122,7 +125,7 @@ def test_a_guards_message_is_that_of_these_counts(guard: str) -> None:
     seen = replace(USUAL, **GUARDS[guard])  # type: ignore[arg-type]
     members = seen.to_remove if guard == "empty_cohort" else seen.segment_before
     (trip,) = check(replace(seen, segment_before=members), Limits(min_match_rate=0.5))
-    (text,) = [text for name, text in BLOCKS if text.startswith(f"Guard {guard} ")]
+    (text,) = [text for name, text in BLOCKS if text.startswith(f"Guard {guard} stopped the change")]
     assert trip.guard == guard
     assert text.splitlines()[0].endswith(f": {trip.short}.")
     assert f"{NOTHING} [{guard}] {trip.reason}. " in one_line(text)
@@ -130,7 +133,7 @@ def test_a_guards_message_is_that_of_these_counts(guard: str) -> None:
 
 
 def test_what_a_message_says_about_people_is_explained() -> None:
-    for sentence in (NOTHING, SOME, EARLIER):
+    for sentence in (NOTHING, SOME, EARLIER, ONLY_ADDED):
         assert f"\n| {sentence} | " in PAGE
 
 

@@ -33,6 +33,7 @@ from airflow_provider_cio_cohort.sync.run import CohortSync
 
 _FLAGS = (
     "allow_large_removal",
+    "allow_large_addition",
     "allow_empty_cohort",
     "allow_low_match",
     "allow_no_match",

@@ -165,4 +165,4 @@ def keep_a_good_run(store: Any, segment: Any, report: dict[str, Any], computed_a
     earlier = SegmentMemory(StateStore(store), "workspace 77", keys, of)
     earlier.attach(segment.id)
     earlier.note_segment()
-    earlier.save(report, computed_at, None)
+    earlier.save({"segment_after": 0, **report}, computed_at, None)

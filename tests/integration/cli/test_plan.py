@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from airflow_provider_cio_cohort.cli import asset_stores
+from airflow_provider_cio_cohort.engine import guards
 from airflow_provider_cio_cohort.sync.target import describe
 from tests.integration.cli.conftest import Answer, keep_a_good_run
 
@@ -315,6 +316,53 @@ def test_without_skip_unchanged_it_is_in_sync_as_well(
     assert answer.row["verdict"].startswith("In sync: Amplitude has not recomputed the cohort")
     remember(monkeypatch, made, report, computed - 1)
     assert "In sync" not in plan().row["verdict"]
+
+
+def test_growth_is_known_from_the_last_good_sync_or_maybe(
+    plan: Run, cohort: Any, segment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "UNGUARDED_ADDITIONS", 5)
+    computed = cohort(*(f"u{n}" for n in range(40))).last_computed
+    made = segment("u0", "u1", description=OWNED)
+    answer = plan()
+    assert (answer.code, answer.row["status"]) == (0, "ok")
+    assert "the guard large_addition stops the run: --exact shows it" in answer.row["verdict"]
+    assert "large_addition" not in plan("--limit", "3").row["verdict"]
+    assert "large_addition" not in plan(segment_name="New").row["verdict"]
+    report = {"identifiers": 2, "segment_after": 2, "unmatched": 5}
+    remember(monkeypatch, made, report, computed - 1)
+    answer = plan()
+    assert (answer.code, answer.row["status"]) == (1, "refused")
+    assert "[large_addition] 33 people would join 2 members" in answer.row["verdict"]
+    assert plan(allow_large_addition=True).code == 0
+    remember(monkeypatch, made, {**report, "unmatched": 36}, computed - 1)
+    assert "large_addition" not in plan().row["verdict"]
+
+
+def test_a_limited_run_is_planned(sandbox: Any, plan: Run, cohort: Any, segment: Any) -> None:
+    sandbox.workspace.add_person(id="x")
+    cohort(*(f"u{n}" for n in range(40)))
+    segment("u0", "x", description=OWNED)
+    assert "limited to 3 people to add" in plan("--limit", "3").row["verdict"]
+    row = plan("--limit", "3", "--exact").row
+    assert row["verdict"].startswith("A run adds 3 and removes 0. 36 more to add and 1 to remove are left.")
+    assert (row["to_add"], row["to_remove"], row["left_to_add"], row["left_to_remove"]) == (3, 0, 36, 1)
+    assert writes(sandbox) == []
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "many", "1000000"])
+def test_a_wrong_limit_is_wrong_usage(airflow: Run, wrong: str) -> None:
+    answer = airflow("plan", "sync", "--limit", wrong)
+    assert answer.code == 2
+    assert "is not a number from 1 to 100,000" in answer.err
+
+
+def test_a_plan_says_that_people_would_be_added_only(plan: Run, cohort: Any, segment: Any) -> None:
+    cohort()
+    segment("a", description=OWNED)
+    answer = plan(on_guard="add_only")
+    assert answer.code == 1
+    assert answer.row["verdict"].startswith("A run would add people, remove nobody, and fail: [empty_cohort]")
 
 
 # ---- exact

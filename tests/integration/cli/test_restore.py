@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from airflow_provider_cio_cohort.cli import asset_stores
 from airflow_provider_cio_cohort.cli.select import in_file
 from airflow_provider_cio_cohort.cli.snapshots import active_runs
+from airflow_provider_cio_cohort.engine import guards
 from airflow_provider_cio_cohort.hooks import membership
 from tests.integration.cli.conftest import PERSON
 from tests.integration.operator.test_snapshots import Run
@@ -39,7 +40,7 @@ def run(file: str) -> Callable[[int], Any]:
     def run(hour: int) -> Any:
         (found,) = in_file(file, None)
         task: Any = found.task
-        task.dry_run, task.source, task.snapshot_at = False, "cohort", None
+        task.dry_run, task.limit, task.source, task.snapshot_at = False, None, "cohort", None
         for flag in (name for name in task.template_fields if name.startswith(("allow_", "adopt_"))):
             setattr(task, flag, flag != "allow_no_match")
         date = datetime(2026, 2, 1, hour, tzinfo=UTC)
@@ -116,6 +117,16 @@ CHANGES: dict[str, tuple[list[str], list[str]]] = {
     "one fewer would be removed": ([], PEOPLE[70:71]),
     "one more would be added": ([], PEOPLE[35:36]),
 }
+
+
+def test_a_flag_lets_many_people_come_back(
+    segment: Any, back: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "UNGUARDED_ADDITIONS", 5)
+    segment.by_hand_remove(segment.members[5:])
+    answer = back()
+    assert (answer.code, answer.row["status"], answer.row["guards"]) == (1, "refused", ["large_addition"])
+    assert (back(lambda: None, "--allow-large-addition").row["added"], members(segment)) == (35, {*KEPT})
 
 
 def test_who_may_not_be_removable_is_told_before_the_question(

@@ -34,11 +34,12 @@ def sync(file: str) -> Callable[..., Any]:
     def run(day: int, **settings: Any) -> Any:
         (found,) = in_file(file, None)
         task: Any = found.task
-        for key, value in {"dry_run": False, "source": "cohort", "snapshot_at": None, **settings}.items():
+        usual = {"dry_run": False, "limit": None, "source": "cohort", "snapshot_at": None}
+        for key, value in {**usual, **settings}.items():
             setattr(task, key, value)
         for flag in ("adopt_segment", "allow_large_removal", "allow_empty_cohort", "allow_short_cohort"):
             setattr(task, flag, settings.get(flag, False))
-        task.allow_low_match = task.allow_no_match = False
+        task.allow_low_match = task.allow_no_match = task.allow_large_addition = False
         date = datetime(2026, 2, day, 6, tzinfo=UTC)
         return task.execute({"dag": found.dag, "dag_run": Run(date, f"day-{day}"), "ti": None})
 
@@ -275,7 +276,7 @@ def test_a_date_alone_ends_in_the_timezone_of_the_sync(
     file = write({"snapshot_path": local_place.path, "deferrable": False, **zones})
     (found,) = in_file(file, None)
     task: Any = found.task
-    task.dry_run, task.source, task.snapshot_at = False, "cohort", None
+    task.dry_run, task.limit, task.source, task.snapshot_at = False, None, "cohort", None
     for flag in (name for name in task.template_fields if name.startswith(("allow_", "adopt_"))):
         setattr(task, flag, False)
     for written in ("2026-02-02T06:00:00Z", "2026-02-02T22:00:00Z", "2026-02-03T06:00:00Z"):

@@ -140,6 +140,7 @@ def test_a_fault_in_the_middle_of_batches_and_pages(task, monkeypatch: pytest.Mo
         task.sandbox.workspace.add_person(id=name)
     rows = [{"amplitude_id": name, "user_id": name} for name in ("stays", "joins", *names)]
     task.sandbox.project.add_cohort(id="a1b2c3d", name="x", rows=rows)
+    task.parameters["allow_large_addition"] = True
     where = {"adding": 2, "the read-back": 3}
     for fault in ("reset before", "reset after", "429", "500", "200 page"):
         for place, after in where.items():

@@ -61,6 +61,7 @@ def test_a_busy_workspace_that_drops_what_is_too_much_gets_it_again(task) -> Non
         task.sandbox.workspace.add_person(id=name)
     rows = [{"amplitude_id": name, "user_id": name} for name in ("stays", "joins", *names)]
     task.sandbox.project.add_cohort(id="a1b2c3d", name="x", rows=rows)
+    task.parameters["allow_large_addition"] = True
     task.sandbox.configure(track_per_second=4, track_drops=True)
     report = task.run(tries=10)
     assert report["unmatched"] == 0
@@ -96,6 +97,7 @@ def test_one_dropped_batch_among_many_is_found_in_a_sample(task) -> None:
         task.sandbox.workspace.add_person(id=name)
     rows = [{"amplitude_id": name, "user_id": name} for name in ("stays", "joins", *names)]
     task.sandbox.project.add_cohort(id="a1b2c3d", name="x", rows=rows)
+    task.parameters["allow_large_addition"] = True
     task.sandbox.faults.add("drop", path="add_customers", after=2)
     report = task.run()
     assert (report["segment_after"], report["unmatched"]) == (3002, 3000)

@@ -129,7 +129,7 @@ def test_where_no_person_is_found_to_prove_the_keys_by_nothing_is_sent(
     assert f"of {len(unknown):,} identifiers, " in caplog.text
     for name in unknown:
         sandbox.workspace.add_person(id=name)
-    assert sync(adopt_segment=True)["added"] == len(unknown)
+    assert sync(adopt_segment=True, allow_large_addition=True)["added"] == len(unknown)
     assert len(segment.members) == 2 + len(unknown)
 
 
@@ -192,7 +192,7 @@ def test_keys_that_cannot_be_proven_are_not_called_those_of_two_workspaces(
     segment = settled(sandbox, cohort, *(f"unknown-{n}" for n in range(unknown)))
     sandbox.configure(lookup_allowed=False)
     with pytest.raises(exceptions.KeysNotProvenError) as caught:
-        sync(adopt_segment=True)
+        sync(adopt_segment=True, allow_large_addition=True)
     batch = min(unknown, FIRST_BATCH)
     assert f"A batch of {batch:,} identifiers" in str(caught.value)
     assert "Allow the App API key to look people up" in str(caught.value)
@@ -213,7 +213,7 @@ def test_another_writer_at_that_moment_is_no_proof(sandbox, cohort, sync, other,
     joins = [sandbox.workspace.add_person(id="joins")]
     sandbox.at_request(lambda request: segment.by_hand_add(joins), path="add_customers")
     with pytest.raises(exceptions.KeysNotProvenError):
-        sync(adopt_segment=True, mode="add_only", customer_io_conn_id=lead(whole=False))
+        sync(mode="add_only", allow_large_addition=True, customer_io_conn_id=lead(whole=False))
     assert len(theirs.members) == 1 + FIRST_BATCH
 
 

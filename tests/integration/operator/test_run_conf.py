@@ -53,6 +53,8 @@ def unasked(conf: object) -> dict[str, object]:
         ({"dry_run": "true"}, "dry_run"),
         ({"params": {"dry_run": True}}, "params.dry_run"),
         ({"conf": {"dry_run": 1}}, "conf.dry_run"),
+        ({"limit": 100}, "limit"),
+        ({"params": {"limit": "100"}}, "params.limit"),
         ({"source": "snapshot"}, "source"),
         ({"params": {"source": "snapshot", "snapshot_at": "2026-01-31"}}, "params.source"),
         ({"snapshot_at": "2026-01-31"}, "snapshot_at"),
@@ -74,7 +76,7 @@ def test_the_export_for_others_looks_at_what_it_can_do_itself(sync, sandbox) -> 
 
 def generated(conf: object, **params: object) -> dict[str, object]:
     """Return the context of a run of a sync without guards or snapshots, whose form has the fewest fields."""
-    fewest = {"dry_run": False, "allow_no_match": False, **params}
+    fewest = {"dry_run": False, "allow_no_match": False, "limit": None, **params}
     dag = DAG("cohort_sync__power_users", schedule=None, params=fewest, tags=["cohort-sync"])
     return {"dag": dag, "dag_run": SimpleNamespace(conf=conf)}
 
@@ -122,6 +124,8 @@ def test_a_guard_that_the_sync_does_not_have_needs_no_override(sync, caplog, val
     [
         ({"dry_run": True}, {"dry_run": "True"}),
         ({"dry_run": False}, {}),
+        ({"limit": 100}, {"limit": "100"}),
+        ({"limit": None}, {}),
         ({"source": "cohort", "snapshot_at": None}, {}),
         ({"source": "github"}, {}),
         ({"params": {"dry_run": False}}, {}),

@@ -168,7 +168,9 @@ def test_a_failure_that_nobody_could_remember_is_one(told: list[Any], runs: Runs
     assert [message.event for message in told] == ["recovery"]
 
 
-@pytest.mark.parametrize("report", [None, "7", {"dry_run": True}, {**REPORT, "source": "snapshot"}])
+@pytest.mark.parametrize(
+    "report", [None, "7", {"dry_run": True}, {**REPORT, "source": "snapshot"}, {**REPORT, "limit": 5}]
+)
 def test_what_syncs_no_cohort_is_no_recovery(told: list[Any], runs: Runs, report: Any) -> None:
     memory = {ALERTS: {"failed": True}, FRESHNESS: {"since": "x", "stale_since": "x"}}
     task = Task(dict(memory), runs)
@@ -290,6 +292,7 @@ def test_without_a_memory_and_a_date_only_the_first_success_is_a_recovery(
         (REPORT, True),
         ({**REPORT, "match_rate": None}, True),
         ({**REPORT, "match_rate": 0.5, "dry_run": True}, True),
+        ({**REPORT, "match_rate": None, "limit": 5}, True),
         ("7", True),
     ],
 )

@@ -30,7 +30,11 @@ def test_the_docs_say_what_goes_where_and_when(dag_with) -> None:
 def test_the_docs_tell_what_mirror_and_add_only_mean(dag_with) -> None:
     assert "people who are not in the cohort are removed" in dag_with().doc_md
     assert "nobody is removed" in dag_with("mode: add_only").doc_md
-    assert "fails before it writes" not in dag_with("mode: add_only").doc_md
+    assert "would be removed" not in dag_with("mode: add_only").doc_md
+    lines = ("mode: add_only", "max_growth_percent: null")
+    assert (
+        "fails before it writes anything** if\n\n- *(off: `max_growth_percent`)*" in dag_with(*lines).doc_md
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,12 @@ def test_the_docs_tell_what_mirror_and_add_only_mean(dag_with) -> None:
         ("max_removal_percent: 33.3", "more than 33.3 % of the segment would be removed"),
         ("max_removal_percent: null", "*(off: `max_removal_percent`)* a large part"),
         ("allow_large_removal: true", "*(off: `allow_large_removal`)* a large part"),
+        ("max_removals: 1234", "more than 1,234 members would be removed"),
+        ("max_growth_percent: 50", "more than 50 % of the segment would be added, and more than 500 people"),
+        ("max_growth_percent: null", "*(off: `max_growth_percent`)* many people"),
+        ("allow_large_addition: true", "*(off: `allow_large_addition`)* many people"),
+        ("max_additions: 1234", "more than 1,234 people would be added"),
+        ("on_guard: add_only", "If only removals are refused, people who joined the cohort are added"),
         ("allow_empty_cohort: true", "*(off: `allow_empty_cohort`)* the cohort is empty"),
         ("allow_no_match: false", "**Wrong mapping:** a run fails before the first write if no identifier"),
         ("allow_no_match: true", "**Wrong mapping:** *(off: `allow_no_match`)* a run fails"),

@@ -21,7 +21,8 @@ FLAGS = [name for name in FORM if TaskParameters.model_fields[name].annotation i
 
 def test_the_form_has_what_a_user_may_change_for_one_run() -> None:
     assert {"allow_large_removal", "dry_run"} < set(FLAGS)
-    assert [name for name in FORM if name not in SyncParameters.model_fields] == ["source", "snapshot_at"]
+    of_a_run = [name for name in FORM if name not in SyncParameters.model_fields]
+    assert of_a_run == ["limit", "source", "snapshot_at"]
     assert all(TaskParameters.model_fields[name].title for name in FORM)
 
 
@@ -88,6 +89,9 @@ BACK = {"source", "snapshot_at"}
         (ALL, set()),
         ((), {"allow_low_match", *BACK}),
         ((*ALL, "max_removal_percent: null"), {"allow_large_removal"}),
+        ((*ALL, "max_removal_percent: null", "max_removals: 9"), set()),
+        ((*ALL, "max_growth_percent: null"), {"allow_large_addition"}),
+        ((*ALL, "max_growth_percent: null", "max_additions: 9"), set()),
         ((*ALL, "max_shortfall_percent: null"), {"allow_short_cohort"}),
         (ALL[:1], BACK),
         ((*ALL, "mode: add_only"), REMOVALS),
@@ -130,8 +134,31 @@ def test_the_form_is_grouped_and_requires_nothing(dag_with) -> None:
         assert "null" in schema["type"]  # otherwise Airflow marks the field as required
     # Airflow opens the first one, "Run Parameters", which has no name of ours.
     assert list(groups) == ["", "Let through once", "Go back"]
-    assert groups[""] == ["dry_run"]
+    assert groups[""] == ["dry_run", "limit"]
     assert groups["Go back"] == ["source", "snapshot_at"]
+
+
+def test_the_form_limits_a_run_in_all_its_tasks(dag_with) -> None:
+    dag = dag_with("on_guard: approve")
+    assert dag.params.dump()["limit"] is None
+    assert dag.params.get_param("limit").schema["type"] == ["integer", "null"]
+    for wrong in (0, -1, "many", 1.5):
+        with pytest.raises(ParamValidationError):
+            dag.params.update({"limit": wrong})
+    for task_id in ("plan", "sync"):
+        for given, limit in ((None, None), (50, 50)):
+            task = dag_with("on_guard: approve").get_task(task_id)
+            task.template_fields = ("limit",)
+            task.render_template_fields({"params": {"limit": given}})
+            values = {"cohort_id": "a", "segment_name": "S", "limit": task.limit}
+            assert TaskParameters.from_task(values, {"limit"}).limit == limit
+
+
+def test_only_the_operator_of_add_only_adds_although_a_guard_trips(dag_with) -> None:
+    assert dag_with("on_guard: add_only").get_task("sync").on_guard == "add_only"
+    assert dag_with("on_guard: add_only").task_ids == ["sync"]
+    assert dag_with("on_guard: approve").get_task("sync").on_guard == "fail"
+    assert dag_with().get_task("sync").on_guard == "fail"
 
 
 def test_a_run_of_the_form_goes_back_to_a_snapshot(dag_with) -> None:

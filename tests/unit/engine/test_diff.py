@@ -6,12 +6,18 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.engine import identifiers, members
-from airflow_provider_cio_cohort.engine.diff import common_lines, compare
-from airflow_provider_cio_cohort.engine.sorted_file import escape, read_lines, sort_distinct, unescape
+from airflow_provider_cio_cohort.engine.diff import Change, common_lines, compare, limited
+from airflow_provider_cio_cohort.engine.sorted_file import (
+    escape,
+    read_lines,
+    sort_distinct,
+    unescape,
+    write_blocks,
+)
 from airflow_provider_cio_cohort.hooks.membership import MemberPage
 
 
@@ -111,3 +117,38 @@ def test_common_lines_are_an_intersection(one: set[str], other: set[str]) -> Non
         sort_distinct([list(map(escape, other))], right)
         common = [unescape(line) for block in common_lines(left, right) for line in block]
     assert sorted(common) == sorted(one & other)
+
+
+def to_add(folder: Path, values: list[str]) -> Change:
+    folder.mkdir(exist_ok=True)
+    add, remove = folder / "add", folder / "remove"
+    count = write_blocks(add, [sorted(values)])
+    write_blocks(remove, [["somebody"]])
+    return Change(add, remove, count, 1, 0, 0, without_id=1)
+
+
+@settings(deadline=None)
+@given(st.sets(names.map(escape), max_size=30), st.integers(1, 40), st.data())
+def test_a_limited_run_chooses_the_same_people_each_time_and_no_more_after_a_part_of_them(
+    values: set[str], most: int, data: st.DataObject
+) -> None:
+    with TemporaryDirectory() as folder:
+        change = to_add(Path(folder), list(values))
+        part, cutoff = limited(change, most, b"key")
+        chosen = set(read_lines(part.add_path))
+        assert (part.to_add, part.to_remove, part.without_id) == (len(chosen), 0, 0)
+        assert len(chosen) == min(most, len(values))
+        assert chosen <= values
+        assert list(read_lines(part.remove_path)) == []
+        again, _ = limited(change, most, b"key")
+        assert set(read_lines(again.add_path)) == chosen
+        added = data.draw(st.sets(st.sampled_from(sorted(chosen)))) if chosen else set()
+        rest = to_add(Path(folder) / "retry", list(values - added))
+        retry, _ = limited(rest, most, b"key", cutoff)
+        assert set(read_lines(retry.add_path)) == chosen - added
+
+
+def test_another_key_chooses_other_people(tmp_path: Path) -> None:
+    change = to_add(tmp_path, [f"u-{n}" for n in range(100)])
+    first = {*read_lines(limited(change, 10, b"one")[0].add_path)}
+    assert first != {*read_lines(limited(change, 10, b"other")[0].add_path)}

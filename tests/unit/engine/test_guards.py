@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cio_cohort.engine.guards import UNGUARDED_REMOVALS, Approval, Counts, Limits, check
+from airflow_provider_cio_cohort.engine.guards import (
+    OF_REMOVALS,
+    UNGUARDED_ADDITIONS,
+    UNGUARDED_REMOVALS,
+    Approval,
+    Baseline,
+    Counts,
+    Limits,
+    check,
+    depends_on_matches,
+)
 
 USUAL = Counts(
     cohort_rows=1000,
@@ -31,14 +41,22 @@ observations = st.builds(
     announced=st.none() | st.integers(0, 10**7),
     previous=st.none() | st.integers(0, 10**7),
     matched=st.none() | st.integers(0, 10**7),
+    joining=st.none() | st.integers(0, 10**7),
+    unmatched_before=st.integers(0, 10**7),
+    first_fill=st.booleans(),
+    baseline=st.none() | st.builds(Baseline, st.integers(0, 10**7), st.integers(0, 10**7), st.just("Monday")),
 )
 limits = st.builds(
     Limits,
     max_removal_percent=st.none() | st.floats(0, 100),
     max_shortfall_percent=st.none() | st.floats(0, 100),
+    max_growth_percent=st.none() | st.floats(0, 1000),
+    max_removals=st.none() | st.integers(0, 10**7),
+    max_additions=st.none() | st.integers(0, 10**7),
     min_match_rate=st.none() | st.floats(0, 1),
     adopt_segment=st.booleans(),
     allow_large_removal=st.booleans(),
+    allow_large_addition=st.booleans(),
     allow_empty_cohort=st.booleans(),
     allow_short_cohort=st.booleans(),
     allow_low_match=st.booleans(),
@@ -71,8 +89,63 @@ def test_nothing_trips_when_the_segment_is_the_cohort(seen: Counts, allowed: Lim
 
 
 @given(observations, limits)
-def test_only_a_low_match_trips_when_nobody_is_removed(seen: Counts, allowed: Limits) -> None:
-    assert set(names(replace(seen, to_remove=0), allowed)) <= {"low_match"}
+def test_no_guard_of_removals_trips_when_nobody_is_removed(seen: Counts, allowed: Limits) -> None:
+    assert set(names(replace(seen, to_remove=0), allowed)) <= {"low_match", "large_addition"}
+
+
+@given(observations, limits)
+def test_no_guard_of_additions_trips_when_nobody_is_added(seen: Counts, allowed: Limits) -> None:
+    assert set(names(replace(seen, to_add=0), allowed)) <= {"low_match", *OF_REMOVALS}
+
+
+@given(observations, limits, st.integers(1, 10**7))
+def test_more_additions_never_pass_where_fewer_trip(seen: Counts, allowed: Limits, more: int) -> None:
+    joining = None if seen.joining is None else seen.joining + more
+    larger = replace(seen, to_add=seen.to_add + more, joining=joining)
+    if "large_addition" in names(seen, allowed):
+        assert "large_addition" in names(larger, allowed)
+
+
+@given(observations, limits)
+def test_a_wider_limit_never_trips_where_a_narrower_one_passes(seen: Counts, allowed: Limits) -> None:
+    for wider in (
+        {"max_growth_percent": None},
+        {"max_growth_percent": (allowed.max_growth_percent or 0) + 1},
+        {"max_additions": None},
+        {"max_additions": (allowed.max_additions or 0) + 1},
+        {"max_removals": None},
+        {"max_removals": (allowed.max_removals or 0) + 1},
+    ):
+        if getattr(allowed, *wider) is not None:
+            assert set(names(seen, replace(allowed, **wider))) <= set(names(seen, allowed))
+
+
+@given(observations, limits)
+def test_a_first_fill_and_a_few_people_are_never_a_large_addition(seen: Counts, allowed: Limits) -> None:
+    assert "large_addition" not in names(replace(seen, first_fill=True), allowed)
+    few = replace(seen, to_add=UNGUARDED_ADDITIONS, baseline=None)
+    relative = replace(allowed, max_additions=None)
+    if allowed.max_growth_percent != 0:
+        assert "large_addition" not in names(few, relative)
+
+
+@given(observations, limits)
+def test_nobody_needs_to_be_looked_up_where_the_matches_decide_nothing(seen: Counts, allowed: Limits) -> None:
+    if not depends_on_matches(seen, allowed):
+        told = {tuple(names(replace(seen, joining=joining), allowed)) for joining in (None, 0, seen.to_add)}
+        assert len(told) == 1
+
+
+@given(observations, limits)
+def test_growth_since_the_last_good_sync_counts_only_what_runs_have_sent(
+    seen: Counts, allowed: Limits
+) -> None:
+    members = seen.segment_before
+    for others_alone in (Baseline(members, seen.to_add, "Monday"), Baseline(0, 0, "Monday"), None):
+        here = replace(seen, baseline=others_alone, segment_before=max(members, 1))
+        if others_alone is None or others_alone.members >= here.segment_before:
+            assert here.joiners_since == here.joiners
+        assert here.joiners_since >= here.joiners
 
 
 @given(observations, limits, st.integers(1, 10**7), st.integers(0, 10**7))
@@ -190,6 +263,66 @@ def test_overrides() -> None:
     assert names(large, Limits(max_removal_percent=90)) == []
 
 
+FLOOD = replace(USUAL, to_add=2001, joining=2001)
+
+
+@pytest.mark.parametrize(("joining", "tripped"), [(2000, []), (2001, ["large_addition"])])
+def test_the_border_of_the_growth_is_exact(joining: int, tripped: list[str]) -> None:
+    assert names(replace(FLOOD, joining=joining)) == tripped
+
+
+@pytest.mark.parametrize(("joining", "tripped"), [(UNGUARDED_ADDITIONS, []), (501, ["large_addition"])])
+@pytest.mark.parametrize("before", [0, 1, 250])
+def test_a_small_segment_may_grow_manifold(before: int, joining: int, tripped: list[str]) -> None:
+    assert names(replace(FLOOD, segment_before=before, joining=joining, to_remove=0)) == tripped
+
+
+def test_people_whom_customer_io_does_not_know_are_no_growth() -> None:
+    assert names(replace(FLOOD, to_add=90_000, joining=1200)) == []
+    # Where nobody can be looked up, the last good sync tells how many of them did not exist.
+    untold = replace(FLOOD, to_add=90_000, joining=None)
+    assert names(replace(untold, unmatched_before=88_000)) == []
+    assert names(replace(untold, unmatched_before=87_999)) == ["large_addition"]
+    (trip,) = check(untold, Limits())
+    assert "up to 90,000 people" in trip.reason
+
+
+@pytest.mark.parametrize(
+    ("before", "sent", "tripped"),
+    [
+        (2500, 1500, ["large_addition"]),  # a failed or limited run has added 1,500 since
+        (2500, 1000, []),  # others have added the rest
+        (2499, 9000, []),  # a run has begun to add 9,000, of whom few have come
+        (1000, 9000, []),
+    ],
+)
+def test_a_slow_flood_shows_beside_the_last_good_sync(before: int, sent: int, tripped: list[str]) -> None:
+    seen = replace(
+        FLOOD, segment_before=before, to_add=501, joining=501, to_remove=0, baseline=Baseline(1000, sent, "x")
+    )
+    assert names(seen) == tripped
+
+
+def test_those_who_leave_are_no_growth_since_the_last_good_sync() -> None:
+    seen = replace(
+        FLOOD, segment_before=2500, to_add=501, joining=501, to_remove=100, baseline=Baseline(1000, 1500, "x")
+    )
+    assert names(seen) == []
+
+
+@pytest.mark.parametrize(("most", "tripped"), [(100, []), (99, ["large_removal"]), (0, ["large_removal"])])
+def test_an_absolute_limit_of_removals(most: int, tripped: list[str]) -> None:
+    assert names(USUAL, Limits(max_removals=most)) == tripped
+    assert names(USUAL, Limits(max_removals=most, max_removal_percent=None)) == tripped
+
+
+@pytest.mark.parametrize(("most", "tripped"), [(50, []), (49, ["large_addition"]), (0, ["large_addition"])])
+def test_an_absolute_limit_of_additions(most: int, tripped: list[str]) -> None:
+    seen = replace(USUAL, joining=50)
+    assert names(seen, Limits(max_additions=most)) == tripped
+    assert names(seen, Limits(max_additions=most, max_growth_percent=None)) == tripped
+
+
 def test_an_empty_cohort_asks_for_its_own_permission_and_for_no_other() -> None:
     empty = replace(USUAL, cohort_rows=0, identifiers=0, to_remove=1000, announced=0, previous=900)
     assert names(empty) == ["empty_cohort"]
@@ -219,6 +352,7 @@ def test_a_foreign_segment_loses_nobody_unless_adopted() -> None:
     ("changes", "guard", "allowed_by"),
     [
         ({"to_remove": 1000}, "large_removal", "allow_large_removal"),
+        ({"to_add": 2001}, "large_addition", "allow_large_addition"),
         ({"identifiers": 0}, "empty_cohort", "allow_empty_cohort"),
         ({"announced": 9000}, "short_cohort", "allow_short_cohort"),
         ({"owned": False}, "unmanaged_segment", "adopt_segment"),

@@ -17,7 +17,16 @@ def test_a_dry_run_says_which_segment_a_run_would_fill(segment_id: int | None, s
         "segment_before",
         "to_add",
     )
-    more = ("to_remove", "added", "removed", "not_removable", "segment_after", "rejected")
+    more = (
+        "to_remove",
+        "left_to_add",
+        "left_to_remove",
+        "added",
+        "removed",
+        "not_removable",
+        "segment_after",
+        "rejected",
+    )
     report = SyncReport(
         cohort_id="a1b2c3d",
         segment_id=segment_id,
@@ -26,6 +35,7 @@ def test_a_dry_run_says_which_segment_a_run_would_fill(segment_id: int | None, s
         source="cohort",
         snapshot_at=None,
         dry_run=True,
+        limit=None,
         unmatched=None,
         match_rate=None,
         **dict.fromkeys((*counts, *more), 0),

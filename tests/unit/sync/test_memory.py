@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_cio_cohort.engine.guards import Baseline
 from airflow_provider_cio_cohort.exceptions import StateStoreError
 from airflow_provider_cio_cohort.state import StateStore
 from airflow_provider_cio_cohort.sync.memory import SegmentMemory
@@ -192,3 +193,58 @@ def test_a_run_with_keys_of_another_workspace_makes_nothing_forgotten() -> None:
     other.void()
     assert memory(store).synced_from == 50.0
     assert memory(store).unchanged(100, 7)
+
+
+def test_growth_is_measured_from_a_good_sync_for_about_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, now = Store(), 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert memory(store).baseline is None
+    memory(store).void(50)
+    assert memory(store).baseline is None
+    memory(store).save({**REPORT, "segment_after": 100}, 100, 50.0)
+    assert memory(store).baseline == Baseline(100, 0, "1970-01-12 13:46 UTC")
+    for hours, members, kept in ((1, 150, (100, 30)), (18, 200, (100, 60)), (2, 250, (250, 0))):
+        now += hours * 3600
+        memory(store, mode="add_only").void(30)
+        memory(store, mode="add_only").save({**REPORT, "segment_after": members}, 100, 50.0)
+        found = memory(store).baseline
+        assert found is not None
+        assert (found.members, found.sent) == kept
+    assert memory(store, segment_id=12).baseline is None
+
+
+def test_growth_that_was_allowed_is_not_counted_again() -> None:
+    store = Store()
+    memory(store).save({**REPORT, "segment_after": 100}, 100, 50.0)
+    memory(store).void(900)
+    memory(store).save({**REPORT, "segment_after": 1000}, 100, 50.0, growth_allowed=True)
+    found = memory(store).baseline
+    assert found is not None
+    assert (found.members, found.sent) == (1000, 0)
+
+
+def test_a_sync_that_fails_leaves_what_it_has_begun_to_add() -> None:
+    store = Store()
+    memory(store).save({**REPORT, "segment_after": 100}, 100, 50.0)
+    for _ in range(2):
+        memory(store).void(30)
+    found = memory(store).baseline
+    assert found is not None
+    assert (found.members, found.sent) == (100, 60)
+
+
+@pytest.mark.parametrize(
+    "growth",
+    [None, 7, "x", {}, {"members": "9", "sent": 0, "at": 1.0}, {"members": 9, "sent": 0, "at": 1e300}],
+)
+def test_a_size_that_makes_no_sense_is_replaced(growth: Any) -> None:
+    store = Store()
+    memory(store).save(REPORT, 100, 50.0)
+    (key,) = [key for key in store if key.startswith("writes.")]
+    store[key] = {**store[key], "growth": growth}
+    assert memory(store).baseline is None
+    memory(store).void(3)
+    memory(store).save(REPORT, 100, 60.0)
+    found = memory(store).baseline
+    assert found is not None
+    assert (found.members, found.sent) == (7, 0)

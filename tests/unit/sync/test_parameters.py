@@ -218,6 +218,7 @@ def test_no_parameter_is_declared_twice() -> None:
         for name in model.__annotations__.keys() & TaskParameters.model_fields.keys():
             declared.setdefault(name, set()).add(model.__qualname__)
     assert declared.pop("source") == {"TaskParameters", "SharedExportParameters"}  # two operators' own
+    assert declared.pop("on_guard") == {"Sync", "TaskParameters"}  # only a DAG can ask for an approval
     assert {name: where for name, where in declared.items() if len(where) > 1} == {}
 
 

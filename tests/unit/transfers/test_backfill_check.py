@@ -61,7 +61,7 @@ def test_a_dag_without_the_field_passes() -> None:
 
 
 def test_where_nothing_can_be_restored_it_says_so() -> None:
-    fewest = {"dry_run": False, "allow_no_match": False}  # of a sync without snapshot_path
+    fewest = {"dry_run": False, "allow_no_match": False, "limit": None}  # of a sync without snapshot_path
     with pytest.raises(ConfigurationError, match="keeps no snapshots that it could restore") as caught:
         check_backfill(of_a_run({"dry_run": False}, params=fewest))
     assert '{"source": "cohort"}' in str(caught.value)
