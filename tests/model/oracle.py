@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from airflow_provider_cio_cohort.exceptions import ExportFailedError
+from airflow_provider_cio_cohort.exceptions import ExportFailedError, GuardTrippedError
 from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
 from tests.model.world import MARKS, Place, Run, Snapshot, Try, World, moment_now
 
 #: Removals that no guard looks at: as the machine sets it, few enough for a small world.
 UNGUARDED = 2
+#: Additions, likewise.
+UNGUARDED_ADDITIONS = 3
 #: Requests that can be on their way when a task is stopped.
 UNDER_WAY = 5
 OVERRIDES = {
     "large_removal": "allow_large_removal",
+    "large_addition": "allow_large_addition",
     "empty_cohort": "allow_empty_cohort",
     "short_cohort": "allow_short_cohort",
     "low_match": "allow_low_match",
@@ -60,6 +63,8 @@ class Oracle:
         self.not_removable: dict[tuple[Any, ...], int] = {}
         #: The cohort for which a sync has made a segment.
         self.made_for: dict[Place, str] = {}
+        #: Segments of which a good run is known to later ones.
+        self.filled: set[Place] = set()
         self.snapshots: list[Snapshot] = []
 
     def check(self, done: Try, plan: Plan | None = None) -> None:
@@ -80,6 +85,7 @@ class Oracle:
         values = self._values(done)
         changed = self._changes(done)
         self._only_the_cohort_was_added(done, values)
+        self._nobody_left_whom_it_must_keep(done, changed)
         if self.world.mixed:
             self._hardly_anything_was_written(done, changed)
         if done.is_green:
@@ -120,6 +126,24 @@ class Oracle:
             added -= self.world.changed_since(done.began, place[0])
             outside = added - self.world.matches(values, done.parameters, workspace)
             assert not outside, f"{len(outside)} people were added who are not in the cohort"
+
+    def _nobody_left_whom_it_must_keep(self, done: Try, changed: set[tuple[Place, str]]) -> None:
+        """A limited run removes nobody and adds few; a guard lets at most people in."""
+        removed = {(place, person) for place, person in changed if person in done.before.get(place, set())}
+        limit = done.parameters.get("limit")
+        if limit is not None:
+            assert not removed, "a limited run has removed somebody"
+            of_one_export = done.run.limited.setdefault(self._source(done), set())
+            of_one_export |= changed
+            assert done.run.disturbed or len(of_one_export) <= limit, "more people were added than the limit"
+        if isinstance(done.error, GuardTrippedError):
+            adds_only = done.parameters.get("on_guard") == "add_only"
+            assert not removed, "a guard has stopped it, and somebody was removed"
+            assert adds_only or not changed, "a guard has stopped it, and somebody was added"
+
+    def _source(self, done: Try) -> str:
+        job = self.world.job_used()
+        return f"{job.id if job else None} {done.parameters['cohort_id']}"
 
     def _hardly_anything_was_written(self, done: Try, changed: set[Any]) -> None:
         settings = self.world.sandbox.settings
@@ -182,7 +206,9 @@ class Oracle:
         if done.report.get("unchanged"):
             self._is_unchanged(done, place)
             return
-        self._holds_the_cohort(done, place, wanted)
+        is_limited = done.parameters.get("limit") is not None
+        if not is_limited:
+            self._holds_the_cohort(done, place, wanted)
         if done.parameters.get("source") != "snapshot":
             self._is_of_the_newest_export(done, place)
         elif snapshot := self._snapshot(done):
@@ -191,7 +217,7 @@ class Oracle:
             raise AssertionError("green, and there is no snapshot")
         if not done.events:
             self._limits_were_kept(done, place, values, wanted, plan)
-        if not self.world.mixed:
+        if not self.world.mixed and not is_limited:
             self._remember(done, place, values)
 
     def _is_the_segment_that_was_named(self, done: Try, place: Place) -> None:
@@ -268,6 +294,8 @@ class Oracle:
         rate = given.get("min_match_rate")
         if rate is not None and len(wanted) < Fraction(str(rate)) * len(values):
             trips.add("low_match")
+        if self._is_flooded(done, place, before):
+            trips.add("large_addition")
         if not gone:
             return trips
         percent = given.get("max_removal_percent", 50)
@@ -276,7 +304,8 @@ class Oracle:
         else:
             # The removal of some was tried before, and let through then.
             anew = gone - self.not_removable.get(self._key(done, place), 0)
-            if anew > 0 and (anew > UNGUARDED or percent == 0) and anew * 100 > percent * before:
+            is_large = (anew > UNGUARDED or percent == 0) and anew * 100 > percent * before
+            if anew > 0 and (is_large or anew > given.get("max_removals", anew)):
                 trips.add("large_removal")
         if values and not wanted:
             trips.add("no_match")
@@ -285,6 +314,17 @@ class Oracle:
         if self._is_short(done, place, len(values), gone):
             trips.add("short_cohort")
         return trips
+
+    def _is_flooded(self, done: Try, place: Place, before: int) -> bool:
+        settings, given = self.world.sandbox.settings, done.parameters
+        joined = len(done.after[place] - done.before.get(place, set()))
+        if self.made_for.get(place) == given["cohort_id"] and place not in self.filled:
+            return False
+        if not settings.lookup_allowed or settings.lookup_refuses:
+            return False  # then the last good run tells how many do not exist, and some may by now
+        percent = given.get("max_growth_percent", 200)
+        is_large = (joined > UNGUARDED_ADDITIONS or percent == 0) and joined * 100 > percent * before
+        return joined > 0 and (is_large or joined > given.get("max_additions", joined))
 
     def _is_short(self, done: Try, place: Place, identifiers: int, gone: int) -> bool:
         job, previous = self.world.job_used(), self.previous.get(self._key(done, place))
@@ -316,6 +356,7 @@ class Oracle:
             self.previous[key] = len(values)
             assert done.report is not None
             self.not_removable[key] = done.report["not_removable"]
+            self.filled.add(place)
         self.good[place] = Good(newest, len(self.world.changes))
         if done.parameters.get("snapshot_path") and done.parameters.get("source") != "snapshot":
             self.snapshots.append(Snapshot(moment_now(), values, place[0]))

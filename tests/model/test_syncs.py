@@ -21,7 +21,7 @@ from airflow_provider_cio_cohort.engine import guards, sync
 from airflow_provider_cio_cohort.hooks import customer_io, membership, people
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 from airflow_provider_cio_cohort.sync import download
-from tests.model.oracle import OVERRIDES, UNGUARDED, Oracle, Plan
+from tests.model.oracle import OVERRIDES, UNGUARDED, UNGUARDED_ADDITIONS, Oracle, Plan
 from tests.model.world import COHORTS, EMAILS, IDS, NOBODY, SEGMENTS, Away, Event, Run, Try, World
 
 LONG = int(os.environ.get("MODEL_EXAMPLES", "0"))
@@ -45,6 +45,10 @@ flags = st.fixed_dictionaries(
     optional={
         **dict.fromkeys([*OVERRIDES.values(), "dry_run", "deferrable", "skip_unchanged"], st.just(True)),
         "max_removal_percent": st.just(0),
+        "max_growth_percent": st.sampled_from([0, 50]),
+        "max_removals": st.sampled_from([0, 1]),
+        "max_additions": st.sampled_from([0, 2]),
+        "on_guard": st.just("add_only"),
         "min_match_rate": st.sampled_from([0.01, 0.5]),
     },
 )
@@ -164,6 +168,22 @@ class Syncs(RuleBasedStateMachine):
 
     @rule(which=syncs)
     def run_as_scheduled(self, which: int) -> None:
+        self.attempt(self.world.new_run(which))
+
+    @rule(which=syncs, limit=st.integers(1, 4), kill=st.none() | st.integers(5, 20), given=flags)
+    def limited_run(self, which: int, limit: int, kill: int | None, given: dict[str, Any]) -> None:
+        run = self.world.new_run(which, {**given, "limit": limit})
+        if kill is not None:
+            self.during(run, self._kill, after=kill)
+        self.attempt(run)
+        self.attempt(run)
+
+    @rule(which=syncs, cohort_size=st.integers(6, 10))
+    def run_after_a_flood(self, which: int, cohort_size: int) -> None:
+        cohort = self.world.syncs[which].parameters["cohort_id"]
+        self.world.set_cohort(cohort, range(2))
+        self.attempt(self.world.new_run(which, dict.fromkeys(OVERRIDES.values(), True)))
+        self.world.set_cohort(cohort, range(cohort_size))
         self.attempt(self.world.new_run(which))
 
     @rule(which=syncs)
@@ -368,6 +388,7 @@ def test_syncs_do_what_they_may_and_nothing_else(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(membership, "MEMBERS_PER_PAGE", 3)
     monkeypatch.setattr(people, "IDENTIFIERS_PER_LOOKUP", 4)
     monkeypatch.setattr(guards, "UNGUARDED_REMOVALS", UNGUARDED)
+    monkeypatch.setattr(guards, "UNGUARDED_ADDITIONS", UNGUARDED_ADDITIONS)
     monkeypatch.setattr(guards, "FLOOR", 2)
     monkeypatch.setattr(sync, "FLOOR", 2)
     monkeypatch.setattr(download, "TOLERATED_ROWS", 0)

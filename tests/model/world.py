@@ -132,6 +132,11 @@ class Run:
     last_job: int = 0
     #: Whether a try since the last success has changed a segment.
     wrote: bool = False
+    #: Who was added by a limited run, by the export that it was from.
+    limited: dict[str, set[Any]] = field(default_factory=dict)
+    #: Whether anything has happened to the world, or to the run's memory, since its first try.
+    disturbed: bool = False
+    began: int | None = None
 
 
 @dataclass
@@ -387,6 +392,9 @@ class World:
         """
         self._let_writes_show()
         run.tries += 1
+        run.began = len(self.history) if run.began is None else run.began
+        happened = [each for each in self.history[run.began :] if not each.startswith("try ")]
+        run.disturbed = run.disturbed or bool(happened) or edit is not None
         xcoms = Xcoms()
         xcoms.try_number = run.tries  # type: ignore[attr-defined]
         context: Any = {"ti": xcoms}
