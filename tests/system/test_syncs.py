@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -137,6 +138,49 @@ def test_a_guard_ends_the_task_at_once_and_the_form_lets_one_run_through(airflow
     allowed = {"allow_large_removal": True, "allow_short_cohort": True}
     assert run(airflow, "cohort_sync__guarded", allowed)[1] == "success"
     assert members(vendors, "Guarded") == {"g-1"}
+
+
+def test_a_flood_is_stopped_tried_with_a_few_people_and_let_through_by_the_form(airflow, vendors) -> None:
+    fill(vendors, "f1ooded", *(f"f-{n}" for n in range(100)))
+    assert run(airflow, "cohort_sync__flooded")[1] == "success"
+    fill(vendors, "f1ooded", *(f"f-{n}" for n in range(700)))
+    run_id, state = run(airflow, "cohort_sync__flooded")
+    assert state == "failed"
+    assert airflow.task("cohort_sync__flooded", run_id)["try_number"] == 1
+    log = airflow.log("cohort_sync__flooded", run_id)
+    assert "600 people would join 100 members (+600.0 %)" in log
+    assert "allow_large_addition allows it for one run" in log
+    assert len(members(vendors, "Flooded")) == 100
+    path = "assets/events?source_dag_id=cohort_sync__flooded"
+    before = airflow.api("GET", path)["total_entries"]
+    run_id, state = run(airflow, "cohort_sync__flooded", {"limit": 5})
+    report = airflow.report("cohort_sync__flooded", run_id)
+    assert (state, report["added"], report["left_to_add"]) == ("success", 5, 595)
+    assert len(members(vendors, "Flooded")) == 105
+    assert airflow.api("GET", path)["total_entries"] == before  # nothing starts that waits for the segment
+    run_id, state = run(airflow, "cohort_sync__flooded", {"allow_large_addition": True})
+    assert (state, airflow.report("cohort_sync__flooded", run_id)["added"]) == ("success", 595)
+    assert airflow.api("GET", path)["total_entries"] == before + 1
+    assert len(members(vendors, "Flooded")) == 700
+
+
+def test_people_are_added_although_a_guard_stops_the_removals(airflow, vendors) -> None:
+    fill(vendors, "add1ngo", *(f"a-{n}" for n in range(40)))
+    assert run(airflow, "cohort_sync__adding")[1] == "success"
+    fill(vendors, "add1ngo", *(f"a-{n}" for n in range(35, 45)))
+    run_id, state = run(airflow, "cohort_sync__adding")
+    assert state == "failed"
+    assert airflow.task("cohort_sync__adding", run_id)["try_number"] == 1
+    assert len(members(vendors, "Adding")) == 45
+    path = f"dags/cohort_sync__adding/dagRuns/{run_id}/taskInstances/sync/xcomEntries/failure"
+    failure = airflow.api("GET", path)["value"]
+    failure = json.loads(failure) if isinstance(failure, str) else failure
+    assert failure["reason"].startswith("Guard large_removal stopped the removals from segment 'Adding'")
+    assert "this try removed nobody" in failure["segment"]
+    assert (failure["report"]["added"], failure["report"]["left_to_remove"]) == (5, 35)
+    assert "5 people were added, and 35 members stay" in airflow.log("cohort_sync__adding", run_id)
+    assert run(airflow, "cohort_sync__adding", {"allow_large_removal": True})[1] == "success"
+    assert members(vendors, "Adding") == {f"a-{n}" for n in range(35, 45)}
 
 
 def test_a_retry_continues_the_same_export(airflow: AirflowInstance, vendors: Sandbox) -> None:

@@ -16,6 +16,7 @@ DAG = "cohort_sync__newsletter"
 SEGMENT = "Newsletter readers"
 HELP = {
     "Allow a large removal": "(max_removal_percent: 50)",
+    "Allow a large addition": "(max_growth_percent: 200)",
     "Allow an empty cohort": "remove everybody when the cohort is empty",
     "Allow a short cohort": "(max_shortfall_percent: 30)",
     "Allow no match": "no identifier of the cohort matches a person in Customer.io",
