@@ -419,7 +419,9 @@ def count_sync(tags: Mapping[str, str], report: Mapping[str, Any], duration: flo
     stats.incr("cio_cohort.members_added", report["added"], tags=tags)
     stats.incr("cio_cohort.members_removed", report["removed"], tags=tags)
     stats.gauge("cio_cohort.segment_size", report["segment_after"], tags=tags)
-    for name in ("not_removable", "rejected"):
+    # What a part of the cohort has come to is not what the segment lacks.
+    is_part = report.get("limit") is not None or report.get("left_to_remove")
+    for name in () if is_part else ("not_removable", "rejected"):
         stats.gauge(f"cio_cohort.{name}", report[name], tags=tags)
     if report["unmatched"] is not None:
         stats.gauge("cio_cohort.unmatched", report["unmatched"], tags=tags)

@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_cio_cohort import exceptions
 from airflow_provider_cio_cohort.engine import guards
+from airflow_provider_cio_cohort.transfers import context
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import PLAN_KEY
 
 PAGE = (Path(__file__).parents[3] / "docs" / "guards.md").read_text(encoding="utf-8")
@@ -463,3 +464,24 @@ def test_a_limited_run_that_cannot_keep_its_choice_adds_nobody(
     with pytest.raises(exceptions.StateStoreError, match="so nothing was sent"):
         world.sync(limit=6)
     assert world.writes == 0
+
+
+def test_a_part_of_the_change_is_counted_but_not_as_the_whole(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: dict[str, Any] = {}
+
+    def note(name: str, value: Any, **more: Any) -> None:
+        sent[name.removeprefix("cio_cohort.")] = value
+
+    monkeypatch.setattr(context, "stats", SimpleNamespace(incr=note, gauge=note, timing=note))
+    cut(world)
+    assert {"not_removable", "match_rate"} < sent.keys()
+    sent.clear()
+    world.sync(limit=3)
+    assert (sent["members_added"], sent["segment_size"]) == (3, 43)
+    assert not {"not_removable", "rejected", "match_rate", "unmatched"} & sent.keys()
+    sent.clear()
+    world.stopped("large_removal", writes=True, max_shortfall_percent=None, **ADDS)
+    assert (sent["members_added"], sent["members_removed"], sent["segment_size"]) == (2, 0, 45)
+    assert "not_removable" not in sent
