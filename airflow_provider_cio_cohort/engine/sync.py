@@ -238,6 +238,7 @@ class SegmentSync:
             outcome = self._apply(self.target.id, cohort, before.count, change, known, is_partial=is_partial)
         report = self._report(cohort, before.count, whole, change, outcome)
         if held:
+            log.info("%s\n%s", report.summary(), report.as_table())
             raise self._stopped(held, report)
         return report
 

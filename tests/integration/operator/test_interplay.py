@@ -32,6 +32,7 @@ class World:
         self.xcoms = request.getfixturevalue("xcoms")
         self.store = request.getfixturevalue("store")
         self.folder = request.getfixturevalue("tmp_path")
+        self.caplog = request.getfixturevalue("caplog")
 
     def people(self, count: int, first: int = 0) -> None:
         self.cohort(*(f"u-{n:03}" for n in range(first, first + count)))
@@ -213,7 +214,9 @@ def cut(world: World) -> None:
 
 def add_only_and_removals(world: World) -> None:
     cut(world)
+    world.caplog.set_level("INFO")
     error = world.stopped("large_removal", writes=True, max_shortfall_percent=None, **ADDS)
+    assert "5 added, 0 removed, 45 members now, 0 left to add and 30 to remove" in world.caplog.text
     assert error.headline.startswith("Guard large_removal stopped the removals from segment 'Power users' (")
     assert "5 people were added, and 30 members stay who would be removed" in str(error)
     assert "this try removed nobody" in str(error)
