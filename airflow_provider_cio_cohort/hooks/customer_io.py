@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -116,15 +116,17 @@ class CustomerIOHook(VendorHook):
         self.segment_ids = frozenset(segment.id for segment in segments)
         return segments
 
-    def find_segment(self, name: str) -> Segment | None:
+    def find_segment(self, name: str, listed: Sequence[Segment] | None = None) -> Segment | None:
         """
         Return the manual segment of that name, or ``None``.
 
         :param name: the whole name; case matters.
+        :param listed: the workspace's segments; listed now if not given.
         :raises AmbiguousSegmentError: if several segments have it.
         :raises DataDrivenSegmentError: if Customer.io computes its members.
         """
-        found = [segment for segment in self.list_segments() if segment.name == name]
+        segments = self.list_segments() if listed is None else listed
+        found = [segment for segment in segments if segment.name == name]
         if len(found) > 1:
             ids = ", ".join(str(segment.id) for segment in found)
             raise AmbiguousSegmentError(
