@@ -51,6 +51,8 @@ from airflow_provider_cio_cohort.state import fingerprint
 ACCOUNT = "/api/v1/accounts/region"
 #: The App API takes 10 requests a second for a workspace; a little less leaves room for jitter on the way.
 APP_REQUESTS_PER_SECOND = 9.5
+#: How many of them may follow each other at once, where none was sent before.
+APP_REQUESTS_AT_ONCE = 10
 #: Characters of its description by which a segment is recognised whose name the vendor has changed.
 TELLING_CHARACTERS = 60
 
@@ -100,7 +102,8 @@ class CustomerIOHook(VendorHook):
     def app_client(self) -> ApiClient[AppApi]:
         """The client of the App API, at this task's share of its requests a second."""
         pace = pace_of(self.connection, self.connection.extra_dejson, APP_REQUESTS_PER_SECOND)
-        return ApiClient(self.app, self.transport, RateLimiter(pace))
+        at_once = int(APP_REQUESTS_AT_ONCE * pace / APP_REQUESTS_PER_SECOND)
+        return ApiClient(self.app, self.transport, RateLimiter(pace, at_once=max(at_once, 1)))
 
     def client_for(self, path: str) -> ApiClient[Any]:
         """Return the client of the Track API for ``/api/v1/…``, that of the App API for any other path."""
