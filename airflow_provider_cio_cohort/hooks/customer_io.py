@@ -302,7 +302,12 @@ class CustomerIOHook(VendorHook):
         return writer.change("remove_customers", values, id_type, total, cancel)
 
     def find_people(
-        self, values: Iterable[str], id_type: str = "id", cancel: CancelToken | None = None
+        self,
+        values: Iterable[str],
+        id_type: str = "id",
+        cancel: CancelToken | None = None,
+        *,
+        until_found: bool = False,
     ) -> FoundPeople:
         """
         Look up which of these identifiers exist in the workspace.
@@ -314,10 +319,11 @@ class CustomerIOHook(VendorHook):
         :param values: distinct identifiers; a hundred cost one of the App API's 10 requests a second.
         :param id_type: ``id``, ``email`` or ``cio_id``.
         :param cancel: once cancelled, no further batch is looked up; the hook's own token also counts.
+        :param until_found: whether to stop after the first request that finds anybody.
         :raises AuthenticationError: if the App API key may not look people up.
         :raises RequestRejectedError: if the workspace does not identify people by ``id_type``.
         """
-        return PeopleLookup(self.app_client, id_type, cancel).run(values)
+        return PeopleLookup(self.app_client, id_type, cancel).run(values, until_found=until_found)
 
     def find_people_in_blocks(
         self,

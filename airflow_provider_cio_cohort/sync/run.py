@@ -85,6 +85,7 @@ class CohortSync:
         #: What a person would have to approve: the guards that tripped, why, and the change.
         self.plan: dict[str, Any] = {}
         self._directory: Path | None = None
+        self._visible_after: float | None = None
 
     # ---- before an export
 
@@ -265,7 +266,7 @@ class CohortSync:
         if not parameters.dry_run:
             if self.export.given is None:
                 self.export.memory.used(export)
-            self.memory.save(report.to_dict(), export.computed_at, export.requested_at)
+            self.memory.save(report.to_dict(), export.computed_at, export.requested_at, self._visible_after)
         return report
 
     def restore(self) -> SyncReport:
@@ -303,7 +304,7 @@ class CohortSync:
             report = self._fill(people, options, goal, reading, None)
         if not parameters.dry_run:
             # The next sync is compared with what was restored, and does not treat the cohort as unchanged.
-            self.memory.save(report.to_dict(), None, None)
+            self.memory.save(report.to_dict(), None, None, self._visible_after)
         return report
 
     def _fill(
@@ -331,7 +332,7 @@ class CohortSync:
             memory.note_proof,
         )
         try:
-            report = sync.run(people, reading.members() if reading else None)
+            report = sync.run(people, reading.members() if reading else None, is_new=reading is None)
         except UnknownSegmentError as error:
             if existing_id is not None and not options.keys_proven:
                 self._check_deleted(existing_id)
@@ -339,6 +340,7 @@ class CohortSync:
                 f"{error.headline}\nIt existed when the task began: a retry looks for it again."
             ) from None
         self.plan = sync.plan
+        self._visible_after = sync.visible_after
         log.info("%s\n%s", report.summary(), report.as_table())
         _warn_of_the_mapping(report)
         return report
@@ -379,6 +381,9 @@ class CohortSync:
             on_not_removable=parameters.on_not_removable,
             form=self.ports.form,
             not_removable_before=last_report.get("not_removable") or 0,
+            unmatched_before=last_report.get("unmatched") or 0,
+            unverified_writes=self.memory.has_unverified_writes,
+            lag=self.memory.visible_after,
             cio_prefix=self.ports.facts.cio_prefix,
             removes_without_id=self.ports.facts.removes_without_id,
             **facts,
@@ -453,7 +458,8 @@ class CohortSync:
         )
         path = directory / MEMBERS_FILE
         with SegmentReading(
-            lambda: reader.read(path, timeout=timeouts.timeout, pause=timeouts.interval), cancel.cancel
+            lambda: reader.read(path, timeout=timeouts.timeout, pause=timeouts.interval, counted=members_now),
+            cancel.cancel,
         ) as reading:
             yield reading
 
