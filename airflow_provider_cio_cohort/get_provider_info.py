@@ -174,10 +174,11 @@ def _options() -> dict[str, Any]:
         ),
         "verify_timeout": ("Seconds that writes may take to become visible when a segment is read back.", 60),
         "verify_stable_seconds": (
-            "Seconds for which a segment's count must not change before its members are read.",
+            "Seconds for which a segment's count must not change before a read of its members counts that "
+            "does not prove the outcome of every write.",
             5,
         ),
-        "verify_interval": ("Seconds between two checks of that count.", 1),
+        "verify_interval": ("Seconds between two checks of that count; the first come sooner.", 1),
         "export_hold": (
             "The least seconds for which a task that requests an export in a pool (use_pools) keeps its "
             "slot: four slots for 40 s each are the 60 exports in 10 minutes that Amplitude allows.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,10 @@ class FoundPeople(Protocol):
     @property
     def refused(self) -> int:
         """How many identifiers Customer.io refuses to look up."""
+
+    @property
+    def asked(self) -> int:
+        """How many identifiers were looked up, the first ones; those that were refused are among them."""
 
 
 class SentPeople(Protocol):
@@ -65,8 +69,10 @@ class SegmentStore(Protocol):
     ) -> SentPeople:
         """Remove people; non-members are ignored, and refused identifiers left out."""
 
-    def find_people(self, values: Iterable[str], id_type: IdType) -> FoundPeople:
-        """Look up which of the identifiers exist."""
+    def find_people(
+        self, values: Iterable[str], id_type: IdType, *, until_found: bool = False
+    ) -> FoundPeople:
+        """Look up which of the identifiers exist, or only until one is found that does."""
 
     def find_people_in_blocks(
         self, values: Iterable[str], id_type: IdType, *, total: int
@@ -91,9 +97,8 @@ class Target:
 
 # ---- how many identifiers exist; of many identifiers, a sample is looked up
 
-#: Two seconds of the App API's rate. Of more identifiers, a new random sample of this size is looked up each
-#: time: one of each stretch of the sorted file, so that a lost batch of a thousand is noticed in a total of
-#: up to a million.
+#: Two seconds of the App API's rate. Of more identifiers, a new random sample is looked up each time, of no
+#: more than this: one of each stretch of the sorted file.
 MOST_LOOKUPS = 2_000
 #: Identifiers that exist of which a look-up keeps examples.
 MOST_EXAMPLES = 20
@@ -110,12 +115,16 @@ class Lookup:
     :param people: how many of them exist in Customer.io.
     :param total: identifiers from which those were drawn.
     :param examples: some identifiers that exist, as they were looked up; empty if none is known.
+    :param unknown: those that do not exist, as they were looked up; empty if they are not known one by one.
+    :param refused: how many Customer.io refused to look up: whether they exist is not known.
     """
 
     asked: int
     people: int
     total: int
     examples: tuple[str, ...] = ()
+    unknown: frozenset[str] = field(default=frozenset(), repr=False)
+    refused: int = 0
 
     @property
     def is_exact(self) -> bool:
@@ -129,7 +138,7 @@ class Lookup:
 
 
 def look_up(
-    store: SegmentStore, path: Path, total: int, id_type: IdType, *, most: int = MOST_LOOKUPS
+    store: SegmentStore, path: Path, total: int, id_type: IdType, *, until_found: bool = False
 ) -> Lookup | None:
     """
     Look identifiers up: all of them, or a new random sample each time.
@@ -138,14 +147,43 @@ def look_up(
     :param path: escaped identifiers, one a line, sorted.
     :param total: how many they are.
     :param id_type: which of Customer.io's identifiers they are.
-    :param most: look up no more than this many.
+    :param until_found: whether to stop after the first request that finds anybody.
     :return: ``None`` if the key may not look people up.
     """
-    values = sample(path, total, most)
-    found = find(store, values, id_type)
+    values = sample(path, total, MOST_LOOKUPS)
+    random.shuffle(values)  # so that the first ones are a sample as well
+    return look_up_values(store, values, total, id_type, until_found=until_found)
+
+
+def look_up_values(
+    store: SegmentStore, values: list[str], total: int, id_type: IdType, *, until_found: bool
+) -> Lookup | None:
+    """
+    Look identifiers up, all of them or until one is found that exists.
+
+    :param store: Customer.io.
+    :param values: the identifiers.
+    :param total: identifiers from which those were drawn.
+    :param id_type: which of Customer.io's identifiers they are.
+    :param until_found: whether to stop after the first request that finds anybody.
+    :return: ``None`` if the key may not look people up.
+    """
+    found = find(store, values, id_type, until_found=until_found)
     if found is None:
         return None
-    return Lookup(len(values), found.count, total, _examples(values, found, id_type))
+    asked, normalise = values[: found.asked], normaliser(id_type)
+    known = set(map(normalise, found.identifiers))
+    exist = [value for value in asked if normalise(value) in known]
+    # Where an answer does not show whom it is about, nobody is known not to exist.
+    each = len(exist) == found.count and not found.refused
+    return Lookup(
+        found.asked,
+        found.count,
+        total,
+        tuple(sorted(exist)[:MOST_EXAMPLES]),  # of a few, a retry writes the same person
+        frozenset(asked).difference(exist) if each else frozenset(),
+        found.refused,
+    )
 
 
 def look_for_one(store: SegmentStore, path: Path, total: int, id_type: IdType) -> Lookup | None:
@@ -170,17 +208,20 @@ def look_for_one(store: SegmentStore, path: Path, total: int, id_type: IdType) -
     return Lookup(asked, 0, total)
 
 
-def find(store: SegmentStore, values: list[str], id_type: IdType) -> FoundPeople | None:
+def find(
+    store: SegmentStore, values: list[str], id_type: IdType, *, until_found: bool = False
+) -> FoundPeople | None:
     """
     Look identifiers up.
 
     :param store: Customer.io.
     :param values: the identifiers.
     :param id_type: which of Customer.io's identifiers they are.
+    :param until_found: whether to stop after the first request that finds anybody.
     :return: ``None`` if the key may not look people up.
     """
     try:
-        return store.find_people(values, id_type)
+        return store.find_people(values, id_type, until_found=until_found)
     except _REFUSALS as error:
         _warn(error)
         return None
@@ -211,26 +252,30 @@ def _examples(values: Iterable[str], found: FoundPeople, id_type: IdType) -> tup
     return tuple(islice((value for value in values if normalise(value) in known), MOST_EXAMPLES))
 
 
-def sample(path: Path, total: int, most: int) -> list[str]:
+def sample(path: Path, total: int, most: int, last: int = 0) -> list[str]:
     """
     Return all identifiers of a file, or a new random sample each time.
 
     :param path: escaped identifiers, one a line, sorted.
     :param total: how many they are.
     :param most: return no more than this many.
+    :param last: how many of the sample are the file's last ones; one of each stretch of the others is drawn.
     """
     values = read_values(path)
-    return list(values if total <= most else _drawn(values, total, most))
+    if total <= most:
+        return list(values)
+    stretches, others = most - last, total - last
+    bounds = [stretch * others // stretches for stretch in range(stretches + 1)]
+    drawn = [random.randrange(start, end) for start, end in pairwise(bounds)]  # noqa: S311
+    return list(_at(values, chain(drawn, range(others, total))))
 
 
-def _drawn(values: Iterable[str], total: int, most: int) -> Iterator[str]:
-    """Draw one value from each of ``most`` stretches of about equal length."""
-    iterator, place = iter(values), 0
-    for stretch in range(most):
-        start, end = stretch * total // most, (stretch + 1) * total // most
-        wanted = random.randrange(start, end)  # noqa: S311
-        yield from islice(iterator, wanted - place, wanted - place + 1)
-        place = wanted + 1
+def _at(values: Iterable[str], places: Iterable[int]) -> Iterator[str]:
+    """Yield the values at some places, which ascend."""
+    iterator, next_place = iter(values), 0
+    for place in places:
+        yield from islice(iterator, place - next_place, place - next_place + 1)
+        next_place = place + 1
 
 
 # ---- the writes to one segment, which keep what Customer.io refuses

@@ -152,6 +152,8 @@ def collect(pages: Iterable[MemberPage], id_type: IdType, path: Path) -> Members
 log = logging.getLogger(__name__)
 
 MEMBERS_FILE = "members"
+#: The first pause between two checks, as a share of the usual one; each is twice as long as the one before.
+FIRST_PAUSE = 1 / 8
 #: The longest pause before members are read again, in seconds.
 _LONGEST_PAUSE = 10.0
 #: The first readings, whose number must equal both counts.
@@ -176,7 +178,7 @@ class Reader:
     id_type: IdType
     sleep: Callable[[float], object] = time.sleep
 
-    def read(self, path: Path, *, timeout: float, pause: float) -> Members:
+    def read(self, path: Path, *, timeout: float, pause: float, counted: int | None = None) -> Members:
         """
         Read the members, repeatedly until their number agrees with the segment's count.
 
@@ -186,33 +188,56 @@ class Reader:
         :param path: the file to write.
         :param timeout: seconds after which a disagreement is final.
         :param pause: seconds before the second reading; it doubles each time.
+        :param counted: the segment's count a moment ago, if it was asked for.
         :raises MembershipMismatchError: if the two still disagree then.
         """
         deadline, readings = time.monotonic() + timeout, 0
         while True:
-            seen = self.read_once(path)
-            readings += 1
+            seen = self.read_once(path, counted)
+            readings, counted = readings + 1, None
             if seen.agrees or (readings >= _STRICT_READINGS and seen.is_possible):
                 return seen.members
             if time.monotonic() >= deadline:
-                raise MembershipMismatchError(
-                    f"The members of segment {self.segment_id} cannot be read reliably: {seen}.\n"
-                    f"They were read {readings} times in {timeout:g} s. Either Customer.io leaves out "
-                    "pages, or other writers keep changing the segment. A retry reads them again."
-                )
+                raise self.unreliable(seen, readings, timeout)
             log.warning("Reading the members of segment %s again: %s.", self.segment_id, seen)
             self.sleep(min(pause, max(deadline - time.monotonic(), 0.0)))
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def read_once(self, path: Path) -> Seen:
+    def unreliable(self, seen: Seen, readings: int, timeout: float) -> MembershipMismatchError:
+        """
+        Return the error for members that cannot be read reliably.
+
+        :param seen: what was read last.
+        :param readings: how often they were read.
+        :param timeout: within how many seconds.
+        """
+        return MembershipMismatchError(
+            f"The members of segment {self.segment_id} cannot be read reliably: {seen}.\n"
+            f"They were read {readings} times in {timeout:g} s. Either Customer.io leaves out "
+            "pages, or other writers keep changing the segment. A retry reads them again."
+        )
+
+    def read_once(self, path: Path, counted: int | None = None) -> Seen:
         """
         Read the members once, and count them before and after.
 
+        A single page is read in one moment, so where the first count agrees with it, there is no second.
+
         :param path: the file to write.
+        :param counted: the segment's count a moment ago, if it was asked for.
         """
-        before = self.count()
-        found = members.collect(self.pages(before), self.id_type, path)
-        return Seen(found, before, self.count())
+        before = self.count() if counted is None else counted
+        pages = rows = 0
+
+        def read() -> Iterator[MemberPage]:
+            nonlocal pages, rows
+            for page in self.pages(before):
+                pages, rows = pages + 1, rows + len(page.ids)
+                yield page
+
+        found = members.collect(read(), self.id_type, path)
+        at_once = pages <= 1 and found.count == before
+        return Seen(found, before, before if at_once else self.count(), repeated=rows - found.count)
 
 
 @dataclass(frozen=True)
@@ -223,16 +248,28 @@ class Seen:
     :param members: the members on its pages.
     :param before: the segment's count before they were read.
     :param after: its count after that.
+    :param repeated: how many members came twice: people joined or left while the pages were read.
     """
 
     members: Members
     before: int
     after: int
+    repeated: int = 0
 
     @property
     def agrees(self) -> bool:
         """Whether pages and counts agree."""
         return self.before == self.members.count == self.after
+
+    @property
+    def is_whole(self) -> bool:
+        """
+        Whether nobody can be missing on the pages.
+
+        People who join or leave while pages are read move others from page to page. Then the counts differ,
+        or somebody comes twice.
+        """
+        return self.agrees and not self.repeated
 
     @property
     def is_possible(self) -> bool:
@@ -243,6 +280,55 @@ class Seen:
         """Return the numbers as a message shows them."""
         counts = f"{self.after:,}" if self.before == self.after else f"{self.before:,}, then {self.after:,}"
         return f"Customer.io's pages have {self.members.count:,} members, its count is {counts}"
+
+
+@dataclass
+class Stillness:
+    """
+    For how long a segment's count has not changed, and for how long it must not.
+
+    :param count: the count when it was last asked for.
+    :param since: the moment since which it is known to be this one.
+    :param seconds: for how long it must not change.
+    :param after_a_change: the same, once it has changed.
+    """
+
+    count: int
+    since: float
+    seconds: float
+    after_a_change: float
+
+    @classmethod
+    def of(cls, count: int, coming: int, going: int, since: float, stable_seconds: float) -> Stillness:
+        """
+        Return the stillness of a count that people will change.
+
+        As long as it has not changed, perhaps no write is visible yet. Where about as many people are added
+        as removed, it need not change.
+
+        :param count: the count.
+        :param coming: people who will be added.
+        :param going: people who will be removed.
+        :param since: the moment of the last write.
+        :param stable_seconds: see :class:`.VerifyTimeouts`.
+        """
+        is_balanced = abs(coming - going) * 10 <= coming + going
+        return cls(count, since, stable_seconds * (1 if is_balanced else 3), stable_seconds)
+
+    def note(self, count: int, at: float) -> None:
+        """
+        Note what the count is.
+
+        :param count: the count.
+        :param at: the moment at which it was asked for.
+        """
+        if count != self.count:
+            self.count, self.since, self.seconds = count, at, self.after_a_change
+
+    @property
+    def until(self) -> float:
+        """The moment until which it must not change."""
+        return self.since + self.seconds
 
 
 class SegmentReading:

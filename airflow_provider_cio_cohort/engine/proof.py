@@ -17,9 +17,10 @@ from itertools import islice
 from pathlib import Path
 
 from airflow_provider_cio_cohort.engine import members
-from airflow_provider_cio_cohort.engine.customer_io import SegmentStore, SegmentWriter, sample
+from airflow_provider_cio_cohort.engine.customer_io import SegmentWriter, sample
 from airflow_provider_cio_cohort.engine.diff import Change
 from airflow_provider_cio_cohort.engine.identifiers import IdType
+from airflow_provider_cio_cohort.engine.members import FIRST_PAUSE, Reader, Seen
 from airflow_provider_cio_cohort.engine.sorted_file import escape, read_lines
 from airflow_provider_cio_cohort.exceptions import (
     ConfigurationError,
@@ -68,11 +69,13 @@ class Proven:
         written, or where only people without an ``id`` are to be removed.
     :param added: identifiers to add that were sent.
     :param removed: members to remove that were sent.
+    :param visible_after: seconds after which the write was visible, at most; ``None`` if it was not.
     """
 
     is_shown: bool
     added: int = 0
     removed: int = 0
+    visible_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Proof:
     """
     The proof for one segment.
 
-    :param store: Customer.io.
+    :param reader: reads the segment's members.
     :param writer: writes to the segment.
     :param before: the segment's members.
     :param change: what is to be written.
@@ -88,11 +91,10 @@ class Proof:
     :param may_add: whether any identifier to add is known to exist, or cannot be looked up.
     :param directory: where the members are written to be searched.
     :param timeout: seconds that a write may take to become visible in a read.
-    :param interval: seconds between two checks.
-    :param sleep: how to wait, in seconds; it may return early when the task is stopped.
+    :param interval: seconds between two checks; the first come sooner, later ones not so soon.
     """
 
-    store: SegmentStore
+    reader: Reader
     writer: SegmentWriter
     before: int
     change: Change
@@ -101,7 +103,6 @@ class Proof:
     directory: Path
     timeout: float
     interval: float
-    sleep: Callable[[float], object]
 
     @property
     def segment_id(self) -> int:
@@ -127,7 +128,10 @@ class Proof:
         """
         for probe in self._probes():
             if probe.write():
-                return Proven(self._wait_for(probe), probe.added, probe.removed)
+                wrote = time.monotonic()
+                is_shown = self._wait_for(probe)
+                lag = time.monotonic() - wrote if is_shown else None
+                return Proven(is_shown, probe.added, probe.removed, lag)
         if self.may_add and self.change.to_add > len(self.writer.rejected):
             raise self._not_proven(
                 "Customer.io refuses the identifiers that were sent first.", "Correct them in Amplitude."
@@ -137,17 +141,23 @@ class Proof:
     def _wait_for(self, probe: Probe) -> bool:
         """Wait until a write has become visible, and return whether it has."""
         deadline, half = time.monotonic() + self.timeout, time.monotonic() + self.timeout / 2
-        pause, is_repeated = self.interval, False
-        while not self._shows(probe):
+        pause, is_repeated, readings = self.interval * FIRST_PAUSE, False, 0
+        while True:
+            has_arrived, seen = self._look(probe)
+            if has_arrived:
+                break
+            readings += 1
             if time.monotonic() >= deadline:
+                if seen is not None and not seen.is_whole:
+                    raise self.reader.unreliable(seen, readings, self.timeout)
                 if probe.unseen is None:
                     return False
                 raise probe.unseen(probe)
             if not is_repeated and time.monotonic() >= half:
                 is_repeated = True
                 probe.write()  # a busy workspace answers 200 and drops what was sent
-            self.sleep(pause)
-            pause = min(pause * 1.5, 5.0)
+            self.reader.sleep(pause)
+            pause = min(pause * 2, 5.0)
         log.info(
             "The App API key reads in segment %s what the Tracking API key wrote: both keys belong to one "
             "workspace.",
@@ -212,15 +222,18 @@ class Proof:
         spelt = zip(*(_spellings(self.id_type, value) for value in values), strict=True)
         return sum(self.writer.add(spelling, len(values)) for spelling in spelt) > 0
 
-    def _shows(self, probe: Probe) -> bool:
-        count = self.store.count_members(self.segment_id)
-        if count > READ_UP_TO:
-            return probe.shows(count, None)
-        path = self.directory / "proof"
-        members.collect(self.store.stream_member_pages(self.segment_id), self.id_type, path)
-        has_arrived = probe.shows(count, read_lines(path))
+    def _look(self, probe: Probe) -> tuple[bool, Seen | None]:
+        """Return whether a write has become visible, and what was read where that may not be everybody."""
+        if self.before > READ_UP_TO:
+            return probe.shows(self.reader.count(), None), None
+        path, seen = self.directory / "proof", None
+        if probe.removed:  # whoever is on no page was removed only if no page was left out
+            seen = self.reader.read_once(path)
+        else:
+            members.collect(self.reader.pages(self.before), self.id_type, path)
+        has_arrived = (seen is None or seen.is_whole) and probe.shows(self.before, read_lines(path))
         path.unlink()
-        return has_arrived
+        return has_arrived, seen
 
     def _mismatch(self, probe: Probe) -> WorkspaceMismatchError:
         return WorkspaceMismatchError(

@@ -122,3 +122,115 @@ def _shown(name: str, value: object) -> str:
     if isinstance(value, int) and name != "segment_id":
         return f"{value:,}"
     return str(value)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    The result of the writes, as read back.
+
+    :param segment_after: its members.
+    :param added: people who joined.
+    :param removed: people who left.
+    :param unmatched: identifiers that do not exist in Customer.io; ``None`` if that cannot be known.
+    :param rejected: identifiers that Customer.io refuses, of people who are not in the segment.
+    :param not_removable: people without an ``id`` who are still in the segment although they were removed.
+    :param visible_after: seconds until the last write showed, at most; ``None`` if that was not measured.
+    """
+
+    segment_after: int
+    added: int
+    removed: int
+    unmatched: int | None
+    rejected: int = 0
+    not_removable: int = 0
+    visible_after: float | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """
+    A segment as read back, compared with its cohort.
+
+    :param segment_after: its members.
+    :param missing: identifiers of the cohort that no member has.
+    :param missing_of_sent: how many of them were sent.
+    :param lost: how many of them were found to exist in Customer.io; ``None`` if the key may not look people
+        up.
+    :param not_removed: people who were removed and are still in it.
+    :param unexpected: people outside the cohort who were not in it before.
+    :param unreliable: how pages and counts contradict each other; empty if they agree.
+    :param estimate: how many of the missing exist, as far as a sample tells.
+    :param is_exact: whether all the missing were looked up.
+    :param listed: how many of the lost are known by their identifiers.
+    :param rejected: identifiers that no member has and that Customer.io refuses; not among the missing.
+    :param without_id: how many of those who were not removed have no ``id``.
+    :param refused: how many of the others Customer.io refuses to remove.
+    :param is_known: whether it is known of each of the missing whether it exists.
+    :param is_whole: whether nobody can be missing on the pages that were read.
+    :param read_at: the moment at which the members had been read.
+    """
+
+    segment_after: int
+    missing: int
+    missing_of_sent: int
+    lost: int | None
+    not_removed: int
+    unexpected: int
+    unreliable: str = ""
+    estimate: int = 0
+    is_exact: bool = False
+    listed: int = 0
+    rejected: int = 0
+    without_id: int = 0
+    refused: int = 0
+    is_known: bool = False
+    is_whole: bool = False
+    read_at: float = 0.0
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether the App API key may look people up."""
+        return self.lost is not None
+
+    @property
+    def is_proof(self) -> bool:
+        """Whether this one reading shows the outcome of every write, however early it came."""
+        return self.is_whole and (self.is_known or not self.missing)
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether what was read agrees with the segment's count."""
+        return not self.unreliable
+
+    @property
+    def as_wanted(self) -> bool:
+        """Whether everybody is in it who can be, and nobody else."""
+        return self.is_reliable and not (self.lost or self.not_removed or self.unexpected)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing is wrong but what no time and no retry can change."""
+        others = self.lost or self.unexpected or self.not_removed != self.without_id + self.refused
+        return self.is_reliable and self.not_removed > 0 and not others
+
+    @property
+    def in_short(self) -> str:
+        """What is wrong, for a pager."""
+        if not self.is_reliable:
+            return self.unreliable
+        about = "" if self.is_exact or not self.lost else "about "
+        return (
+            f"{about}{self.estimate:,} people missing, {self.not_removed:,} not removed, "
+            f"{self.unexpected:,} unexpected"
+        )
+
+    def __str__(self) -> str:
+        at_least = "" if self.is_exact else "at least "
+        no_id = f" ({self.without_id:,} of them have no id, so they never can)" if self.without_id else ""
+        return (
+            f"{at_least}{self.lost or 0:,} people of the cohort who exist in Customer.io are missing, "
+            f"{self.not_removed:,} members could not be removed{no_id}, {self.unexpected:,} people outside "
+            "the cohort have joined since (through other writers, or an earlier try whose changes appeared "
+            "late)"
+        )

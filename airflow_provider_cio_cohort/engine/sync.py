@@ -40,9 +40,9 @@ from airflow_provider_cio_cohort.engine.identifiers import (
 )
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Members, Reader, collect
 from airflow_provider_cio_cohort.engine.proof import Proof, Proven
-from airflow_provider_cio_cohort.engine.report import SyncReport, match_rate
+from airflow_provider_cio_cohort.engine.report import Outcome, SyncReport, match_rate
 from airflow_provider_cio_cohort.engine.sorted_file import escape, read_values
-from airflow_provider_cio_cohort.engine.verify import Outcome, Verification, VerifyTimeouts
+from airflow_provider_cio_cohort.engine.verify import Verification, VerifyTimeouts, longest
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError, NotRemovableError
 
 log = logging.getLogger(__name__)
@@ -51,8 +51,6 @@ Mode = Literal["mirror", "add_only"]
 MODES: tuple[Mode, ...] = ("mirror", "add_only")
 OnNotRemovable = Literal["warn", "fail"]
 OnGuard = Literal["fail", "add_only"]
-#: Identifiers that are looked up first where it is enough to know that any of them exists: one request.
-FEW_LOOKUPS = 100
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,9 @@ class Options:
     :param on_not_removable: ``warn`` if people who cannot be removed are counted, ``fail`` if they are an
         error.
     :param not_removable_before: people who could not be removed at the last good sync.
+    :param unmatched_before: identifiers that did not exist in Customer.io at the last good sync.
+    :param unverified_writes: whether an earlier try has written to the segment and did not read it back.
+    :param lag: seconds after which the slowest write of earlier runs was visible; ``None`` if unknown.
     :param cio_prefix: whether a ``cio_id`` is sent with its prefix; ``None`` if both spellings are tried.
     :param removes_without_id: whether Customer.io removes people without an ``id``; ``None`` if unknown.
     :param form: the parameters that the DAG's form sets for a run, for messages; ``None`` if unknown.
@@ -84,7 +85,6 @@ class Options:
         first.
     :param limit: add no more people than this, and remove nobody; ``None`` for everybody.
     :param cutoff: what an earlier try of a limited run has chosen them by; ``None`` for the first try.
-    :param unmatched_before: identifiers that did not exist in Customer.io at the last good sync.
     :param never_filled: whether no good sync of the segment is known.
     :param made_here: whether it is known that a sync has made the segment for this cohort.
     :param baseline: the segment at an earlier good sync, for the guard of its growth.
@@ -106,13 +106,15 @@ class Options:
     keys_proven: bool = True
     on_not_removable: OnNotRemovable = "warn"
     not_removable_before: int = 0
+    unmatched_before: int = 0
+    unverified_writes: bool = False
+    lag: float | None = None
     cio_prefix: bool | None = None
     removes_without_id: bool | None = None
     form: Collection[str] | None = None
     on_guard: OnGuard = "fail"
     limit: int | None = None
     cutoff: int | None = None
-    unmatched_before: int = 0
     never_filled: bool = False
     made_here: bool = False
     baseline: guards.Baseline | None = None
@@ -171,6 +173,8 @@ class SegmentSync:
         self.joiners = 0
         #: What the people of a limited run are chosen by.
         self.cutoff = options.cutoff
+        #: Seconds after which the slowest write was visible, at most; ``None`` if that was not measured.
+        self.visible_after: float | None = None
         self.store = store
         self.sleep = sleep
         self.before_writing = before_writing
@@ -179,12 +183,15 @@ class SegmentSync:
         self.options = options
         self.directory = directory
 
-    def run(self, cohort: CohortIdentifiers, before: Members | None = None) -> SyncReport:
+    def run(
+        self, cohort: CohortIdentifiers, before: Members | None = None, *, is_new: bool = False
+    ) -> SyncReport:
         """
         Sync, and return what was seen and done.
 
         :param cohort: the cohort's identifiers.
         :param before: the segment's members, if :class:`.SegmentReading` has read them into the directory.
+        :param is_new: whether the segment was just made, so that it should be empty.
         :raises MappingError: before the first write, if cohort and segment cannot be compared.
         :raises GuardTrippedError: before the first write, if the change looks dangerous; with ``on_guard:
             add_only``, after people were added, if only the removals do.
@@ -196,7 +203,7 @@ class SegmentSync:
         options = self.options
         members_path = self.directory / MEMBERS_FILE
         if before is None:
-            before = self._read_members(members_path)
+            before = self._read_members(members_path, is_new=is_new)
         cohort = self._keep_unreadable(cohort, members_path)
         change = compare(
             cohort.path,
@@ -256,11 +263,13 @@ class SegmentSync:
             sleep=self.sleep,
         )
 
-    def _read_members(self, path: Path) -> Members:
+    def _read_members(self, path: Path, *, is_new: bool) -> Members:
         if self.target.id is None:
             return collect((), self.options.id_type, path)
-        timeouts = self.options.verify_timeouts
-        return self.reader(self.target.id).read(path, timeout=timeouts.timeout, pause=timeouts.interval)
+        timeouts, empty = self.options.verify_timeouts, 0 if is_new else None
+        return self.reader(self.target.id).read(
+            path, timeout=timeouts.timeout, pause=timeouts.interval, counted=empty
+        )
 
     def _keep_unreadable(self, cohort: CohortIdentifiers, members_path: Path) -> CohortIdentifiers:
         if not cohort.unreadable or self.options.mode != "mirror":
@@ -322,11 +331,12 @@ class SegmentSync:
         if not to_add:
             return Lookup(0, 0, 0)
         needs_proof = for_proof and not options.keys_proven
-        if not for_guard and change.same and not needs_proof:
+        # As many as were unknown last time, and nobody to remove: probably there is nothing to write.
+        nothing_new = not change.to_remove and to_add <= min(MOST_LOOKUPS, 2 * options.unmatched_before)
+        if not for_guard and change.same and not needs_proof and not nothing_new:
             return None
-        known = None if for_guard else look_up(self.store, path, to_add, options.id_type, most=FEW_LOOKUPS)
-        if for_guard or (known is not None and not known.people and not known.is_exact):
-            known = look_up(self.store, path, to_add, options.id_type)
+        until_found = not for_guard and not nothing_new
+        known = look_up(self.store, path, to_add, options.id_type, until_found=until_found)
         if known is None or known.people or known.is_exact:
             return known
         if options.dry_run or not needs_proof or change.to_remove > change.without_id:
@@ -473,10 +483,11 @@ class SegmentSync:
     ) -> Outcome:
         options = self.options
         writer = SegmentWriter(self.store, segment_id, options.id_type, options.cio_prefix)
+        reader = self.reader(segment_id)
         verification = Verification(
             store=self.store,
             writer=writer,
-            reader=self.reader(segment_id),
+            reader=reader,
             # Members are left who are not in the cohort, and of a limited run the rest of the cohort.
             mirror=options.mode == "mirror" and not is_partial,
             cohort_path=cohort.path if options.limit is None else change.add_path,
@@ -485,15 +496,20 @@ class SegmentSync:
             directory=self.directory,
             timeouts=options.verify_timeouts,
             removes_without_id=options.removes_without_id,
+            unverified_writes=options.unverified_writes,
+            unknown=set(known.unknown) if known else set(),
+            lag=options.lag,
         )
         nobody_to_add = not change.to_add or (known is not None and known.is_exact and not known.people)
+        if known is not None and known.refused and options.keys_proven:
+            nobody_to_add = False  # whom a look-up refuses may exist all the same
         if not change.to_remove and nobody_to_add:
             return verification.nothing_written()
         self.before_writing()
         proven = Proven(True)
         if not options.keys_proven:
             proven = Proof(
-                store=self.store,
+                reader=reader,
                 writer=writer,
                 before=before,
                 change=change,
@@ -502,7 +518,6 @@ class SegmentSync:
                 directory=self.directory,
                 timeout=options.verify_timeouts.timeout,
                 interval=options.verify_timeouts.interval,
-                sleep=self.sleep,
             ).run()
             if proven.is_shown:
                 self.on_proven()
@@ -517,7 +532,9 @@ class SegmentSync:
                 writer.add(read_values(change.add_path), change.to_add)
             if change.to_remove != proven.removed:
                 verification.remove(change.remove_path, attempt=0, total=change.to_remove)
+        verification = replace(verification, lag=longest(options.lag, proven.visible_after))
         outcome = verification.read_back(may_send=proven.is_shown)
+        self.visible_after = longest(proven.visible_after, outcome.visible_after)
         if known is None:
             self._check_arrivals(cohort, change, outcome)
         if outcome.not_removable:

@@ -3,21 +3,54 @@ Reads a segment back after the writes: a 200 from Customer.io is no proof that a
 
 Unknown people are ignored with a 200, and so are batches that a busy workspace drops. What the segment
 holds afterwards is the only truth.
+
+**What an early read proves.** How long a write takes to show in a read is not documented, nor whether every
+read shows what an earlier one has shown. So a read that does *not* show a write proves nothing: the write may
+be late. But a read that shows a write proves it, however early it comes: a person who was out before the
+writes and is in now was added, and one who was in and is out now was removed. A later read that says
+otherwise comes from a server that is behind, and catches up. So the run is done, without any waiting, with
+the first read that shows all of its writes: everybody sent is in, or was looked up and does not exist;
+everybody removed is out; nobody else is in; and nobody of the cohort who was in is missing.
+
+That somebody is *out* holds only if no member was left out. While people join and leave, pages shift, so that
+somebody can move to a page that was read already. So the number of members must equal the segment's count
+before and after, and nobody may come twice, as a shift in the other direction shows. The people whom the run
+itself removes cannot hide others: only somebody on a page that was read already can, when leaving later, move
+the next pages up. So the read contains that person, and shows a removal that is not done.
+
+Where a read shows less, only time tells whether a write is late or lost. Then the segment's count must not
+change for a while (:class:`VerifyTimeouts`) before anything is sent again. The same holds before a read
+counts that shows no more than is likely: more are missing than are looked up one by one, the App API key may
+not look people up, or an earlier try has written and its writes may still come.
+
+One case passes unseen: the removal is lost of somebody who joined just before the run, and the read comes
+from a server that shows neither. The next run removes this person.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from airflow_provider_cio_cohort.engine import members
-from airflow_provider_cio_cohort.engine.customer_io import SegmentStore, SegmentWriter, existing, look_up
+from airflow_provider_cio_cohort.engine.customer_io import (
+    MOST_LOOKUPS,
+    Lookup,
+    SegmentStore,
+    SegmentWriter,
+    existing,
+    look_up,
+    look_up_values,
+    sample,
+)
 from airflow_provider_cio_cohort.engine.diff import Change, common_lines, compare, without
 from airflow_provider_cio_cohort.engine.identifiers import CIO_PREFIX, ID_TYPES, IdType
-from airflow_provider_cio_cohort.engine.members import Reader, has_id, without_id
+from airflow_provider_cio_cohort.engine.members import FIRST_PAUSE, Reader, Stillness, has_id, without_id
+from airflow_provider_cio_cohort.engine.report import Comparison, Outcome
 from airflow_provider_cio_cohort.engine.sorted_file import (
     open_text,
     read_blocks,
@@ -32,6 +65,14 @@ log = logging.getLogger(__name__)
 
 #: How often a removal that had no effect is sent again: a member may have further identifiers.
 MAX_REMOVALS = 3
+#: Up to this many members, the segment is read at once after the writes: ten pages, so about a second.
+READ_AT_ONCE = 300_000
+#: The share of a sample for those who were sent last, so that a short last batch is looked up as well.
+LAST_SENT = 1 / 10
+#: Seconds; a measured lag is doubled, and never counts as less than this.
+LEAST_STABLE_SECONDS = 1.0
+#: The longest pause between two readings, in seconds.
+_LONGEST_PAUSE = 30.0
 
 
 @dataclass(frozen=True)
@@ -40,35 +81,28 @@ class VerifyTimeouts:
     How long a write may take to become visible in a read; Customer.io guarantees nothing.
 
     :param timeout: seconds after which what is still missing counts as not done.
-    :param stable_seconds: seconds for which the segment's count must not change before the members are read;
-        three times as long if it has not changed at all.
-    :param interval: seconds between two checks.
+    :param stable_seconds: seconds for which the segment's count must not change before what was read counts
+        although it does not prove everything; three times as long if the count has not changed at all.
+    :param interval: seconds between two checks of the count; the first come sooner.
     """
 
     timeout: float = 60
     stable_seconds: float = 5
     interval: float = 1
 
+    def after_lag(self, seconds: float | None, *, looks_up: bool) -> VerifyTimeouts:
+        """
+        Return the time-outs where a lag was measured: it replaces the default, but no other value.
 
-@dataclass(frozen=True)
-class Outcome:
-    """
-    The result of the writes, as read back.
-
-    :param segment_after: its members.
-    :param added: people who joined.
-    :param removed: people who left.
-    :param unmatched: identifiers that do not exist in Customer.io; ``None`` if that cannot be known.
-    :param rejected: identifiers that Customer.io refuses, of people who are not in the segment.
-    :param not_removable: people without an ``id`` who are still in the segment although they were removed.
-    """
-
-    segment_after: int
-    added: int
-    removed: int
-    unmatched: int | None
-    rejected: int = 0
-    not_removable: int = 0
+        :param seconds: until the slowest write was visible; ``None`` if that was not measured.
+        :param looks_up: whether people can be looked up; if not, those whose addition shows later would count
+            as unknown, so nothing gets shorter.
+        """
+        default = VerifyTimeouts.stable_seconds
+        if seconds is None or self.stable_seconds != default:
+            return self
+        stable = max(2 * seconds, LEAST_STABLE_SECONDS)
+        return replace(self, stable_seconds=stable if looks_up else max(stable, default))
 
 
 @dataclass(frozen=True)
@@ -86,6 +120,9 @@ class Verification:
     :param directory: where the members are written to be compared.
     :param timeouts: how long to wait until the writes are visible.
     :param removes_without_id: whether Customer.io removes people without an ``id``; ``None`` if unknown.
+    :param unverified_writes: whether writes of an earlier try, which nobody has read back, may still show.
+    :param unknown: identifiers, as they were sent, that were looked up in this run and do not exist.
+    :param lag: seconds after which the slowest of earlier writes was visible; ``None`` if unknown.
     """
 
     store: SegmentStore
@@ -98,6 +135,9 @@ class Verification:
     directory: Path
     timeouts: VerifyTimeouts
     removes_without_id: bool | None = None
+    unverified_writes: bool = False
+    unknown: set[str] = field(default_factory=set, repr=False)
+    lag: float | None = None
 
     @property
     def segment_id(self) -> int:
@@ -126,7 +166,8 @@ class Verification:
 
     def read_back(self, *, may_send: bool = True) -> Outcome:
         """
-        Wait until the writes are visible, then compare all members of the segment with the cohort.
+        Compare all members of the segment with the cohort: at once, and again until that proves the outcome
+        or the writes have had their time.
 
         Removals that had no effect are sent again, by another identifier where the member has one. People who
         exist but are not in the segment are sent once more. If in the end the only ones left to remove have
@@ -137,8 +178,15 @@ class Verification:
         :raises NotRemovableError: if Customer.io refuses the removal of people who have an ``id``.
         """
         deadline = time.monotonic() + self.timeouts.timeout
-        if may_send:
+        if may_send and self._may_prove:
+            if outcome := self._prove(deadline):
+                return outcome
+        elif may_send:
             self._wait_for_the_writes(deadline)
+        return self._complete(deadline, may_send=may_send)
+
+    def _complete(self, deadline: float, *, may_send: bool) -> Outcome:
+        """Read and send again what has no effect, after the writes had their time, until all is as wanted."""
         pause, thorough, resent = self.timeouts.interval, False, not may_send
         attempt = 0 if may_send else MAX_REMOVALS
         while True:
@@ -166,8 +214,55 @@ class Verification:
                     f"Read back {self.timeouts.timeout:g} s after the writes: {found}. A retry compares "
                     "again and sends what is missing."
                 )
-            self.reader.sleep(pause)
-            pause = min(pause * 2, 30)
+            self.reader.sleep(min(pause, max(deadline - time.monotonic(), 0)))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    @property
+    def _may_prove(self) -> bool:
+        """Whether an early read is cheap, and nothing else than the run's own writes is to be expected."""
+        return not self.unverified_writes and self.before + self.change.to_add <= READ_AT_ONCE
+
+    def _prove(self, deadline: float) -> Outcome | None:
+        """Read until the members prove the outcome; return ``None`` once the writes have had their time."""
+        wrote, still = time.monotonic(), None
+        pause = self.timeouts.interval * FIRST_PAUSE
+        while True:
+            found = self._look(thorough=False)
+            still = still or self._stillness(self.before, found, wrote)
+            still.note(found.segment_after, found.read_at)
+            done = found.as_wanted or (found.is_final and self.removes_without_id is False)
+            if done and not found.refused and not self._worth_sending_again(found):
+                if found.is_proof or self._stays(still, deadline):
+                    return replace(self._outcome(found), visible_after=self._lag(found, wrote))
+                if time.monotonic() < deadline:
+                    continue
+            left = min(still.until, deadline) - time.monotonic()
+            self.reader.sleep(max(min(pause, left), 0))
+            if pause >= left:
+                return None
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _stillness(self, before: int, found: Comparison, wrote: float) -> Stillness:
+        stable = self.timeouts.after_lag(self.lag, looks_up=found.looks_up).stable_seconds
+        coming = found.estimate if found.looks_up else found.missing_of_sent
+        return Stillness.of(before, coming, found.not_removed, wrote, stable)
+
+    def _stays(self, still: Stillness, deadline: float) -> bool:
+        """Wait for as long as the count must not change, and say whether it has not."""
+        pause = self.timeouts.interval * FIRST_PAUSE
+        while True:
+            if self.store.count_members(self.segment_id) != still.count:
+                return False
+            left = min(still.until, deadline) - time.monotonic()
+            if left <= 0:
+                return True
+            self.reader.sleep(min(pause, left))
+            pause = min(2 * pause, self.timeouts.interval)
+
+    def _lag(self, found: Comparison, wrote: float) -> float | None:
+        """Return after how long the writes showed at the latest; ``None`` if there was nothing to show."""
+        changed = found.missing_of_sent < self.change.to_add or found.not_removed < self.change.to_remove
+        return found.read_at - wrote if changed else None
 
     def _remove_again(self, found: Comparison, attempt: int, deadline: float) -> None:
         level = logging.INFO if found.is_final else logging.WARNING
@@ -175,7 +270,7 @@ class Verification:
         self.remove(self._not_removed_path, attempt=attempt, total=found.not_removed)
         if found.is_final and attempt == MAX_REMOVALS:
             # It must not be for lack of time that they are still there.
-            self._settle(found.segment_after, 0, found.not_removed, deadline)
+            self._settle(found.segment_after, 0, found.not_removed, deadline, looks_up=found.looks_up)
 
     def _without_removals(self, found: Comparison) -> Outcome:
         if not found.refused:
@@ -200,29 +295,29 @@ class Verification:
 
     def _wait_for_the_writes(self, deadline: float) -> None:
         change, coming = self.change, self.change.to_add
-        if self.before:  # a first sync changes the count in any case
-            known = look_up(self.store, change.add_path, change.to_add, self.id_type)
+        # A first sync changes the count in any case.
+        is_first = not self.before
+        known = look_up(self.store, change.add_path, change.to_add, self.id_type, until_found=is_first)
+        if not is_first:
             coming = change.to_add if known is None else known.estimate
             coming = max(coming - len(self.writer.rejected), 0)
         if coming or change.to_remove:
-            self._settle(self.before, coming, change.to_remove, deadline)
+            self._settle(self.before, coming, change.to_remove, deadline, looks_up=known is not None)
 
-    def _settle(self, start: int, coming: int, going: int, deadline: float) -> None:
+    def _settle(self, start: int, coming: int, going: int, deadline: float, *, looks_up: bool) -> None:
         """Wait until the segment's count is as expected or stops changing: some people may be unknown."""
-        expected = start + coming - going
-        # As long as the count has not changed, perhaps no write is visible yet. Where about as many people
-        # are added as removed, the count need not change.
-        balanced = abs(coming - going) * 10 <= coming + going
-        still = self.timeouts.stable_seconds * (1 if balanced else 3)
-        count, since = start, time.monotonic()
+        expected, pause = start + coming - going, self.timeouts.interval * FIRST_PAUSE
+        stable = self.timeouts.after_lag(self.lag, looks_up=looks_up).stable_seconds
+        still = Stillness.of(start, coming, going, time.monotonic(), stable)
         while True:
-            now = self.store.count_members(self.segment_id)
-            if now != count:
-                count, since, still = now, time.monotonic(), self.timeouts.stable_seconds
-            arrived = count == expected != start
-            if arrived or time.monotonic() >= min(deadline, since + still):
+            still.note(self.store.count_members(self.segment_id), time.monotonic())
+            left = min(still.until, deadline) - time.monotonic()
+            # What an earlier try has written may come on top of what is expected.
+            arrived = still.count == expected != start and not self.unverified_writes
+            if left <= 0 or arrived:
                 return
-            self.reader.sleep(self.timeouts.interval)
+            self.reader.sleep(min(pause, left))
+            pause = min(2 * pause, self.timeouts.interval)
 
     def _worth_sending_again(self, found: Comparison) -> bool:
         if not found.missing:
@@ -238,11 +333,11 @@ class Verification:
         prefix = CIO_PREFIX if self.id_type == "cio_id" else ""
         values = (f"{prefix}{value}" for value in read_values(path))
         self.writer.add(values, total)
-        self._settle(found.segment_after, total, 0, deadline)
+        self._settle(found.segment_after, total, 0, deadline, looks_up=found.looks_up)
 
     def _look(self, *, thorough: bool) -> Comparison:
         path = self.directory / "members_after"
-        seen = self.reader.read_once(path)
+        seen, read_at = self.reader.read_once(path), time.monotonic()
         rest = compare(
             self.cohort_path, path, self.directory / "rest", id_type=self.id_type, remove=self.mirror
         )
@@ -267,13 +362,40 @@ class Verification:
             rejected=missing - rest.to_add,
             without_id=no_id,
             refused=refused,
+            is_whole=seen.is_whole,
+            read_at=read_at,
         )
         if thorough:
             return self._look_up_all(found)
-        known = look_up(self.store, self._missing_path, rest.to_add, self.id_type)
+        known = self._look_up_missing(rest.to_add)
         if known is None:
             return found
-        return replace(found, lost=known.people, estimate=known.estimate, is_exact=known.is_exact)
+        return replace(
+            found,
+            lost=known.people,
+            estimate=known.estimate,
+            is_exact=known.is_exact,
+            is_known=known.is_exact and not known.refused,
+        )
+
+    def _look_up_missing(self, total: int) -> Lookup | None:
+        """
+        Look up who of the missing exists, until one is found who does.
+
+        A sample is large enough for a lost batch of a thousand to be noticed in a total of up to a million.
+        """
+        most = MOST_LOOKUPS
+        if total > most:
+            most = min(max(total // 500, most // 2), most)
+        values = sample(self._missing_path, total, most, last=int(most * LAST_SENT))
+        random.shuffle(values)
+        asked = [value for value in values if value not in self.unknown]
+        known = look_up_values(self.store, asked, total, self.id_type, until_found=True)
+        if known is None:
+            return None
+        if total <= MOST_LOOKUPS:
+            self.unknown.update(known.unknown)
+        return replace(known, asked=known.asked + len(values) - len(asked))
 
     def _why_not_removed(self) -> tuple[int, int]:
         """Return how many left-over members have no id, and how many of the others were refused."""
@@ -305,77 +427,13 @@ class Verification:
         )
 
 
-@dataclass(frozen=True)
-class Comparison:
+def longest(*lags: float | None) -> float | None:
     """
-    A segment as read back, compared with its cohort.
+    Return the longest of the lags that were measured, ``None`` if none was.
 
-    :param segment_after: its members.
-    :param missing: identifiers of the cohort that no member has.
-    :param missing_of_sent: how many of them were sent.
-    :param lost: how many of them were found to exist in Customer.io; ``None`` if the key may not look people
-        up.
-    :param not_removed: people who were removed and are still in it.
-    :param unexpected: people outside the cohort who were not in it before.
-    :param unreliable: how pages and counts contradict each other; empty if they agree.
-    :param estimate: how many of the missing exist, as far as a sample tells.
-    :param is_exact: whether all the missing were looked up.
-    :param listed: how many of the lost are known by their identifiers.
-    :param rejected: identifiers that no member has and that Customer.io refuses; not among the missing.
-    :param without_id: how many of those who were not removed have no ``id``.
-    :param refused: how many of the others Customer.io refuses to remove.
+    :param lags: seconds until writes were visible.
     """
-
-    segment_after: int
-    missing: int
-    missing_of_sent: int
-    lost: int | None
-    not_removed: int
-    unexpected: int
-    unreliable: str = ""
-    estimate: int = 0
-    is_exact: bool = False
-    listed: int = 0
-    rejected: int = 0
-    without_id: int = 0
-    refused: int = 0
-
-    @property
-    def is_reliable(self) -> bool:
-        """Whether what was read agrees with the segment's count."""
-        return not self.unreliable
-
-    @property
-    def as_wanted(self) -> bool:
-        """Whether everybody is in it who can be, and nobody else."""
-        return self.is_reliable and not (self.lost or self.not_removed or self.unexpected)
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing is wrong but what no time and no retry can change."""
-        others = self.lost or self.unexpected or self.not_removed != self.without_id + self.refused
-        return self.is_reliable and self.not_removed > 0 and not others
-
-    @property
-    def in_short(self) -> str:
-        """What is wrong, for a pager."""
-        if not self.is_reliable:
-            return self.unreliable
-        about = "" if self.is_exact or not self.lost else "about "
-        return (
-            f"{about}{self.estimate:,} people missing, {self.not_removed:,} not removed, "
-            f"{self.unexpected:,} unexpected"
-        )
-
-    def __str__(self) -> str:
-        at_least = "" if self.is_exact else "at least "
-        no_id = f" ({self.without_id:,} of them have no id, so they never can)" if self.without_id else ""
-        return (
-            f"{at_least}{self.lost or 0:,} people of the cohort who exist in Customer.io are missing, "
-            f"{self.not_removed:,} members could not be removed{no_id}, {self.unexpected:,} people outside "
-            "the cohort have joined since (through other writers, or an earlier try whose changes appeared "
-            "late)"
-        )
+    return max((lag for lag in lags if lag is not None), default=None)
 
 
 def _handles_of_kind(path: Path, kind: IdType, attempt: int) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -51,6 +51,8 @@ from airflow_provider_cio_cohort.state import fingerprint
 ACCOUNT = "/api/v1/accounts/region"
 #: The App API takes 10 requests a second for a workspace; a little less leaves room for jitter on the way.
 APP_REQUESTS_PER_SECOND = 9.5
+#: How many of them may follow each other at once, where none was sent before.
+APP_REQUESTS_AT_ONCE = 10
 #: Characters of its description by which a segment is recognised whose name the vendor has changed.
 TELLING_CHARACTERS = 60
 
@@ -100,7 +102,8 @@ class CustomerIOHook(VendorHook):
     def app_client(self) -> ApiClient[AppApi]:
         """The client of the App API, at this task's share of its requests a second."""
         pace = pace_of(self.connection, self.connection.extra_dejson, APP_REQUESTS_PER_SECOND)
-        return ApiClient(self.app, self.transport, RateLimiter(pace))
+        at_once = int(APP_REQUESTS_AT_ONCE * pace / APP_REQUESTS_PER_SECOND)
+        return ApiClient(self.app, self.transport, RateLimiter(pace, at_once=max(at_once, 1)))
 
     def client_for(self, path: str) -> ApiClient[Any]:
         """Return the client of the Track API for ``/api/v1/…``, that of the App API for any other path."""
@@ -116,15 +119,17 @@ class CustomerIOHook(VendorHook):
         self.segment_ids = frozenset(segment.id for segment in segments)
         return segments
 
-    def find_segment(self, name: str) -> Segment | None:
+    def find_segment(self, name: str, listed: Sequence[Segment] | None = None) -> Segment | None:
         """
         Return the manual segment of that name, or ``None``.
 
         :param name: the whole name; case matters.
+        :param listed: the workspace's segments; listed now if not given.
         :raises AmbiguousSegmentError: if several segments have it.
         :raises DataDrivenSegmentError: if Customer.io computes its members.
         """
-        found = [segment for segment in self.list_segments() if segment.name == name]
+        segments = self.list_segments() if listed is None else listed
+        found = [segment for segment in segments if segment.name == name]
         if len(found) > 1:
             ids = ", ".join(str(segment.id) for segment in found)
             raise AmbiguousSegmentError(
@@ -297,7 +302,12 @@ class CustomerIOHook(VendorHook):
         return writer.change("remove_customers", values, id_type, total, cancel)
 
     def find_people(
-        self, values: Iterable[str], id_type: str = "id", cancel: CancelToken | None = None
+        self,
+        values: Iterable[str],
+        id_type: str = "id",
+        cancel: CancelToken | None = None,
+        *,
+        until_found: bool = False,
     ) -> FoundPeople:
         """
         Look up which of these identifiers exist in the workspace.
@@ -309,10 +319,11 @@ class CustomerIOHook(VendorHook):
         :param values: distinct identifiers; a hundred cost one of the App API's 10 requests a second.
         :param id_type: ``id``, ``email`` or ``cio_id``.
         :param cancel: once cancelled, no further batch is looked up; the hook's own token also counts.
+        :param until_found: whether to stop after the first request that finds anybody.
         :raises AuthenticationError: if the App API key may not look people up.
         :raises RequestRejectedError: if the workspace does not identify people by ``id_type``.
         """
-        return PeopleLookup(self.app_client, id_type, cancel).run(values)
+        return PeopleLookup(self.app_client, id_type, cancel).run(values, until_found=until_found)
 
     def find_people_in_blocks(
         self,

@@ -38,11 +38,13 @@ class FoundPeople:
     :param identifiers: the identifier of each person found, as Customer.io writes it; people whose answer
         does not show it are counted, but not listed.
     :param refused: identifiers that Customer.io refuses to look up; whether they exist is unknown.
+    :param asked: how many identifiers were looked up, those that were refused included.
     """
 
     count: int
     identifiers: list[str] = field(repr=False)
     refused: int
+    asked: int
 
 
 class PeopleLookup:
@@ -70,16 +72,18 @@ class PeopleLookup:
         self._spellings: tuple[Callable[[str], str], ...] = (str, respelt) if id_type == "cio_id" else (str,)
         self._accepted: bool | None = None
         self._halvings = 0
+        self._asked = 0
         self._count = 0
         self._refused = 0
         self._seen: set[str] = set()
         self._identifiers: list[str] = []
 
-    def run(self, values: Iterable[str]) -> FoundPeople:
+    def run(self, values: Iterable[str], *, until_found: bool = False) -> FoundPeople:
         """
         Look identifiers up.
 
         :param values: distinct identifiers, any number.
+        :param until_found: whether to stop after the first request that finds anybody.
         :raises RequestRejectedError: if Customer.io accepts no identifier of that kind.
         """
         iterator = self._encodable(values)
@@ -87,7 +91,9 @@ class PeopleLookup:
             self._look_up(batch)
             if self.progress:
                 self.progress.step(len(batch))
-        return FoundPeople(self._count, self._identifiers, self._refused)
+            if until_found and self._count:
+                break
+        return FoundPeople(self._count, self._identifiers, self._refused, self._asked)
 
     def blocks(
         self, values: Iterable[str], total: int, size: int = BLOCK
@@ -109,6 +115,7 @@ class PeopleLookup:
     def _encodable(self, values: Iterable[str]) -> Iterator[str]:
         """Yield what can be encoded in UTF-8, and count the rest as refused."""
         for value in values:
+            self._asked += 1
             if is_encodable(value):
                 yield value
             else:

@@ -1,10 +1,11 @@
-"""Spaces requests evenly, however many are in flight."""
+"""Spaces requests, however many are in flight."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 #: The share of a limit that is used. Of the rest of each second, ``SLACK`` is for requests that are sent late
@@ -17,13 +18,17 @@ BURST = 0.02
 
 class RateLimiter:
     """
-    Spaces requests evenly.
+    Spaces requests: evenly, or so that as many take as long as if they were spaced evenly.
+
+    The latter lets a few requests after a pause follow each other at once, and is never faster in the long
+    run: of any ``at_once + 1`` requests, the first and the last are as far apart as evenly spaced ones.
 
     :param per_second: requests a second, of all that share the rate limiter.
     :param clock: where the time comes from, in seconds.
     :param sleep: how to wait, in seconds.
     :param slack: seconds; a request that is late by no more than this does not delay the next, so that a busy
         processor does not slow the pace down.
+    :param at_once: how many requests may follow each other at once.
     """
 
     def __init__(
@@ -32,13 +37,17 @@ class RateLimiter:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
         slack: float = 0,
+        at_once: int = 1,
     ) -> None:
         self.gap = 1 / per_second
         self._slack = slack
+        self._at_once = at_once
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._next: float | None = None
+        #: The moments of the last ``at_once`` requests, and the one before which none may be sent.
+        self._moments: deque[float] = deque(maxlen=at_once)
+        self._held_until = -math.inf
 
     @property
     def burst(self) -> float:
@@ -80,13 +89,13 @@ class RateLimiter:
         """Reserve the next moment at which a request may be sent, and return the seconds until then."""
         with self._lock:
             now = self._clock()
-            # The first request cannot be late.
-            moment = now if self._next is None else max(now - self._slack, self._next)
-            self._next = moment + self.gap
+            moment = max(now - self._slack if self._moments else now, self._held_until)
+            if len(self._moments) == self._at_once:  # the first requests cannot be late
+                moment = max(moment, self._moments[0] + self._at_once * self.gap)
+            self._moments.append(moment)
         return max(moment - now, 0)
 
     def hold(self, seconds: float) -> None:
         """Let nothing be sent for ``seconds``: a 429 that one thread receives holds for all."""
         with self._lock:
-            until = self._clock() + seconds
-            self._next = until if self._next is None else max(self._next, until)
+            self._held_until = max(self._held_until, self._clock() + seconds)

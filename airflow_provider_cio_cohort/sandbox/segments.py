@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -222,6 +223,7 @@ class Segment:
         self._members = Members(self.crowd)
         self._read = View(self._members)
         self._counted = View(self._members)
+        self._server = random.Random(self.id)  # noqa: S311
 
     @property
     def members(self) -> list[Person]:
@@ -232,12 +234,18 @@ class Segment:
     @property
     def shown(self) -> Members:
         """The members that a read returns now."""
-        return self._read.shown
+        return self._members if self._is_ahead() else self._read.shown
 
     @property
     def count(self) -> int:
         """The current result of ``customer_count``."""
+        if self._is_ahead():
+            return len(self._members)
         return len(self._read.shown if self.settings.count_after < 0 else self._counted.shown)
+
+    def _is_ahead(self) -> bool:
+        """Say whether the server that answers next is ahead of the others."""
+        return self._server.random() < self.settings.fresh_share
 
     def add(self, people: Iterable[Person], numbers: Sequence[int] = ()) -> None:
         """Add people and people of the crowd; existing members stay."""

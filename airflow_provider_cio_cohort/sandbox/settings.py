@@ -76,6 +76,8 @@ class Settings:
         (a 204) or ``not_found`` (a 404).
     :param visible_after: seconds until a change of a membership is visible in a read.
     :param count_after: seconds until it is visible in ``customer_count``; -1 for ``visible_after``.
+    :param fresh_share: the share of reads and counts that show every change at once, whatever these two say,
+        as if one of several servers were ahead of the others: 0 for none, 0.5 for every second one or so.
     :param app_per_second: the App API's limit of requests per second; 0 for none.
     :param track_per_second: the Track API's limit of requests per second; 0 for none.
     :param track_drops: whether Track requests above the limit get a 200 without effect instead of a 429.
@@ -155,6 +157,7 @@ class Settings:
     empty_export: str = "header"
     visible_after: float = 0
     count_after: float = -1
+    fresh_share: float = 0
     app_per_second: int = 10
     track_per_second: int = 0
     track_drops: bool = False

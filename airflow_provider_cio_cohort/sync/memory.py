@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -172,6 +172,18 @@ class SegmentMemory:
             return None
         return Baseline(members, sent, f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC")
 
+    @property
+    def has_unverified_writes(self) -> bool:
+        """Whether writes to the segment were never read back, as after a run that failed or was killed."""
+        kept = self._kept(self._writes_key)
+        return kept.get("change") != kept.get("verified")
+
+    @property
+    def visible_after(self) -> float | None:
+        """Seconds after which the slowest write of earlier runs was visible; ``None`` if unknown."""
+        value = self._kept(self._writes_key).get("visible_after")
+        return float(value or 0) if _is_seconds(value) else None
+
     # ---- the last good sync
 
     def load(self) -> dict[str, Any] | None:
@@ -220,6 +232,7 @@ class SegmentMemory:
         report: dict[str, Any],
         computed_at: int | None,
         synced_from: float | None,
+        visible_after: float | None = None,
         *,
         growth_allowed: bool = False,
     ) -> None:
@@ -230,6 +243,7 @@ class SegmentMemory:
         :param computed_at: when Amplitude had computed the cohort, in epoch seconds; if it is ``None``, no
             later run treats the cohort as unchanged.
         :param synced_from: when the export was requested, in epoch seconds; ``None`` for a snapshot.
+        :param visible_after: seconds after which its slowest write was visible; ``None`` if unknown.
         :param growth_allowed: whether a person has allowed the segment's growth, so that later runs measure
             theirs from here.
         """
@@ -241,11 +255,19 @@ class SegmentMemory:
         dated, now = synced_from or 0.0, time.time()
         if dated > now + _CLOCK_SKEW:  # it would tell nothing until then, and older exports would pass
             dated = now
+        lag = visible_after
+        if lag is not None:  # a slow run counts for some more
+            lag = max(lag, (self.visible_after or 0.0) / 2)
         growth: Any = self._kept(self._writes_key).get("growth")
         is_due = self.baseline is None or now - growth["at"] >= _BASELINE_LASTS
         if growth_allowed or is_due:
             growth = {"members": report["segment_after"], "sent": 0, "at": now}
-        self._note_writes(synced_from=max(dated, before) or None, growth=growth)
+        self._note_writes(
+            synced_from=max(dated, before) or None,
+            growth=growth,
+            verified=self._kept(self._writes_key).get("change"),
+            visible_after=self.visible_after if lag is None else lag,
+        )
         if self.keys_are_proven:
             named = {"segment_id": self._segment_id, "name": self._segment_name}
             self._store.set(self._proven_key, named)
@@ -346,8 +368,6 @@ LAGS = ("customer_io.membership_lag_longest", "customer_io.count_lag_longest")
 LOOKS_UP = "customer_io.look_up_allowed"
 #: whether a second segment of the same name is refused.
 UNIQUE_NAMES = "customer_io.names_are_unique"
-#: Seconds; a measured lag is doubled, and never counts as less than this.
-LEAST_STABLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -405,12 +425,7 @@ class VendorFacts:
 
         :param configured: the time-outs of the settings.
         """
-        if self.visible_after is None or configured.stable_seconds != VerifyTimeouts().stable_seconds:
-            return configured
-        seconds = max(2 * self.visible_after, LEAST_STABLE_SECONDS)
-        if not self.looks_up:  # people whose addition shows later would count as unknown
-            seconds = max(seconds, configured.stable_seconds)
-        return replace(configured, stable_seconds=seconds)
+        return configured.after_lag(self.visible_after, looks_up=bool(self.looks_up))
 
 
 def merged_facts(kept: Any, seen: Mapping[str, Any], seen_at: str, version: str, keys: str) -> dict[str, Any]:

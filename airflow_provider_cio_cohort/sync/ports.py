@@ -159,8 +159,8 @@ class CustomerIO(SegmentStore, Protocol):
     def list_segments(self) -> Sequence[Segment]:
         """Return all segments."""
 
-    def find_segment(self, name: str) -> Segment | None:
-        """Return the manual segment of that name."""
+    def find_segment(self, name: str, listed: Sequence[Any] | None = None) -> Segment | None:
+        """Return the manual segment of that name, of those that were just listed."""
 
     def get_segment(self, segment_id: int) -> Segment:
         """Return the manual segment of that number."""

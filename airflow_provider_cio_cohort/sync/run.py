@@ -95,6 +95,7 @@ class CohortSync:
         #: What a person would have to approve: the guards that tripped, why, and the change.
         self.plan: dict[str, Any] = {}
         self._directory: Path | None = None
+        self._visible_after: float | None = None
 
     # ---- before an export
 
@@ -326,7 +327,9 @@ class CohortSync:
             return
         approved = parameters.approved_plan.guards if parameters.approved_plan else ()
         is_allowed = parameters.allow_large_addition or "large_addition" in approved
-        self.memory.save(report.to_dict(), computed_at, synced_from, growth_allowed=is_allowed)
+        self.memory.save(
+            report.to_dict(), computed_at, synced_from, self._visible_after, growth_allowed=is_allowed
+        )
 
     def _fill(
         self,
@@ -353,7 +356,7 @@ class CohortSync:
             memory.note_proof,
         )
         try:
-            report = sync.run(people, reading.members() if reading else None)
+            report = sync.run(people, reading.members() if reading else None, is_new=reading is None)
         except UnknownSegmentError as error:
             if existing_id is not None and not options.keys_proven:
                 self._check_deleted(existing_id)
@@ -361,6 +364,7 @@ class CohortSync:
                 f"{error.headline}\nIt existed when the task began: a retry looks for it again."
             ) from None
         self.plan = sync.plan
+        self._visible_after = sync.visible_after
         log.info("%s\n%s", report.summary(), report.as_table())
         _warn_of_the_mapping(report)
         return report
@@ -439,11 +443,13 @@ class CohortSync:
             on_not_removable=parameters.on_not_removable,
             form=self.ports.form,
             not_removable_before=last_report.get("not_removable") or 0,
+            unmatched_before=last_report.get("unmatched") or 0,
+            unverified_writes=self.memory.has_unverified_writes,
+            lag=self.memory.visible_after,
             cio_prefix=self.ports.facts.cio_prefix,
             removes_without_id=self.ports.facts.removes_without_id,
             limit=parameters.limit,
             cutoff=self._cutoff(),
-            unmatched_before=last_report.get("unmatched") or 0,
             never_filled=memory.synced_from is None and baseline is None,
             made_here=memory.is_made_for(parameters.cohort_id),
             baseline=baseline,
@@ -519,7 +525,8 @@ class CohortSync:
         )
         path = directory / MEMBERS_FILE
         with SegmentReading(
-            lambda: reader.read(path, timeout=timeouts.timeout, pause=timeouts.interval), cancel.cancel
+            lambda: reader.read(path, timeout=timeouts.timeout, pause=timeouts.interval, counted=members_now),
+            cancel.cancel,
         ) as reading:
             yield reading
 

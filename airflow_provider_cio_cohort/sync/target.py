@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_cio_cohort.engine.customer_io import Target
@@ -120,8 +120,11 @@ def find_segment(
     if parameters.segment_id is not None:
         return customer_io.get_segment(parameters.segment_id)
     name = str(parameters.segment_name)
-    found = _remembered_segment(customer_io, remembered) or customer_io.find_segment(name)
-    found = found or _marked_segment(customer_io, parameters.cohort_id, name)
+    found = _remembered_segment(customer_io, remembered)
+    if found is None:
+        listed = customer_io.list_segments()
+        found = customer_io.find_segment(name, listed)
+        found = found or _marked_segment(customer_io, listed, parameters.cohort_id, name)
     if found is not None and found.name != name:
         log.warning(
             "Customer.io calls the segment %r (%s), which this sync names %r. The sync uses it anyway; "
@@ -148,9 +151,11 @@ def _remembered_segment(customer_io: CustomerIO, remembered: Remembered | None) 
         return None  # deleted since
 
 
-def _marked_segment(customer_io: CustomerIO, cohort_id: str, name: str) -> Segment | None:
+def _marked_segment(
+    customer_io: CustomerIO, listed: Sequence[Segment], cohort_id: str, name: str
+) -> Segment | None:
     start = mark(cohort_id, name)
-    marked = [each for each in customer_io.list_segments() if each.description.startswith(start)]
+    marked = [each for each in listed if each.description.startswith(start)]
     return customer_io.get_segment(marked[0].id) if len(marked) == 1 else None
 
 

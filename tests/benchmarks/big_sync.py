@@ -103,10 +103,10 @@ def section(found: dict[str, Any]) -> list[str]:
         "## One big sync",
         "",
         f"One task at {figures['latency_ms']} ms latency and {figures['pace']} Track requests a second; "
-        "times in seconds. One in ten identifiers matches nobody, so every run sends it again, except in "
+        "times in seconds. One in ten identifiers matches nobody, so every run tries it again, except in "
         f"*unchanged, all known*. MiB is the peak above an empty task ({idle:,.0f} MiB of imports). App and "
         f"Track are requests; {_span(requests, 0)} more go to Amplitude. Phases may overlap. `verify` "
-        "includes the wait until the writes are visible (`verify_stable_seconds`). The wait for Amplitude's "
+        "includes the look-up of people who are not in the segment. The wait for Amplitude's "
         f"export is left out. {sum(run['refused'] for run in runs):,} requests got a "
         f"429, and {wrong:,} people were missing or wrong in a segment.",
         "",

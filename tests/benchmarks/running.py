@@ -32,6 +32,7 @@ class Runner:
         self.variables = dict(variables or {})
         self._directory = tempfile.TemporaryDirectory()
         self._modules = Path(self._directory.name) / "modules"
+        self._state = Path(self._directory.name) / "state"
         self._idle = 0.0
 
     def __enter__(self) -> Runner:
@@ -88,12 +89,13 @@ class Runner:
             if variables:
                 variables["SEGMENT_ID"] = str(vendors.add_segment())
             self.warm_up(**variables_of(vendors), **variables)
+        self._state.unlink(missing_ok=True)
 
     def _child(self, *options: str) -> dict[str, Any]:
         module = f"tests.benchmarks.scripts.{self.name}"
         done = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks.child", module, str(self._modules), *options],
-            env={**os.environ, **self.variables, "AIRFLOW_HOME": str(HOME)},
+            env={**os.environ, **self.variables, "AIRFLOW_HOME": str(HOME), "STATE": str(self._state)},
             capture_output=True,
             text=True,
             check=False,

@@ -78,6 +78,7 @@ SWITCHES = {
     "answers_cohort_id": st.booleans(),
     "visible_after": st.sampled_from([0, 0.05]),
     "count_after": st.sampled_from([-1, 0, 0.05]),
+    "fresh_share": st.sampled_from([0, 0.5]),
     "endless_next": st.booleans(),
     "name_limit": st.sampled_from([0, 5]),
     "ids_as_numbers": st.booleans(),

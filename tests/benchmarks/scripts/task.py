@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
+import os
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.vendors import COHORT, SEGMENT
@@ -30,7 +34,51 @@ def prepare() -> Callable[[], Any]:
     spans: dict[str, tuple[float, float]] = {}
     for phase, (module, name) in TIMED.items():
         _time(importlib.import_module(module), name, phase, spans)
-    return lambda: {"report": task.execute({}), "spans": spans}
+    stores = AssetStores(Path(os.environ["STATE"]))
+    return lambda: {"report": task.execute({"asset_state_store": stores}), "spans": spans}
+
+
+class Store:
+    """
+    What Airflow keeps of an asset from run to run.
+
+    :param kept: the values.
+    :param save: called after each change.
+    """
+
+    def __init__(self, kept: dict[str, Any], save: Callable[[], object]) -> None:
+        self._kept = kept
+        self._save = save
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a value."""
+        return self._kept.get(key, default)
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        """Keep a value."""
+        self._kept[key] = value
+        self._save()
+
+    def delete(self, key: str) -> None:
+        """Forget a value."""
+        self._kept.pop(key, None)
+        self._save()
+
+
+class AssetStores:
+    """
+    The state stores of all assets, in a file.
+
+    :param path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        self._kept: defaultdict[str, dict[str, Any]] = defaultdict(dict, kept)
+
+    def __getitem__(self, asset: Any) -> Store:
+        return Store(self._kept[asset.uri], lambda: self._path.write_text(json.dumps(self._kept)))
 
 
 def _time(module: Any, name: str, phase: str, spans: dict[str, tuple[float, float]]) -> None:

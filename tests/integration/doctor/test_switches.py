@@ -145,6 +145,7 @@ OTHER_COHORTS = ("archived_can_export", "empty_export", "unpaid_status")
 READ_ONLY = {"archived_listed", "clock_ahead", "exports_a_month"}
 #: What the doctor cannot see, and why.
 BLIND: dict[str, str] = {
+    "fresh_share": "it would take hundreds of reads to see that servers disagree; syncs rely on neither",
     "app_per_second": "it would have to exceed the limit, which syncs need; it sends 3 requests a second",
     "track_per_second": "it would have to exceed the limit",
     "track_drops": "it would have to exceed the limit; syncs read back what they wrote",

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort import exceptions
+from airflow_provider_cio_cohort.assets import segment_asset
 from airflow_provider_cio_cohort.hooks import membership
 from airflow_provider_cio_cohort.sync.target import describe
+from tests.integration.operator.conftest import prove_keys
 from tests.integration.operator.test_sync import writes
 
 PAGES = "/membership$"
@@ -69,12 +71,25 @@ def test_a_membership_that_always_ends_early_is_an_error_before_the_first_write(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_membership_that_ends_early_after_the_writes_is_no_success(sandbox, sync, segment) -> None:
+def test_a_membership_that_ends_early_after_the_writes_is_no_success(sandbox, sync, segment, assets) -> None:
+    prove_keys(assets, segment)
     sandbox.at_request(
         lambda request: sandbox.faults.add("end_early", times=0), api="track", path="remove_customers"
     )
     with pytest.raises(exceptions.VerificationError, match="pages have"):
         sync()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_membership_that_ends_early_proves_no_keys(sandbox, sync, segment, assets) -> None:
+    """Whoever is on none of its pages need not have been removed."""
+    sandbox.at_request(
+        lambda request: sandbox.faults.add("end_early", times=0), api="track", path="remove_customers"
+    )
+    with pytest.raises(exceptions.MembershipMismatchError, match="pages have"):
+        sync()
+    store = assets[segment_asset("Power users")]
+    assert not any(kept.get("proven") for kept in store.kept.values() if isinstance(kept, dict))
 
 
 @pytest.mark.usefixtures("impatient")

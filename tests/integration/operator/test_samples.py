@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort import exceptions
-from airflow_provider_cio_cohort.engine import customer_io
+from airflow_provider_cio_cohort.engine import customer_io, verify
 from airflow_provider_cio_cohort.engine.sorted_file import write_blocks
 from tests.integration.operator.conftest import prove_keys
 from tests.integration.operator.test_sync import members
@@ -16,8 +16,8 @@ from tests.integration.operator.test_sync import members
 
 @pytest.fixture(autouse=True)
 def small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(customer_io, "MOST_LOOKUPS", 200)
-    monkeypatch.setattr(customer_io.look_up, "__kwdefaults__", {"most": 200})
+    for module in (customer_io, verify):
+        monkeypatch.setattr(module, "MOST_LOOKUPS", 200)
     monkeypatch.setenv("AIRFLOW__CIO_COHORT__VERIFY_TIMEOUT", "20")  # also where the machine is busy
     monkeypatch.setenv("AIRFLOW__CIO_COHORT__VERIFY_STABLE_SECONDS", "0.01")
 
@@ -73,23 +73,18 @@ def test_the_message_tells_how_many_are_missing_in_all(world, sync, monkeypatch)
 def test_a_retry_draws_another_sample(tmp_path: Path) -> None:
     path = tmp_path / "ids"
     write_blocks(path, [[f"u-{n:05}" for n in range(10_000)]])
-
-    class Asked:
-        def __init__(self) -> None:
-            self.values: list[list[str]] = []
-
-        def find_people(self, values: list[str], id_type: str) -> Any:
-            self.values.append(values)
-            raise exceptions.AuthenticationError("no")
-
-    asked: Any = Asked()
-    for _ in range(3):
-        customer_io.look_up(asked, path, 10_000, "id", most=100)
-    first, second, third = asked.values
-    assert [len(each) for each in asked.values] == [100, 100, 100]
+    first, second, third = (customer_io.sample(path, 10_000, 100) for _ in range(3))
     assert first != second != third
-    for values in asked.values:  # one of each stretch
+    for values in (first, second, third):  # one of each stretch
         assert [int(value[2:]) // 100 for value in values] == list(range(100))
+
+
+def test_a_sample_may_hold_the_last_ones(tmp_path: Path) -> None:
+    path = tmp_path / "ids"
+    write_blocks(path, [[f"u-{n:05}" for n in range(10_000)]])
+    numbers = [int(value[2:]) for value in customer_io.sample(path, 10_000, 100, last=10)]
+    assert numbers[-10:] == list(range(9_990, 10_000))
+    assert [number // 111 for number in numbers[:-10]] == list(range(90))
 
 
 def test_an_identifier_that_is_refused_does_not_switch_the_look_up_off(world, sync) -> None:

@@ -30,6 +30,7 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "empty_export": ("header", "nothing", "newline", "list", "no_content", "not_found"),
     "encoding": ("", "UTF-8", "aws-chunked", "gzip, gzip", "br"),
     "encoding_header": (True, False),
+    "fresh_share": (0, 0.5),
     "id_limit": ("bytes", "characters"),
     "identifiers_trimmed": (True, False),
     "ids_as_numbers": (True, False),
@@ -83,6 +84,8 @@ def world(request, sandbox, monkeypatch: pytest.MonkeyPatch) -> Any:
     sandbox.configure(**{"limits": False, name: value})
     if name.startswith("redirect"):
         sandbox.configure(inline_rows=0)
+    if name == "fresh_share":  # the other servers are late
+        sandbox.configure(visible_after=0.05)
     sandbox.add_workspace(site_id="o", tracking_key="o", app_key="o").add_segment(name="Power users")
     for user in USERS:
         sandbox.workspace.add_person(id=user, email=None if user == "17" else f"{user[:9]}@x.test")

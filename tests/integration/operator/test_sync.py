@@ -92,10 +92,37 @@ def test_running_again_changes_nothing_and_sends_only_the_unmatched(sandbox, coh
         rows=[{"amplitude_id": "1", "user_id": user_id} for user_id in ("a", "b", "ghost")],
     )
     sync()
+    assert writes(sandbox) == [("add_customers", 1)]
+    sandbox.workspace.add_person(id="ghost")
+    report = sync()
+    assert writes(sandbox) == [("add_customers", 1)] * 2
+    assert (report["added"], report["unmatched"]) == (1, 0)
+
+
+def test_people_who_were_unknown_last_time_are_looked_up_before_they_are_sent(sandbox, cohort, sync) -> None:
+    cohort("a", "b")
+    sync()
+    cohort("a", "b", "ghost", known=False)
+    sync()
     sandbox.reset_requests()
     report = sync()
-    assert writes(sandbox) == [("add_customers", 1)]
-    assert (report["added"], report["unmatched"]) == (0, 1)
+    assert writes(sandbox) == []
+    assert (report["to_add"], report["added"], report["unmatched"]) == (1, 0, 1)
+    assert sandbox.count("app", "/attributes$") == 1
+    sandbox.workspace.add_person(id="ghost")
+    assert sync()["added"] == 1
+    assert members(sandbox) == {"a", "b", "ghost"}
+
+
+def test_somebody_whom_a_look_up_refuses_is_sent_all_the_same(sandbox, cohort, sync) -> None:
+    cohort("a", "b")
+    sync()
+    cohort("a", "b", "ghost", known=False)
+    sync()
+    sandbox.configure(lookup_refuses="^ghost$")
+    sandbox.workspace.add_person(id="ghost")
+    assert sync()["added"] == 1
+    assert members(sandbox) == {"a", "b", "ghost"}
 
 
 def test_mirror_removes_who_left_the_cohort_and_adds_come_first(sandbox, cohort, sync) -> None:

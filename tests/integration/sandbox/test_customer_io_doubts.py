@@ -260,6 +260,17 @@ def test_a_late_count_is_right_in_the_end(sandbox, app, change, segment, ann, wa
     wait_until(lambda: app(f"/v1/segments/{segment.id}/customer_count").json()["count"] == 1)
 
 
+def test_servers_may_disagree_about_what_changed(sandbox, app, change, segment, ann) -> None:
+    sandbox.configure(visible_after=600, fresh_share=0.5, app_per_second=0)
+    change(segment, ["Ann-1"])
+    path = f"/v1/segments/{segment.id}"
+    pages = [len(app(f"{path}/membership").json()["identifiers"] or []) for _ in range(30)]
+    counts = [app(f"{path}/customer_count").json()["count"] for _ in range(30)]
+    assert {*pages} == {*counts} == {0, 1}
+    sandbox.configure(fresh_share=0)
+    assert app(f"{path}/customer_count").json()["count"] == 0
+
+
 # ---- the look-up
 
 

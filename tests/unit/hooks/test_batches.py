@@ -71,6 +71,33 @@ def test_no_second_holds_more_requests_than_the_limit(pauses: list[float], limit
         assert len(within) <= limit
 
 
+@given(st.lists(st.floats(0, 0.5), max_size=200), st.sampled_from([1, 2, 5, 10]))
+def test_a_few_requests_at_once_are_no_more_in_a_second(pauses: list[float], at_once: int) -> None:
+    clock = Clock()
+    pace = RateLimiter(9.5, clock=lambda: clock.now, sleep=clock.sleep, at_once=at_once)
+    moments: list[float] = []
+    for pause in pauses:
+        clock.now += pause
+        pace.wait()
+        moments.append(clock.now)
+    for sooner, later in zip(moments, moments[at_once:], strict=False):
+        assert later - sooner >= at_once / 9.5 - 1e-9
+
+
+def test_after_a_pause_a_few_requests_follow_at_once_and_the_others_are_spaced() -> None:
+    clock = Clock()
+    pace = RateLimiter(10, clock=lambda: clock.now, sleep=clock.sleep, at_once=3)
+    moments = []
+    for late in (0, 0, 0, 0, 0, 5, 0, 0, 0):
+        clock.now += late
+        pace.wait()
+        moments.append(round(clock.now - 100, 3))
+    assert moments == [0, 0, 0, 0.3, 0.3, 5.3, 5.3, 5.3, 5.6]
+    pace.hold(2)
+    pace.wait()
+    assert clock.now == pytest.approx(107.6)
+
+
 def test_a_hold_holds_for_everybody() -> None:
     clock = Clock()
     pace = limiter(10, clock)

@@ -248,3 +248,32 @@ def test_a_size_that_makes_no_sense_is_replaced(growth: Any) -> None:
     found = memory(store).baseline
     assert found is not None
     assert (found.members, found.sent) == (7, 0)
+
+
+def test_writes_are_unverified_until_a_sync_of_the_segment_succeeds() -> None:
+    store = Store()
+    assert not memory(store).has_unverified_writes
+    memory(store).void()
+    assert memory(store).has_unverified_writes
+    assert not memory(store, segment_id=12).has_unverified_writes
+    memory(store, mode="add_only").save(REPORT, 100, 50.0)
+    assert not memory(store).has_unverified_writes
+
+
+def test_the_slowest_write_counts_for_some_more_syncs() -> None:
+    store = Store()
+    assert memory(store).visible_after is None
+    seen = []
+    for seconds in (4.0, None, 0.1, 0.1, 3.0):
+        memory(store).save(REPORT, 100, 50.0, seconds)
+        seen.append(memory(store).visible_after)
+    assert seen == [4.0, 4.0, 2.0, 1.0, 3.0]
+
+
+@pytest.mark.parametrize("kept", ["0.1", True, -1.0, 1e9])
+def test_a_lag_that_cannot_be_right_tells_nothing(kept: Any) -> None:
+    store = Store()
+    memory(store).save(REPORT, 100, 50.0, 0.5)
+    (key,) = (key for key, value in store.items() if "visible_after" in value)
+    store[key]["visible_after"] = kept
+    assert memory(store).visible_after is None
