@@ -12,9 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Literal
 
 from airflow_provider_cio_cohort.engine.identifiers import IdType
 
+#: What a run makes of the segment; what it does when a guard trips, and when people cannot be removed.
+Mode = Literal["mirror", "add_only"]
+OnGuard = Literal["fail", "add_only"]
+OnNotRemovable = Literal["warn", "fail"]
 #: Up to this many removals are allowed whatever their share is: a segment of a dozen people may lose most of
 #: them on any day, without a fault.
 UNGUARDED_REMOVALS = 20

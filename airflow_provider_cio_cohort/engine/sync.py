@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from airflow_provider_cio_cohort.engine import guards
 from airflow_provider_cio_cohort.engine.customer_io import (
@@ -30,7 +30,14 @@ from airflow_provider_cio_cohort.engine.diff import (
     without,
     without_removals,
 )
-from airflow_provider_cio_cohort.engine.guards import FLOOR, Sides, check_mapping
+from airflow_provider_cio_cohort.engine.guards import (
+    FLOOR,
+    Mode,
+    OnGuard,
+    OnNotRemovable,
+    Sides,
+    check_mapping,
+)
 from airflow_provider_cio_cohort.engine.identifiers import (
     CohortIdentifiers,
     IdType,
@@ -46,11 +53,6 @@ from airflow_provider_cio_cohort.engine.verify import Verification, VerifyTimeou
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError, NotRemovableError
 
 log = logging.getLogger(__name__)
-
-Mode = Literal["mirror", "add_only"]
-MODES: tuple[Mode, ...] = ("mirror", "add_only")
-OnNotRemovable = Literal["warn", "fail"]
-OnGuard = Literal["fail", "add_only"]
 
 
 @dataclass(frozen=True)

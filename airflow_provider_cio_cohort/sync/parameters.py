@@ -24,9 +24,8 @@ from pydantic import (
     model_validator,
 )
 
-from airflow_provider_cio_cohort.engine.guards import Limits
+from airflow_provider_cio_cohort.engine.guards import Limits, Mode, OnGuard, OnNotRemovable
 from airflow_provider_cio_cohort.engine.identifiers import IdType
-from airflow_provider_cio_cohort.engine.sync import Mode, OnGuard, OnNotRemovable
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.sync.values import (
     AS_GIVEN_TEXT,
