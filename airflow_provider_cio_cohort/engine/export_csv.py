@@ -1,4 +1,4 @@
-"""Reads one column of the CSV file that an Amplitude cohort export is."""
+"""Reads columns of the CSV file that an Amplitude cohort export is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import logging
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
@@ -47,6 +47,21 @@ def read_property(path: Path, name: str, most_rows: int | None = None) -> Iterat
     """
     Yield the values of the property ``name`` of all members of an exported cohort, in blocks.
 
+    :param path: the export, decompressed.
+    :param name: see :func:`read_properties`, also for the errors.
+    :param most_rows: rows that the file may have; ``None`` for any number.
+    """
+    return (values for [values] in read_properties(path, [name], most_rows))
+
+
+def read_properties(
+    path: Path, names: Sequence[str], most_rows: int | None = None
+) -> Iterator[list[list[str]]]:
+    """
+    Yield the values of several properties of all members of an exported cohort, in blocks.
+
+    A block has a list for each property, with the values of the same members in the same order.
+
     A file that ends within a row is noticed: the parser is strict, every row must be as wide as the header,
     and the last line must have a line end. (A quote at the end of a file may be the first of two, which stand
     for a quote within the value.) Blank lines are ignored at the end of the file, and are damage elsewhere.
@@ -54,7 +69,7 @@ def read_property(path: Path, name: str, most_rows: int | None = None) -> Iterat
     A value that is not valid UTF-8 has lone surrogates in it, see :mod:`.identifiers`.
 
     :param path: the export, decompressed.
-    :param name: ``user_id``, ``amplitude_id`` or a user property, which may have the prefix ``gp:``.
+    :param names: ``user_id``, ``amplitude_id`` or user properties, which may have the prefix ``gp:``.
     :param most_rows: rows that the file may have; ``None`` for any number.
     :raises MissingPropertyError: if the export has no such column.
     :raises IncompleteExportError: if the file is not a well-formed CSV file.
@@ -64,7 +79,7 @@ def read_property(path: Path, name: str, most_rows: int | None = None) -> Iterat
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         export = _Export(file, _last_byte(path), most_rows)
         try:
-            yield from export.values(name)
+            yield from export.values(names)
         except csv.Error as error:
             problem = f"line {export.line}: {error}"
         except _DamagedError as error:
@@ -112,7 +127,7 @@ class _Export:
         """The line that was read last."""
         return self._plain_lines + self._rows.line_num
 
-    def values(self, name: str) -> Generator[list[str]]:
+    def values(self, names: Sequence[str]) -> Generator[list[list[str]]]:
         header = next(self._rows, None)
         if header is None:
             raise IncompleteExportError(
@@ -121,14 +136,14 @@ class _Export:
             )
         width = len(header)
         try:
-            column = _column(header, name)
+            columns = [_column(header, name) for name in names]
         except MissingPropertyError:
             if self._last_byte not in _LINE_ENDS and not self._file.read(1):
                 raise _DamagedError("it ends within its header") from None
             raise
-        left = yield from self._plain(column, width)
+        left = yield from self._plain(columns, width)
         if left:
-            yield from self._parsed(left, column, width)
+            yield from self._parsed(left, columns, width)
         if self._last_byte not in _LINE_ENDS:
             raise _DamagedError(f"line {self.line:,} has no line end, so it may be cut")
 
@@ -146,7 +161,7 @@ class _Export:
                 f"{self._first_unreadable:,}",
             )
 
-    def _plain(self, column: int, width: int) -> Generator[list[str], None, str]:
+    def _plain(self, columns: Sequence[int], width: int) -> Generator[list[list[str]], None, str]:
         """
         Yield values as long as no field contains a quote; return the text from the first one that does.
 
@@ -162,37 +177,39 @@ class _Export:
             fields = text[:end].split('"')
             if not end or not _is_plain(fields, width):
                 return text
-            values = fields[2 * column + 1 :: 2 * width]
+            values = [fields[2 * column + 1 :: 2 * width] for column in columns]
             if not text.isascii():
-                self._note_unreadable(values, fields[1:], 2 * width)
-            self._note_rows(len(values))
+                for each in values:
+                    self._note_unreadable(each, fields[1:], 2 * width)
+            self._note_rows(len(values[0]))
             self._plain_lines += text.count("\n")
             text = text[end:]
             yield values
         return text
 
-    def _parsed(self, text: str, column: int, width: int) -> Generator[list[str]]:
+    def _parsed(self, text: str, columns: Sequence[int], width: int) -> Generator[list[list[str]]]:
         self._plain_lines += self._rows.line_num
         self._rows = csv.reader(self._lines(text), strict=True)
-        values: list[str] = []
+        rows: list[list[str]] = []
         blank = self._characters = 0
         for row in self._rows:
             self._characters = 0
             if not row:
                 blank = blank or self.line
                 continue
-            self._check_row(row, width, self._done + len(values) + 1, blank)
-            if len(values) == ROWS_AT_ONCE:
-                self._note_rows(len(values))
-                yield values
-                values = []
-            value = row[column]
-            if not value.isascii() and not is_readable(value):
-                self._note_unreadable_at(self.line - sum(len(_LINE_BREAK.findall(each)) for each in row))
-            values.append(value)
-        self._note_rows(len(values))
-        if values:
-            yield values
+            self._check_row(row, width, self._done + len(rows) + 1, blank)
+            if len(rows) == ROWS_AT_ONCE:
+                self._note_rows(len(rows))
+                yield list(map(list, zip(*rows, strict=True)))
+                rows = []
+            values = [row[column] for column in columns]
+            for value in values:
+                if not value.isascii() and not is_readable(value):
+                    self._note_unreadable_at(self.line - sum(len(_LINE_BREAK.findall(each)) for each in row))
+            rows.append(values)
+        self._note_rows(len(rows))
+        if rows:
+            yield list(map(list, zip(*rows, strict=True)))
 
     @staticmethod
     def _check_row(row: list[str], width: int, number: int, blank: int) -> None:
