@@ -37,6 +37,14 @@ class FoundPeople(Protocol):
     def asked(self) -> int:
         """How many identifiers were looked up, the first ones; those that were refused are among them."""
 
+    @property
+    def cio_ids(self) -> list[str]:
+        """The ``cio_id`` of each of these people; empty if Customer.io does not show it."""
+
+    @property
+    def rejected(self) -> list[str]:
+        """The identifiers that Customer.io refuses to look up."""
+
 
 class SentPeople(Protocol):
     """What became of identifiers that were sent."""

@@ -39,12 +39,16 @@ class FoundPeople:
         does not show it are counted, but not listed.
     :param refused: identifiers that Customer.io refuses to look up; whether they exist is unknown.
     :param asked: how many identifiers were looked up, those that were refused included.
+    :param cio_ids: the ``cio_id`` of each of these people; empty if the answer does not show it.
+    :param rejected: the ``refused`` identifiers.
     """
 
     count: int
     identifiers: list[str] = field(repr=False)
     refused: int
     asked: int
+    cio_ids: list[str] = field(default_factory=list, repr=False)
+    rejected: list[str] = field(default_factory=list, repr=False)
 
 
 class PeopleLookup:
@@ -74,9 +78,10 @@ class PeopleLookup:
         self._halvings = 0
         self._asked = 0
         self._count = 0
-        self._refused = 0
+        self._rejected: list[str] = []
         self._seen: set[str] = set()
         self._identifiers: list[str] = []
+        self._cio_ids: list[str] = []
 
     def run(self, values: Iterable[str], *, until_found: bool = False) -> FoundPeople:
         """
@@ -93,7 +98,8 @@ class PeopleLookup:
                 self.progress.step(len(batch))
             if until_found and self._count:
                 break
-        return FoundPeople(self._count, self._identifiers, self._refused, self._asked)
+        found = self._count, self._identifiers, len(self._rejected), self._asked
+        return FoundPeople(*found, self._cio_ids, self._rejected)
 
     def blocks(
         self, values: Iterable[str], total: int, size: int = BLOCK
@@ -119,7 +125,7 @@ class PeopleLookup:
             if is_encodable(value):
                 yield value
             else:
-                self._refused += 1
+                self._rejected.append(value)
 
     def accepts_identifier(self) -> bool | None:
         """Return whether Customer.io accepts that kind; see :meth:`.CustomerIOHook.accepts_identifier`."""
@@ -142,7 +148,7 @@ class PeopleLookup:
                 if error.status not in _REFUSED or not self._kind_is_accepted():
                     raise
                 if len(part) == 1 or self._halvings >= MOST_HALVINGS:
-                    self._refused += len(part)
+                    self._rejected += part
                     continue
                 self._halvings += 1
                 middle = len(part) // 2
@@ -183,6 +189,7 @@ class PeopleLookup:
                 self._seen.add(person.key)
             if person.identifier is not None:
                 self._identifiers.append(person.identifier)
+                self._cio_ids.append(person.cio_id or "")
         self._count += min(new, asked)
 
     def _ask(self, values: list[str]) -> list[_Person]:
@@ -199,10 +206,11 @@ class PeopleLookup:
 
 
 class _Person(NamedTuple):
-    """A person in a response: a key that tells people apart, and the identifier of the kind looked up."""
+    """A person in a response: a key that tells people apart, the identifier looked up, the ``cio_id``."""
 
     key: str | None
     identifier: str | None
+    cio_id: str | None
 
 
 def _people_in(payload: Any, id_type: str) -> list[_Person]:
@@ -216,7 +224,7 @@ def _person(item: Any, id_type: str) -> _Person:
     places = [customer.get("identifiers"), customer, customer.get("attributes")]
     found = {kind: _identifier(places, kind) for kind in ("cio_id", "id", "email")}
     key = next((f"{kind} {value}" for kind, value in found.items() if value is not None), None)
-    return _Person(key, _identifier(places, id_type))
+    return _Person(key, _identifier(places, id_type), found["cio_id"])
 
 
 def _identifier(places: list[Any], kind: str) -> str | None:

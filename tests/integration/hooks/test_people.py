@@ -125,7 +125,7 @@ def test_what_is_refused_does_not_hide_the_others(sandbox, hook: CustomerIOHook)
 
 def test_a_single_identifier_may_be_refused(sandbox, hook: CustomerIOHook) -> None:
     sandbox.configure(lookup_refuses="^bad")
-    assert hook.find_people(["bad-1"]) == people.FoundPeople(0, [], 1, 1)
+    assert hook.find_people(["bad-1"]) == people.FoundPeople(0, [], 1, 1, [], ["bad-1"])
 
 
 def test_a_batch_that_is_too_large_is_halved(sandbox, hook: CustomerIOHook) -> None:
