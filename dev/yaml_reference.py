@@ -28,6 +28,7 @@ TOPICS = {
         "mode",
         "user_id_property",
         "id_type",
+        "identifiers",
         "amplitude_conn_id",
         "customer_io_conn_id",
     ),

@@ -270,7 +270,7 @@ def _export(group: _Group) -> Export:
         amplitude=sync.ports.amplitude,
         wanted=ExportOf.of(
             parameters.cohort_id,
-            (each.parameters.user_id_property for _, each in group),
+            (name.property for _, each in group for name in each.parameters.mapping),
             parameters.amplitude_conn_id,
         ),
         memory=ExportMemory(StateStore(None)),

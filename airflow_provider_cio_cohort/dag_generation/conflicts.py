@@ -110,7 +110,7 @@ class Writers:
                 "segment_name": that.segment_name,
                 "segment_id": that.segment_id,
                 "mode": that.mode,
-                "people": "/".join(_people(that)),
+                "people": that.people,
             }
             for other in sorted([*elsewhere, *named_otherwise], key=self._order.__getitem__)
             if _collide(sync, that := self._syncs[other])
@@ -126,7 +126,7 @@ def _collide(one: Sync, other: Sync) -> bool:
     modes = {one.mode, other.mode}
     if modes == {"add_only"}:
         return False
-    return modes == {"mirror"} or _people(one) != _people(other)
+    return modes == {"mirror"} or one.people != other.people
 
 
 def shown(label: Label) -> str:
@@ -137,10 +137,6 @@ def shown(label: Label) -> str:
     """
     name, target = label
     return f"{name}, target {target}" if target else name
-
-
-def _people(sync: Sync) -> tuple[str, str, str, str]:
-    return sync.amplitude_conn_id, sync.cohort_id, sync.user_id_property, sync.id_type
 
 
 def _message(sync: Sync, others: list[Label], group: Mapping[Label, Sync]) -> str:

@@ -30,6 +30,7 @@ from airflow_provider_cio_cohort.dag_generation.reader import (
 from airflow_provider_cio_cohort.dag_generation.spec import SEGMENT_KEYS, TARGET_KEYS, Sync, usable_name
 from airflow_provider_cio_cohort.dag_generation.validation_messages import explain
 from airflow_provider_cio_cohort.exports import AMPLITUDE_GRANTS, exports_a_month
+from airflow_provider_cio_cohort.sync.parameters import ONE_IDENTIFIER
 
 log = logging.getLogger(__name__)
 
@@ -243,7 +244,8 @@ def _with_targets(name: str, block: Block, targets: Sequence[Block], defaults: B
     entries: dict[str, Entry] = {}
     for target_name, target in zip(names, targets, strict=True):
         own = {key: entry for key, entry in target.entries.items() if key in TARGET_KEYS and key != "name"}
-        part = _merged(name, replace(common, entries={**common.entries, **own}), defaults)
+        inherited = _without(common.entries, _other_mapping(own))
+        part = _merged(name, replace(common, entries={**inherited, **own}), defaults)
         entries = {**part.entries, **entries}
         problems += [*target.problems, *_keys_of_no_target(target)]
         for problem in part.problems:
@@ -299,7 +301,7 @@ def _keys_of_no_target(target: Block) -> Iterator[Problem]:
             yield Problem(entry.line, entry.path, f"a target has no such key.{where or keys}")
 
 
-def _without(entries: Mapping[str, Entry], keys: Sequence[str]) -> dict[str, Entry]:
+def _without(entries: Mapping[str, Entry], keys: Sequence[str] | set[str]) -> dict[str, Entry]:
     return {key: entry for key, entry in entries.items() if key not in keys}
 
 
@@ -348,7 +350,14 @@ def _taken(block: Block) -> set[str | None]:
     """Return the keys that are not taken from the defaults; a segment key of its own excludes the other."""
     own: set[str | None] = {*block.entries, *(problem.key for problem in block.problems)}
     segment = any(key in block.entries and block.entries[key].value is not None for key in SEGMENT_KEYS)
-    return own | {"name"} | (set(SEGMENT_KEYS) if segment else set())
+    return own | {"name"} | (set(SEGMENT_KEYS) if segment else set()) | _other_mapping(block.entries)
+
+
+def _other_mapping(entries: Mapping[str, Entry]) -> set[str]:
+    """Return the keys that map identifiers in the other way than these do: one way excludes the other."""
+    if "identifiers" in entries:
+        return set() if entries["identifiers"].value is None else set(ONE_IDENTIFIER)
+    return {"identifiers"} if entries.keys() & set(ONE_IDENTIFIER) else set()
 
 
 def _problems_for_all(defaults: Block) -> Iterator[Problem]:

@@ -27,8 +27,9 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a file with ``defaults`` and ``syncs``."""
     sync = Sync.model_json_schema()
     properties: dict[str, Any] = sync["properties"]
-    alert = sync["$defs"]["AlertKeys"]
-    for value in (*properties.values(), *alert["properties"].values(), alert):
+    parts = sync["$defs"].values()
+    of_parts = (value for part in parts for value in part["properties"].values())
+    for value in (*properties.values(), *of_parts, *parts):
         value.pop("title", None)
         _flatten(value)
     target = {key: properties[key] for key in TARGET_KEYS}

@@ -35,6 +35,7 @@ TARGET_KEYS = (
     "customer_io_conn_id",
     "user_id_property",
     "id_type",
+    "identifiers",
     "mode",
     "max_removal_percent",
     "max_removals",

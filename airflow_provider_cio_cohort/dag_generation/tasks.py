@@ -48,7 +48,8 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], writers: Writer
             task_id=TASK_ID, other_writers=others, **for_all, **_parameters(sync, in_form)
         )
         return
-    properties = sorted({each.user_id_property for each in (sync, *targets.values())})
+    syncs = (sync, *targets.values())
+    properties = sorted({identifier.property for each in syncs for identifier in each.mapping})
     export_parameters: dict[str, Any] = {
         key: verbatim(getattr(sync, key)) for key in ExportParameters.model_fields
     }

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys
 from airflow_provider_cio_cohort.dag_generation.messages import Place, did_you_mean, show
+from airflow_provider_cio_cohort.sync.values import GivenIdentifier
 
 
 def _form(limits: dict[str, Any]) -> str:
@@ -58,8 +59,10 @@ def explain(error: ErrorDetails, text: str | None) -> tuple[Place, str]:
     if kind == "missing":
         return (key, *position, *within), "it is missing."
     if kind == "extra_forbidden":
-        near = did_you_mean(str(place[-1]), AlertKeys.model_fields)
-        keys = f" The keys of an alert are {', '.join(AlertKeys.model_fields)}."
+        known = GivenIdentifier.__annotations__ if key == "identifiers" else AlertKeys.model_fields
+        near = did_you_mean(str(place[-1]), known)
+        of = "identifier" if key == "identifiers" else "alert"
+        keys = f" The keys of an {of} are {', '.join(known)}."
         return (key, *position), f"there is no key {show(str(place[-1]))}.{near or keys}"
     shown = None if position else text
     return (key, *position, *within), _sentence(kind, limits, key, error["input"], shown)

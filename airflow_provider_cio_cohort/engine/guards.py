@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
-from airflow_provider_cio_cohort.engine.identifiers import IdType
-
 #: What a run makes of the segment; what it does when a guard trips, and when people cannot be removed.
 Mode = Literal["mirror", "add_only"]
 OnGuard = Literal["fail", "add_only"]
@@ -380,7 +378,7 @@ def _low_match(seen: Counts, limits: Limits) -> Iterator[Trip]:
             f"only {seen.matched:,} of {seen.identifiers:,} identifiers "
             f"({100 * seen.matched / seen.identifiers:.1f} %) are people in Customer.io, less than "
             f"min_match_rate asks for ({100 * limits.min_match_rate:g} %); check user_id_property and "
-            f"id_type; {way_out}",
+            f"id_type, or identifiers; {way_out}",
             f"only {seen.matched:,} of {seen.identifiers:,} identifiers match",
         )
 
@@ -416,10 +414,11 @@ class Sides:
     :param to_remove: members that would be removed.
     :param looked_up: identifiers that were looked up in Customer.io.
     :param exist: how many of those exist there; ``None`` if the key may not look people up.
+    :param setting: the parameter that maps the property, for messages.
     """
 
     user_id_property: str
-    id_type: IdType
+    id_type: str
     cohort_rows: int
     identifiers: int
     members: int
@@ -428,6 +427,7 @@ class Sides:
     to_remove: int
     looked_up: int = 0
     exist: int | None = None
+    setting: str = "user_id_property"
 
 
 @dataclass(frozen=True)
@@ -459,7 +459,7 @@ def check_mapping(sides: Sides) -> Mismatch | None:
 
 
 def _wrong(sides: Sides) -> str | None:
-    name = f"user_id_property {sides.user_id_property!r}"
+    name = f"{sides.setting} {sides.user_id_property!r}"
     if not sides.identifiers:
         if not sides.cohort_rows:
             return None  # an empty cohort, which has a guard of its own
@@ -489,7 +489,7 @@ def _details(sides: Sides) -> str:
         known = f"{sides.exist:,} of {sides.looked_up:,} that were looked up exist in Customer.io"
     keys = "some" if sides.have_keys and sides.members else "none"
     return (
-        f"user_id_property {sides.user_id_property!r} is mapped to {sides.id_type}. The cohort has "
+        f"{sides.setting} {sides.user_id_property!r} is mapped to {sides.id_type}. The cohort has "
         f"{sides.cohort_rows:,} rows and {sides.identifiers:,} identifiers ({known}); the "
         f"segment has {sides.members:,} members, {keys} of them with the identifier {sides.id_type}, "
         f"{sides.same:,} in both; {sides.to_remove:,} members would be removed."

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from airflow_provider_cio_cohort.engine.sorted_file import Block, escape_all, sort_distinct
 
@@ -23,6 +23,39 @@ ID_TYPES: tuple[IdType, ...] = ("id", "email", "cio_id")
 CIO_PREFIX = "cio_"
 #: Customer.io holds ids of at most 150 bytes, or characters: its reference says either.
 MAX_ID_LENGTH = 150
+
+
+class Identifier(NamedTuple):
+    """
+    How a sync finds people in Customer.io.
+
+    :param property: the Amplitude property that holds the identifier.
+    :param id_type: which of Customer.io's identifiers it is.
+    """
+
+    property: str
+    id_type: IdType
+
+
+@dataclass(frozen=True)
+class Tally:
+    """
+    What one of several identifiers has found.
+
+    :param identifier: the identifier.
+    :param present: rows that have it.
+    :param same: rows that it has led to a member.
+    :param looked_up: identifiers that were looked up.
+    :param exist: how many of them exist in Customer.io.
+    :param people: people whom it was the first to find.
+    """
+
+    identifier: Identifier
+    present: int
+    same: int = 0
+    looked_up: int = 0
+    exist: int = 0
+    people: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,7 +70,13 @@ class CohortIdentifiers:
     :param mistyped: rows whose identifier looks mistyped, see :func:`looks_mistyped`.
     :param long: rows whose identifier has at most 150 characters, but more bytes.
     :param unreadable: the identifiers that are not valid UTF-8, one for each such row; not in the file.
+    :param unreadable_rows: how many rows have such an identifier.
     :param kept: identifiers of members that were added to the file, see :func:`.keep_unreadable`.
+    :param unmatched: of several identifiers a row, how many rows match nobody; not in the file.
+    :param undecided: how many rows match nobody, but Customer.io refused to look one of their identifiers up;
+        not in the file.
+    :param conflicting: how many rows have identifiers of two people.
+    :param tallies: what each of several identifiers has found; empty for one identifier a row.
     """
 
     path: Path
@@ -47,12 +86,17 @@ class CohortIdentifiers:
     mistyped: int = 0
     long: int = 0
     unreadable: tuple[str, ...] = field(default=(), repr=False)
+    unreadable_rows: int = 0
     kept: int = 0
+    unmatched: int = 0
+    undecided: int = 0
+    conflicting: int = 0
+    tallies: tuple[Tally, ...] = ()
 
     @property
     def duplicates(self) -> int:
         """Rows that repeat the identifier of an earlier row."""
-        present = self.cohort_rows - self.without_identifier - len(self.unreadable)
+        present = self.cohort_rows - self.without_identifier - self.unreadable_rows
         return present - (self.identifiers - self.kept)
 
 
@@ -147,7 +191,102 @@ def collect(values: Iterable[Block], id_type: IdType, path: Path) -> CohortIdent
             yield escape_all(present)
 
     identifiers = sort_distinct(lines(), path)
-    return CohortIdentifiers(path, rows, missing, identifiers, mistyped, long, tuple(unreadable))
+    return CohortIdentifiers(
+        path, rows, missing, identifiers, mistyped, long, tuple(unreadable), len(unreadable)
+    )
+
+
+# ---- several identifiers a row
+
+#: The state of a row with an identifier that cannot be read: nobody is looked up for it.
+UNREADABLE = "u"
+
+
+@dataclass(frozen=True)
+class CohortRows:
+    """
+    The rows of a cohort in a file, each with several identifiers, and what was left out.
+
+    :param path: sorted, distinct lines: a row's escaped identifiers in order of preference, empty where it
+        has none; then its state, empty or :data:`UNREADABLE`, and two fields for :class:`.RowMatching`.
+    :param cohort_rows: rows in the export.
+    :param without_identifier: rows without any identifier; not in the file.
+    :param mistyped: rows with an identifier that looks mistyped, see :func:`looks_mistyped`.
+    :param present: rows that have a value, for each identifier.
+    :param unreadable_rows: rows with an identifier that is not valid UTF-8.
+    :param unreadable: these identifiers, each with its position; in the file, they are empty.
+    """
+
+    path: Path
+    cohort_rows: int
+    without_identifier: int
+    mistyped: int
+    present: tuple[int, ...]
+    unreadable_rows: int = 0
+    unreadable: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+
+
+def collect_rows(blocks: Iterable[Sequence[Block]], id_types: Sequence[IdType], path: Path) -> CohortRows:
+    """
+    Sort the rows of a cohort that have several identifiers each into ``path``.
+
+    Values are treated as :func:`collect` does.
+
+    :param blocks: for each block of rows, the values of each identifier; empty where a member has none.
+    :param id_types: which of Customer.io's identifiers each of them is.
+    :param path: the file to write.
+    """
+    rows = missing = mistyped = unreadable_rows = 0
+    unreadable: list[tuple[int, str]] = []
+    present = [0] * len(id_types)
+
+    def lines() -> Iterator[Block]:
+        nonlocal rows, missing, mistyped, unreadable_rows
+        for block in blocks:
+            columns = [_column(*each) for each in zip(block, id_types, strict=True)]
+            for place, column in enumerate(columns):
+                present[place] += len(column.fields) - column.fields.count("")
+                unreadable.extend((place, value) for value in column.unreadable.values())
+            unread: set[int] = set().union(*(column.unreadable for column in columns))
+            whole = list(map("\t".join, zip(*(column.fields for column in columns), strict=True)))
+            rows += len(whole)
+            unreadable_rows += len(unread)
+            mistyped += len(set().union(*(column.mistyped for column in columns)))
+            states = dict.fromkeys(unread, f"\t{UNREADABLE}\t\t")
+            found = [
+                line + states.get(row, "\t\t\t")
+                for row, line in enumerate(whole)
+                if row in unread or line.strip("\t")
+            ]
+            missing += len(whole) - len(found)
+            yield found
+
+    sort_distinct(lines(), path)
+    return CohortRows(path, rows, missing, mistyped, tuple(present), unreadable_rows, tuple(unreadable))
+
+
+class _Column(NamedTuple):
+    """One identifier of some rows, as fields; and by row, what cannot be read, and what looks mistyped."""
+
+    fields: Block
+    unreadable: dict[int, str]
+    mistyped: list[int]
+
+
+def _column(values: Block, id_type: IdType) -> _Column:
+    together = "".join(values)
+    unreadable: dict[int, str] = {}
+    if not (together.isascii() or is_readable(together)):
+        unreadable = {row: value for row, value in enumerate(values) if not is_readable(value)}
+        values = ["" if row in unreadable else value for row, value in enumerate(values)]
+    if "\t" in together:
+        values = [value.lstrip("\t") for value in values]
+    if id_type != "id":
+        values = list(map(normaliser(id_type), values))
+    mistyped: list[int] = []
+    if " " in together or not (together.isascii() and together.isprintable()):
+        mistyped = [row for row, value in enumerate(values) if looks_mistyped(value, id_type)]
+    return _Column(escape_all(values), unreadable, mistyped)
 
 
 # ---- identifiers that are not valid UTF-8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -43,6 +43,10 @@ class SyncReport:
     :param rejected: identifiers that Customer.io refuses to add; not among the ``unmatched``.
     :param match_rate: share of ``identifiers`` that exist in Customer.io, 0 to 1; ``None`` when there are no
         identifiers or ``unmatched`` is not known. Those that are ``rejected`` count as if they did not exist.
+    :param matched_by: with several identifiers a row, how many people were found by each kind of them, each
+        person once; empty for one identifier.
+    :param conflicting: rows whose identifiers lead to two different people, as far as that is known; they
+        follow the first.
     """
 
     cohort_id: str
@@ -71,6 +75,8 @@ class SyncReport:
     unmatched: int | None
     rejected: int
     match_rate: float | None
+    matched_by: dict[str, int] = field(default_factory=dict)
+    conflicting: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as the XCom that the operator returns."""
@@ -117,6 +123,8 @@ def _shown(name: str, value: object) -> str:
         return "unknown" if name in ("unmatched", "match_rate") else "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{kind} {count:,}" for kind, count in value.items()) or "none"
     if name == "match_rate":
         return f"{value:.1%}"
     if isinstance(value, int) and name != "segment_id":

@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_provider_cio_cohort.engine import guards
 from airflow_provider_cio_cohort.engine.customer_io import (
+    MOST_EXAMPLES,
     MOST_LOOKUPS,
     Lookup,
     SegmentStore,
@@ -40,7 +41,9 @@ from airflow_provider_cio_cohort.engine.guards import (
 )
 from airflow_provider_cio_cohort.engine.identifiers import (
     CohortIdentifiers,
+    Identifier,
     IdType,
+    Tally,
     looks_mistyped,
     may_be_too_long,
     normaliser,
@@ -61,7 +64,7 @@ class Options:
     The options of a run.
 
     :param cohort_id: the Amplitude cohort, for the report.
-    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
+    :param id_type: by which of Customer.io's identifiers cohort and segment are compared.
     :param mode: ``mirror`` makes the segment equal to the cohort, ``add_only`` removes nobody.
     :param dry_run: compare, but write nothing.
     :param limits: what the guards allow.
@@ -70,7 +73,7 @@ class Options:
     :param previous: identifiers at the last good sync, if that is known.
     :param source: where the identifiers come from, for the report: ``cohort`` or ``snapshot``.
     :param snapshot_at: the moment of the snapshot, if it is one.
-    :param user_id_property: the Amplitude property that is mapped, for messages.
+    :param mapping: the Amplitude properties and the identifiers that they hold, in order of preference.
     :param of: what the change is between: cohort, segment, mapping, connections.
     :param digest_key: a secret that keys the digests of a plan.
     :param keys_proven: whether this pair of keys is known to lead to one workspace.
@@ -102,7 +105,7 @@ class Options:
     previous: int | None = None
     source: str = "cohort"
     snapshot_at: str | None = None
-    user_id_property: str = "user_id"
+    mapping: Sequence[Identifier] = (Identifier("user_id", "id"),)
     of: Mapping[str, str] = field(default_factory=dict)
     digest_key: bytes = b""
     keys_proven: bool = True
@@ -120,6 +123,35 @@ class Options:
     never_filled: bool = False
     made_here: bool = False
     baseline: guards.Baseline | None = None
+
+    @property
+    def fallbacks(self) -> bool:
+        """Whether the people were found by several identifiers."""
+        return len(self.mapping) > 1 and self.source == "cohort"
+
+    @property
+    def property_names(self) -> str:
+        """The properties, for messages."""
+        return ", ".join(identifier.property for identifier in self.mapping)
+
+    @property
+    def id_types(self) -> str:
+        """The kinds of identifiers, for messages."""
+        return " or ".join(dict.fromkeys(identifier.id_type for identifier in self.mapping))
+
+    @property
+    def setting(self) -> str:
+        """The parameter that names the properties, for messages."""
+        return "user_id_property" if len(self.mapping) == 1 else "properties"
+
+    @property
+    def settings(self) -> str:
+        """The parameters that map the properties, for messages."""
+        return (
+            "user_id_property or id_type"
+            if len(self.mapping) == 1
+            else "a property or id_type in identifiers"
+        )
 
     def counts(self, target: Target, members: int) -> guards.Counts:
         """
@@ -214,6 +246,7 @@ class SegmentSync:
             id_type=options.id_type,
             remove=options.mode == "mirror",
         )
+        change = replace(change, impossible=change.impossible + cohort.unmatched + cohort.undecided)
         members_path.unlink()
         whole = self._hold_back(change, cohort)
         log.info(
@@ -330,8 +363,8 @@ class SegmentSync:
     def _look_up(self, change: Change, *, for_guard: bool, for_proof: bool) -> Lookup | None:
         """Look up which of the people to add exist, as far as a guard, a dry run or a proof needs it."""
         options, path, to_add = self.options, change.add_path, change.to_add
-        if not to_add:
-            return Lookup(0, 0, 0)
+        if not to_add or options.fallbacks:  # all of them were found before
+            return Lookup(to_add, to_add, to_add, tuple(islice(read_values(path), MOST_EXAMPLES)))
         needs_proof = for_proof and not options.keys_proven
         # As many as were unknown last time, and nobody to remove: probably there is nothing to write.
         nothing_new = not change.to_remove and to_add <= min(MOST_LOOKUPS, 2 * options.unmatched_before)
@@ -359,8 +392,8 @@ class SegmentSync:
         self, cohort: CohortIdentifiers, before: Members, change: Change, known: Lookup | None
     ) -> None:
         sides = Sides(
-            user_id_property=self.options.user_id_property,
-            id_type=self.options.id_type,
+            user_id_property=self.options.property_names,
+            id_type=self.options.id_types,
             cohort_rows=cohort.cohort_rows,
             identifiers=cohort.identifiers,
             members=before.count,
@@ -369,14 +402,22 @@ class SegmentSync:
             to_remove=change.to_remove,
             looked_up=known.asked if known else 0,
             exist=known.people if known else None,
+            setting=self.options.setting,
         )
         mismatch = check_mapping(sides)
+        # If the first of several identifiers finds nobody, all people came by one that is less certain.
+        for place, tally in enumerate(cohort.tallies if mismatch is None else ()):
+            found = _check_identifier(sides, tally, is_first=place == 0)
+            if place == 0:
+                mismatch = found
+            elif found is not None:
+                log.warning("%s %s", found.headline, found.details)
         if mismatch is None:
             return
         if mismatch.is_fatal and not self.options.limits.allow_no_match:
             raise MappingError(
                 f"{mismatch.headline}\n"
-                f"{mismatch.details} Usually user_id_property or id_type is wrong: correct it. If it is "
+                f"{mismatch.details} Usually {self.options.settings} is wrong: correct it. If it is "
                 f"right, {self._way_out(['allow_no_match'], 'allow_no_match')}."
             )
         log.warning("%s %s", mismatch.headline, mismatch.details)
@@ -569,10 +610,10 @@ class SegmentSync:
         if matched or sent <= FLOOR or self.options.limits.allow_no_match:
             return
         raise MappingError(
-            f"None of {which}the cohort's {cohort.identifiers:,} identifiers (user_id_property "
-            f"{self.options.user_id_property!r}) was added to the segment as {self.options.id_type}.\n"
+            f"None of {which}the cohort's {cohort.identifiers:,} identifiers ({self.options.setting} "
+            f"{self.options.property_names!r}) was added to the segment as {self.options.id_type}.\n"
             "Customer.io ignores identifiers that it does not know, and the App API key may not look "
-            "people up. Usually user_id_property or id_type is wrong. If this is right, "
+            f"people up. Usually {self.options.settings} is wrong. If this is right, "
             f"{self._way_out(['allow_no_match'], 'allow_no_match')}."
         )
 
@@ -582,6 +623,9 @@ class SegmentSync:
         # Of a limited run's identifiers, only a part was sent.
         is_known = self.options.limit is None or self.options.dry_run
         unmatched = outcome.unmatched if is_known else None
+        rejected = outcome.rejected + cohort.undecided
+        if unmatched is not None:
+            unmatched -= cohort.undecided
         return SyncReport(
             cohort_id=self.options.cohort_id,
             segment_id=self.target.id,
@@ -593,7 +637,7 @@ class SegmentSync:
             limit=self.options.limit,
             cohort_rows=cohort.cohort_rows,
             without_identifier=cohort.without_identifier,
-            unreadable=len(cohort.unreadable),
+            unreadable=cohort.unreadable_rows,
             mistyped=cohort.mistyped,
             duplicates=cohort.duplicates,
             identifiers=cohort.identifiers,
@@ -607,8 +651,10 @@ class SegmentSync:
             not_removable=outcome.not_removable,
             segment_after=outcome.segment_after,
             unmatched=unmatched,
-            rejected=outcome.rejected,
-            match_rate=match_rate(cohort.identifiers, unmatched, outcome.rejected),
+            rejected=rejected,
+            match_rate=match_rate(cohort.identifiers, unmatched, rejected),
+            matched_by=_matched_by(cohort),
+            conflicting=cohort.conflicting,
         )
 
     def _expected_of_dry_run(
@@ -620,3 +666,30 @@ class SegmentSync:
             unmatched = whole.not_sent + whole.to_add - known.people
         may_stay = 0 if self.options.removes_without_id else change.without_id
         return Outcome(segment_after=before, added=0, removed=0, unmatched=unmatched, not_removable=may_stay)
+
+
+def _check_identifier(sides: Sides, tally: Tally, *, is_first: bool) -> guards.Mismatch | None:
+    """Return what is wrong with one of several identifiers."""
+    if not is_first and tally.present and not tally.same and not tally.looked_up:
+        return None  # it was not needed
+    return check_mapping(
+        replace(
+            sides,
+            user_id_property=tally.identifier.property,
+            id_type=tally.identifier.id_type,
+            identifiers=tally.present,
+            have_keys=True,
+            same=tally.same,
+            looked_up=tally.looked_up,
+            exist=tally.exist,
+            setting="property",
+        )
+    )
+
+
+def _matched_by(cohort: CohortIdentifiers) -> dict[str, int]:
+    people: dict[str, int] = {}
+    for tally in cohort.tallies:
+        id_type = tally.identifier.id_type
+        people[id_type] = people.get(id_type, 0) + tally.people
+    return people

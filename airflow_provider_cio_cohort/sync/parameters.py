@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from airflow_provider_cio_cohort.engine.guards import Limits, Mode, OnGuard, OnNotRemovable
-from airflow_provider_cio_cohort.engine.identifiers import IdType
+from airflow_provider_cio_cohort.engine.identifiers import Identifier, IdType
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.sync.values import (
     AS_GIVEN_TEXT,
@@ -37,6 +37,7 @@ from airflow_provider_cio_cohort.sync.values import (
     Flag,
     FromTask,
     GivenExport,
+    GivenIdentifier,
     GivenLimit,
     Most,
     Percent,
@@ -49,6 +50,8 @@ from airflow_provider_cio_cohort.sync.values import (
     wrong_parameter,
 )
 
+#: The parameters of one identifier, which identifiers replaces.
+ONE_IDENTIFIER = ("user_id_property", "id_type")
 #: What to do about a wrong parameter.
 CORRECT = "Correct it where the sync is defined, or in the form if the run was started by hand."
 
@@ -238,6 +241,11 @@ class SyncParameters(ExportParameters):
     id_type: IdType = Field(
         default="id", description="Which of Customer.io's identifiers the property holds."
     )
+    identifiers: Annotated[Sequence[GivenIdentifier], Field(min_length=1, max_length=5)] | None = Field(
+        default=None,
+        description="Instead of user_id_property and id_type: several identifiers in order of preference, "
+        "each with property and id_type. A person is matched by the first that exists in Customer.io.",
+    )
     mode: Mode = Field(
         default="mirror",
         description="mirror: the segment is made equal to the cohort. add_only: people are added, and "
@@ -367,6 +375,37 @@ class SyncParameters(ExportParameters):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_mapping(self) -> Self:
+        if self.identifiers is None:
+            return self
+        for name in ONE_IDENTIFIER:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise wrong_parameter(
+                    name, f"identifiers is given too; give either that, or {' and '.join(ONE_IDENTIFIER)}."
+                )
+        if len(set(self.mapping)) < len(self.mapping):
+            raise wrong_parameter("identifiers", "two of them are equal. Remove one.")
+        return self
+
+    @property
+    def mapping(self) -> tuple[Identifier, ...]:
+        """The properties and the identifiers that they hold, in order of preference."""
+        if self.identifiers is None:
+            return (Identifier(self.user_id_property, self.id_type),)
+        return tuple(Identifier(each["property"], each["id_type"]) for each in self.identifiers)
+
+    @property
+    def mapped(self) -> tuple[str, str]:
+        """The properties and the kinds of identifiers, each as a text."""
+        properties, id_types = zip(*self.mapping, strict=True)
+        return ", ".join(properties), ", ".join(id_types)
+
+    @property
+    def compared_by(self) -> IdType:
+        """By which identifier people are compared: with several, by the one that everybody has."""
+        return self.mapping[0].id_type if len(self.mapping) == 1 else "cio_id"
+
     @property
     def named(self) -> tuple[str, str]:
         """How the segment was given, ``name`` or ``id``, and what it was given as."""
@@ -377,7 +416,7 @@ class SyncParameters(ExportParameters):
     @property
     def people(self) -> str:
         """What decides which people the sync adds: equal for syncs of the same people."""
-        return "/".join((self.amplitude_conn_id, self.cohort_id, self.user_id_property, self.id_type))
+        return "/".join((self.amplitude_conn_id, self.cohort_id, *self.mapped))
 
 
 class TaskParameters(SyncParameters):
@@ -460,7 +499,8 @@ class SharedExportParameters(ExportParameters):
     properties: Annotated[Sequence[Text], TEMPLATED] = Field(
         default=("user_id",),
         min_length=1,
-        description="The properties that the tasks map: each task's user_id_property.",
+        description="The properties that the tasks map: each task's user_id_property, or those of its "
+        "identifiers.",
     )
     syncs: Annotated[Sequence[_SyncOfExport], TEMPLATED] = Field(
         default=(),

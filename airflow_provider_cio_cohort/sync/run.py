@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from airflow_provider_cio_cohort.cohorts import is_low_match_rate
 from airflow_provider_cio_cohort.engine.customer_io import Target
 from airflow_provider_cio_cohort.engine.guards import Counts
-from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers
+from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers, CohortRows
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Reader, SegmentReading
 from airflow_provider_cio_cohort.engine.report import SyncReport
 from airflow_provider_cio_cohort.engine.sync import Options, SegmentSync
@@ -38,7 +38,7 @@ from airflow_provider_cio_cohort.exceptions import (
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.state import LIMITED, UNKNOWN, fingerprint
 from airflow_provider_cio_cohort.sync import target
-from airflow_provider_cio_cohort.sync.download import CohortDownload
+from airflow_provider_cio_cohort.sync.download import CohortDownload, RowMatching
 from airflow_provider_cio_cohort.sync.export import (
     LIFE,
     CohortExport,
@@ -137,7 +137,10 @@ class CohortSync:
         attempt(self.ports.customer_io.check_track)
         found: Target | None = attempt(self.find_target)
         if not self.parameters.allow_no_match:
-            attempt(target.check_id_type, self.ports.customer_io, self.parameters.id_type)
+            for id_type in dict.fromkeys(identifier.id_type for identifier in self.parameters.mapping):
+                attempt(target.check_id_type, self.ports.customer_io, id_type)
+        if len(self.parameters.mapping) > 1:
+            attempt(target.check_lookups, self.ports.customer_io)
         return found
 
     def _check_storage(self, attempt: Callable[..., Any]) -> None:
@@ -188,7 +191,7 @@ class CohortSync:
             **self.export.wanted.binding,
             "customer_io_conn_id": parameters.customer_io_conn_id,
             f"segment_{kind}": which,
-            "id_type": parameters.id_type,
+            "id_type": parameters.mapped[1],
             "mode": parameters.mode,
         }
 
@@ -199,7 +202,9 @@ class CohortSync:
         return CohortExport(
             amplitude=self.ports.amplitude,
             wanted=ExportOf.of(
-                parameters.cohort_id, (parameters.user_id_property,), parameters.amplitude_conn_id
+                parameters.cohort_id,
+                [identifier.property for identifier in parameters.mapping],
+                parameters.amplitude_conn_id,
             ),
             memory=ExportMemory(self.ports.task_store),
             given=parameters.export,
@@ -225,7 +230,7 @@ class CohortSync:
         if self.export.given is None:
             with run_directory() as directory:
                 size = found.cohort.size if found.cohort else None
-                check_disk_space(directory, size, 0, self.parameters.id_type)
+                check_disk_space(directory, size, 0, self.parameters.mapping)
             if not self.parameters.dry_run:
                 self.memory.check_read()
         computed_at = found.cohort.last_computed if found.cohort else None
@@ -256,13 +261,10 @@ class CohortSync:
         check_given(export, self.export.wanted, self.memory.synced_from)
         with self._private_directory() as directory, self.export.forgotten_if_lost():
             with self._members_read_aside(goal.id, directory, announced) as reading:
-                people = CohortDownload(
-                    self.ports.amplitude,
-                    export.request_id,
-                    parameters.user_id_property,
-                    parameters.id_type,
-                    directory,
+                downloaded = CohortDownload(
+                    self.ports.amplitude, export.request_id, parameters.mapping, directory
                 ).run(announced)
+            people = self._match(downloaded, directory, reading)
             last = self.last_report
             options = self._options(
                 last,
@@ -282,6 +284,17 @@ class CohortSync:
             self.export.memory.used(export)
         self._remember(report, export.computed_at, export.requested_at)
         return report
+
+    def _match(
+        self, downloaded: CohortIdentifiers | CohortRows, directory: Path, reading: SegmentReading | None
+    ) -> CohortIdentifiers:
+        """Find the people of rows with several identifiers, once the segment's members are read."""
+        if isinstance(downloaded, CohortIdentifiers):
+            return downloaded
+        if reading is not None:
+            reading.members()
+        matching = RowMatching(self.ports.customer_io, self.parameters.mapping, directory / MEMBERS_FILE)
+        return matching.run(downloaded)
 
     def restore(self) -> SyncReport:
         """
@@ -431,12 +444,12 @@ class CohortSync:
         baseline = memory.baseline
         return Options(
             cohort_id=parameters.cohort_id,
-            id_type=parameters.id_type,
+            id_type=parameters.compared_by,
             mode=parameters.mode,
             dry_run=parameters.dry_run,
             limits=parameters.limits,
             verify_timeouts=self.ports.verify_timeouts,
-            user_id_property=parameters.user_id_property,
+            mapping=parameters.mapping,
             of={**self.binding, "place": self._workspace},
             digest_key=customer_io.digest_key,
             keys_proven=memory.keys_are_proven,
@@ -465,8 +478,8 @@ class CohortSync:
         of = {
             "dag_id": self.ports.owner,
             "cohort_id": parameters.cohort_id,
-            "user_id_property": parameters.user_id_property,
-            "id_type": parameters.id_type,
+            "user_id_property": parameters.mapped[0],
+            "id_type": parameters.mapped[1],
             "mode": parameters.mode,
             "amplitude_conn_id": parameters.amplitude_conn_id,
         }
@@ -511,7 +524,7 @@ class CohortSync:
         """Check the disk space, and read the segment while the block fetches the people."""
         customer_io, timeouts = self.ports.customer_io, self.ports.verify_timeouts
         members_now = customer_io.count_members(segment_id) if segment_id is not None else 0
-        check_disk_space(directory, announced, members_now, self.parameters.id_type)
+        check_disk_space(directory, announced, members_now, self.parameters.mapping)
         if segment_id is None:
             yield None
             return
@@ -520,7 +533,7 @@ class CohortSync:
             pages=lambda total: customer_io.stream_member_pages(segment_id, cancel, total),
             count=lambda: customer_io.count_members(segment_id),
             segment_id=segment_id,
-            id_type=self.parameters.id_type,
+            id_type=self.parameters.compared_by,
             sleep=cancel.wait,
         )
         path = directory / MEMBERS_FILE
@@ -587,13 +600,19 @@ def as_usable(cohort: Cohort) -> Cohort:
 def _warn_of_the_mapping(report: SyncReport) -> None:
     if is_low_match_rate(report.match_rate, report.identifiers):
         log.warning(
-            "Only %s of the cohort exists in Customer.io: check user_id_property and id_type.",
+            "Only %s of the cohort exists in Customer.io: check user_id_property and id_type, or "
+            "identifiers.",
             f"{report.match_rate:.1%}",
         )
     if report.mistyped:
         log.warning(
             "%s rows have an identifier with white space around it or invisible characters.",
             f"{report.mistyped:,}",
+        )
+    if report.conflicting:
+        log.warning(
+            "%s rows have identifiers of two different people: each was matched by its first one.",
+            f"{report.conflicting:,}",
         )
     if report.rejected:
         log.warning(

@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow_provider_cio_cohort.engine.customer_io import Target
 from airflow_provider_cio_cohort.exceptions import (
+    ConfigurationError,
     MappingError,
     SegmentConflictError,
     UnknownSegmentError,
@@ -99,6 +100,23 @@ def check_id_type(customer_io: CustomerIO, id_type: str) -> None:
         f"No value of id_type {id_type} would match a person, so no export was requested. Set id_type to id "
         "and user_id_property to the property that holds Customer.io's id; or switch the identifier on in "
         "Customer.io (Settings > Workspace settings > General workspace settings)."
+    )
+
+
+def check_lookups(customer_io: CustomerIO) -> None:
+    """
+    Make sure that people can be looked up, which a sync with several identifiers needs.
+
+    :param customer_io: the workspace.
+    :raises ConfigurationError: if the App API key may not.
+    """
+    if customer_io.accepts_identifier("cio_id") is not None:
+        return
+    raise ConfigurationError(
+        f"The App API key of {customer_io.customer_io_conn_id!r} may not look people up.\n"
+        "A sync with several identifiers needs that: an identifier counts only where Customer.io does not "
+        "know the ones before it. No export was requested, and nothing was written. Allow the key to look "
+        "people up, or use user_id_property and id_type instead of identifiers."
     )
 
 

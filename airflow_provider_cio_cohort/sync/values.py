@@ -19,16 +19,20 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     InstanceOf,
     StringConstraints,
     ValidationInfo,
     WithJsonSchema,
+    with_config,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
+from typing_extensions import TypedDict
 
 from airflow_provider_cio_cohort.cohorts import ID_PATTERN, describe_wrong_id, is_cohort_id
 from airflow_provider_cio_cohort.engine.guards import Approval
+from airflow_provider_cio_cohort.engine.identifiers import IdType
 from airflow_provider_cio_cohort.sync.export import Export
 
 _TRUE = ("true", "1", "yes", "on")
@@ -255,6 +259,15 @@ SnapshotPath = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\s*[A-Za-z][A-Za-z0-9+.-]*://"}),
 ]
 Flag = Annotated[bool, _converted(_as_flag)]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class GivenIdentifier(TypedDict):
+    """One of several identifiers: an Amplitude property, and which of Customer.io's identifiers it holds."""
+
+    property: Text
+    id_type: IdType
+
 
 #: What a task has for a text that is required, that may be left out, and that may be empty.
 AS_TEXT, AS_GIVEN_TEXT, AS_OPTIONAL = map(_converted, (_as_text, _as_given_text, _as_optional))

@@ -15,11 +15,11 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from airflow_provider_cio_cohort.engine.identifiers import IdType
+from airflow_provider_cio_cohort.engine.identifiers import Identifier
 from airflow_provider_cio_cohort.exceptions import ConfigurationError, DiskFullError
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ BYTES_OF_COHORT = 160
 #: Bytes that a member of the segment takes, in chunks and merged, before the writes or after them; where
 #: members are found by anything else than the ``id``, all three identifiers are kept.
 BYTES_OF_MEMBER = {"id": 100, "email": 300, "cio_id": 300}
+#: Bytes that a member takes while several identifiers are matched: one of them, and the cio_id.
+BYTES_OF_INDEX = 160
 
 _REMEDY = (
     "Free some space there, or set TMPDIR to a directory on a larger disk for the worker; a retry may "
@@ -64,19 +66,24 @@ def run_directory() -> Iterator[Path]:
         os.umask(previous_mask)
 
 
-def check_disk_space(directory: Path, cohort: int | None, members: int, id_type: IdType) -> None:
+def check_disk_space(
+    directory: Path, cohort: int | None, members: int, mapping: Sequence[Identifier]
+) -> None:
     """
     Make sure that there is space for the files of a run.
 
     :param directory: where they will be written.
     :param cohort: members of the cohort, as announced; ``None`` if that is unknown.
     :param members: members of the segment.
-    :param id_type: which of Customer.io's identifiers the cohort is mapped to.
+    :param mapping: the identifiers that the cohort is mapped to.
     :raises DiskFullError: if less is free than they will need.
     """
     # After a first sync, the segment holds the cohort.
     later = max(members, cohort or 0)
+    id_type = mapping[0].id_type if len(mapping) == 1 else "cio_id"
     needed = (cohort or 0) * BYTES_OF_COHORT + later * BYTES_OF_MEMBER[id_type]
+    if len(mapping) > 1:
+        needed += (cohort or 0) * len(mapping) * BYTES_OF_COHORT + later * BYTES_OF_INDEX
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise DiskFullError(

@@ -108,6 +108,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         segment_id: int | str | None = None,
         user_id_property: str = "user_id",
         id_type: str = "id",
+        identifiers: Sequence[Mapping[str, str]] | None = None,
         mode: str = "mirror",
         max_removal_percent: float | None = 50,
         max_removals: int | None = None,
@@ -149,6 +150,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.segment_id = segment_id
         self.user_id_property = user_id_property
         self.id_type: Any = id_type
+        self.identifiers: Any = identifiers
         self.mode: Any = mode
         self.max_removal_percent = max_removal_percent
         self.max_removals = max_removals

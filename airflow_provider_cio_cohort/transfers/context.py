@@ -303,7 +303,7 @@ def subject_of(parameters: SyncParameters) -> Subject:
     return Subject(
         customer_io_conn_id=parameters.customer_io_conn_id,
         segment=parameters.named,
-        id_type=parameters.id_type,
+        id_type=parameters.compared_by,
         mode=parameters.mode,
         cohort_id=parameters.cohort_id,
     )
@@ -329,7 +329,7 @@ def snapshots_of(
         retention=Retention(parameters.snapshot_keep_days, parameters.snapshot_keep_last),
         origin=_origin(context, *task),
         zone=getattr(context.get("dag"), "timezone", None),
-        user_id_property=parameters.user_id_property,
+        user_id_property=parameters.mapped[0],
     )
 
 

@@ -62,7 +62,7 @@ def _fetch_members(kept: Kept, path: Path) -> None:
         raise CommandError(
             f"Customer.io has no segment {parameters.segment_name!r}: it was deleted, or renamed."
         )
-    members.collect(customer_io.stream_member_pages(segment.id), parameters.id_type, path)
+    members.collect(customer_io.stream_member_pages(segment.id), parameters.compared_by, path)
 
 
 def _count(before: Path, after: Path) -> Counter[str]:

@@ -32,6 +32,8 @@ FIELDS = [
     "unmatched",
     "rejected",
     "match_rate",
+    "matched_by",
+    "conflicting",
 ]
 
 

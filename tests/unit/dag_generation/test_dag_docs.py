@@ -27,6 +27,14 @@ def test_the_docs_say_what_goes_where_and_when(dag_with) -> None:
     assert "up to 31 in a month" in doc
 
 
+def test_the_docs_have_identifiers_in_their_order(dag_with) -> None:
+    line = "identifiers: [{property: customer_id, id_type: id}, {property: mail, id_type: email}]"
+    assert (
+        "| **People** | Amplitude's `customer_id` is the id in Customer.io; for rows that match nobody by "
+        "that, Amplitude's `mail` is the e-mail address in Customer.io |"
+    ) in dag_with(line).doc_md
+
+
 def test_the_docs_tell_what_mirror_and_add_only_mean(dag_with) -> None:
     assert "people who are not in the cohort are removed" in dag_with().doc_md
     assert "nobody is removed" in dag_with("mode: add_only").doc_md

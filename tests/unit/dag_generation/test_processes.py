@@ -55,11 +55,15 @@ def test_the_example_builds_the_dags_that_it_describes() -> None:
     dags = build_dags(EXAMPLE)
     tasks = {dag_id: dag.get_task("sync") for dag_id, dag in dags.items()}
     assert not any("config-error" in dag.tags for dag in dags.values())
+    assert tasks["cohort_sync__at_risk"].identifiers == [
+        {"property": "customer_id", "id_type": "id"},
+        {"property": "email", "id_type": "email"},
+    ]
     assert {dag_id: (task.cohort_id, task.segment_name, task.user_id_property, task.id_type, task.mode)
             for dag_id, task in tasks.items()} == {
         "cohort_sync__power_users": ("pwr7k2m", "Power users [Amplitude]", "user_id", "id", "mirror"),
         "cohort_sync__trial_ending": ("trl4x9q", "Trial ending this week", "email", "email", "mirror"),
-        "cohort_sync__at_risk": ("chn8w3z", "At risk of churn", "customer_id", "id", "mirror"),
+        "cohort_sync__at_risk": ("chn8w3z", "At risk of churn", "user_id", "id", "mirror"),
         "cohort_sync__new_this_month": ("new5b1c", "New this month", "user_id", "id", "add_only"),
     }  # fmt: skip
 

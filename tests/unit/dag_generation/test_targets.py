@@ -238,3 +238,30 @@ def test_the_docs_of_a_disabled_sync_name_every_target(dags_of) -> None:
     assert dag.task_ids == ["sync"]
     assert "target `eu`" in dag.doc_md
     assert "target `mail`" in dag.doc_md
+
+
+def test_one_way_of_mapping_excludes_the_other_from_defaults_and_sync(dags_of) -> None:
+    """A list of identifiers needs no null beside it, and neither does a single one."""
+    text = """
+    defaults: {user_id_property: mail, id_type: email, cadence: hourly}
+    syncs:
+    - name: several
+      cohort_id: a1b2c3d
+      segment_id: 1
+      identifiers: [{property: customer_id, id_type: id}, {property: mail, id_type: email}]
+    - name: both
+      cohort_id: a1b2c3d
+      identifiers: [{property: a, id_type: id}, {property: b, id_type: email}]
+      targets:
+      - {name: one, segment_id: 2, user_id_property: c}
+      - {name: same, segment_id: 3}
+    """
+    dags = dags_of(text)
+    several = dags["cohort_sync__several"].get_task("sync")
+    assert [each["property"] for each in several.identifiers] == ["customer_id", "mail"]
+    assert (several.user_id_property, several.id_type) == ("user_id", "id")
+    both = dags["cohort_sync__both"]
+    assert both.get_task("export").properties == ["a", "b", "c"]
+    one, same = both.get_task("sync__one"), both.get_task("sync__same")
+    assert (one.identifiers, one.user_id_property) == (None, "c")
+    assert [each["id_type"] for each in same.identifiers] == ["id", "email"]

@@ -79,6 +79,29 @@ def wrong(line: str) -> str:
         ("customer_io_conn_id: ${CIO}", "customer_io_conn_id", "it is a placeholder, which is not replaced"),
         ("owner: !!python/object/apply:os.system [id]", "owner", "is not supported. Leave it out."),
         ("owner: !!binary x", "owner", "cannot be read"),
+        ("identifiers: x", "identifiers", "its type is wrong"),
+        ("identifiers: []", "identifiers", "the minimum number of items is 1."),
+        ("identifiers: [{id_type: id}]", "identifiers (item 1): property", "it is missing."),
+        (
+            "identifiers: [{property: a, id_type: mail}]",
+            "identifiers (item 1): id_type",
+            "it must be id, email or cio_id.",
+        ),
+        (
+            "identifiers: [{property: a, id_type: id, zzz: x}]",
+            "identifiers (item 1)",
+            "The keys of an identifier are property, id_type.",
+        ),
+        (
+            "identifiers: [{property: a, id_type: id}, {property: a, id_type: id}]",
+            "identifiers",
+            "two of them are equal. Remove one.",
+        ),
+        (
+            "identifiers: [{property: a, id_type: id}]\n  id_type: email",
+            "id_type",
+            "identifiers is given too; give either that, or user_id_property and id_type.",
+        ),
         ("retries: 1\n  retries: 2", "retries", "it appears twice, first on line 5. Keep one."),
     ],
 )

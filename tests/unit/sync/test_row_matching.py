@@ -1,0 +1,142 @@
+"""Rows of several identifiers, against what sets say, in files that are far larger than what is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_cio_cohort.engine import members, sorted_file
+from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers, Identifier, IdType, collect_rows
+from airflow_provider_cio_cohort.engine.sorted_file import read_values
+from airflow_provider_cio_cohort.exceptions import MappingError
+from airflow_provider_cio_cohort.hooks.membership import MemberPage
+from airflow_provider_cio_cohort.hooks.people import FoundPeople
+from airflow_provider_cio_cohort.sync.download import RowMatching
+
+MAPPING = (Identifier("a", "id"), Identifier("b", "email"), Identifier("c", "id"))
+
+
+class Person(NamedTuple):
+    id: str | None
+    email: str | None
+    cio_id: str
+
+
+class Everybody:
+    """A workspace that looks people up, two at a time."""
+
+    def __init__(self, people: list[Person], refused: set[str]) -> None:
+        self.people = people
+        self.refused = refused
+        self.asked: list[tuple[str, str]] = []
+
+    def find_people_in_blocks(
+        self, values: Iterable[str], id_type: IdType, *, total: int
+    ) -> Iterator[tuple[list[str], FoundPeople]]:
+        asked = list(values)
+        assert len(set(asked)) == len(asked) == total
+        self.asked += ((id_type, value) for value in asked)
+        for start in range(0, len(asked), 2):
+            block = asked[start : start + 2]
+            known = [each for each in self.people if key(each, id_type) in {*block} - self.refused]
+            shown = [str(each.email if id_type == "email" else each.id) for each in known]
+            refused = [value for value in block if value in self.refused]
+            cio_ids = [f"cio_{each.cio_id}" for each in known]
+            yield block, FoundPeople(len(known), shown, len(refused), len(block), cio_ids, refused)
+
+
+def key(person: Person, id_type: str) -> str | None:
+    return (person.email or "").lower() if id_type == "email" else person.id
+
+
+def match(
+    rows: list[tuple[str, ...]], people: list[Person], present: list[Person], refused: set[str], path: Path
+) -> tuple[CohortIdentifiers, set[str], Everybody]:
+    pages = (MemberPage([p.id], [p.email], [p.cio_id]) for p in present)
+    members.collect(pages, "cio_id", path / "members")
+    blocks = (rows[start : start + 3] for start in range(0, len(rows), 3))
+    columns = [list(map(list, zip(*block, strict=True))) for block in blocks]
+    found = collect_rows(columns, [each.id_type for each in MAPPING], path / "rows")
+    store: Any = Everybody(people, refused)
+    cohort = RowMatching(store, MAPPING, path / "members").run(found)
+    left = {each.name for each in path.iterdir()}
+    assert left == {"members", "cohort"}
+    return cohort, set(read_values(cohort.path)), store
+
+
+ids = st.sampled_from(["", "p", "q", "r", "\u00e9", "a\\b"])
+mails = st.sampled_from(["", "p@x", "Q@x", "q@X", "r@x"])
+everybody = st.lists(
+    st.builds(Person, st.none() | ids.filter(bool), st.none() | mails.filter(bool), st.uuids().map(str)),
+    unique_by=(lambda p: p.id or p.cio_id, lambda p: (p.email or p.cio_id).lower(), lambda p: p.cio_id),
+    max_size=6,
+)
+
+
+@given(st.lists(st.tuples(ids, mails, ids), max_size=12), everybody, st.sets(st.integers(0, 5)), st.sets(ids))
+def test_matching_is_what_sets_say(rows, people, inside, refused) -> None:
+    present = [each for place, each in enumerate(people) if place in inside]
+    found: dict[str, int] = {}
+    kept, unmatched = set(), False
+    for row in rows:
+        undecided = person = None
+        for place, (value, mapped) in enumerate(zip(row, MAPPING, strict=True)):
+            value = value.lower() if mapped.id_type == "email" else value
+            owner = next((each for each in people if value and key(each, mapped.id_type) == value), None)
+            if person is not None or not value:
+                continue
+            if owner in present and undecided:
+                kept.add(owner.cio_id)
+            elif owner in present or (owner and value not in refused and not undecided):
+                person = owner.cio_id
+                found[person] = min(place, found.get(person, 9))
+            elif value in refused:
+                undecided = True
+        unmatched = unmatched or (any(row) and not person and not undecided)
+    with TemporaryDirectory() as name:
+        cohort, matched, store = match(rows, people, present, refused, Path(name))
+    assert matched == found.keys() | kept
+    assert cohort.kept == len(kept - found.keys())
+    assert [each.people for each in cohort.tallies] == [list(found.values()).count(n) for n in range(3)]
+    assert (cohort.unmatched > 0) == unmatched
+    assert cohort.without_identifier == rows.count(("", "", ""))
+    assert not {("id", p.id) for p in present} & set(store.asked)
+    assert cohort.duplicates >= 0
+
+
+def test_files_larger_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of a few lines, and reads that end within a group of rows with one identifier."""
+    monkeypatch.setattr(sorted_file.sort_distinct, "__kwdefaults__", {"chunk_bytes": 500})
+    monkeypatch.setattr(sorted_file.read_blocks, "__defaults__", (64,))
+    people = [Person(f"u{n}" if n % 3 else None, f"{n}@x", f"{n:04}") for n in range(300)]
+    rows = [(f"u{n}", f"{n}@X", "") for n in range(400)] * 2 + [("none", f"{n}@x", "") for n in range(50)]
+    cohort, matched, _ = match(rows, people, people[::2], set(), tmp_path)
+    assert matched == {each.cio_id for each in people}
+    assert [each.people for each in cohort.tallies] == [200, 100, 0]
+    assert (cohort.unmatched, cohort.identifiers, cohort.duplicates) == (100, 400, 450)
+
+
+def test_members_outside_the_cohort_are_passed_over(tmp_path: Path) -> None:
+    people = [Person(name, f"{name}@x", name) for name in "abcdefgh"]
+    rows = [("d", "", ""), ("none", "G@x", ""), ("none", "", "h")]
+    _, matched, store = match(rows, people, people, set(), tmp_path)
+    assert matched == {"d", "g", "h"}
+    assert store.asked == [("id", "none")]
+
+
+def test_conflicts_are_counted_where_they_are_seen(tmp_path: Path) -> None:
+    people = [Person("p", "p@x", "1"), Person("q", "q@x", "2"), Person("r", "r@x", "3")]
+    rows = [("p", "q@x", ""), ("p", "p@x", "q"), ("p", "q@x", "q"), ("q", "r@x", ""), ("p", "p@x", "p")]
+    cohort, matched, _ = match(rows, people, people[:2], set(), tmp_path)
+    assert (cohort.conflicting, matched) == (3, {"1", "2"})
+
+
+def test_members_without_a_cio_id_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MappingError, match="does not show everybody's cio_id"):
+        match([("p", "", "")], [], [Person("p", None, "")], set(), tmp_path)
