@@ -107,6 +107,48 @@ def compare(
     return Change(add_path, remove_path, to_add, to_remove, same, impossible, no_id)
 
 
+@dataclass(frozen=True)
+class LastMembers:
+    """
+    A segment after the last good sync.
+
+    :param path: the identifiers that were synced then, sorted and escaped, one a line.
+    :param members: its members then.
+    :param matched: how many of the identifiers some member had.
+    """
+
+    path: Path
+    members: int
+    matched: int
+
+
+class Drift(NamedTuple):
+    """
+    How many members others have added and removed since the last good sync; ``None`` if that is unknown.
+
+    :param joined: members of now who were not in the segment then.
+    :param left: members of then who are no longer in the segment.
+    """
+
+    joined: int | None = None
+    left: int | None = None
+
+
+def drift(last: LastMembers, members_path: Path, members: int) -> Drift:
+    """
+    Compare the members with those after the last good sync.
+
+    Of the members who had none of its identifiers, only the number is known.
+
+    :param last: the segment after it.
+    :param members_path: sorted members of now, see :mod:`.members`.
+    :param members: how many they are.
+    """
+    still = sum(stretch.same for stretch in differences(last.path, members_path))
+    others, others_then = members - still, last.members - last.matched
+    return Drift(max(others - others_then, 0), max(last.matched - still, 0))
+
+
 def keep_unreadable(cohort: CohortIdentifiers, members_path: Path, id_type: IdType) -> CohortIdentifiers:
     """
     Add to a cohort the members who may be those whose identifiers cannot be read, so that none is removed.

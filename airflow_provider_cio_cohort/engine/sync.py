@@ -23,8 +23,11 @@ from airflow_provider_cio_cohort.engine.customer_io import (
 )
 from airflow_provider_cio_cohort.engine.diff import (
     Change,
+    Drift,
+    LastMembers,
     compare,
     digest_of,
+    drift,
     keep_unreadable,
     limited,
     without,
@@ -90,6 +93,7 @@ class Options:
     :param never_filled: whether no good sync of the segment is known.
     :param made_here: whether it is known that a sync has made the segment for this cohort.
     :param baseline: the segment at an earlier good sync, for the guard of its growth.
+    :param last: the segment after the last good sync, if nothing but others has written to it since.
     """
 
     cohort_id: str
@@ -120,6 +124,7 @@ class Options:
     never_filled: bool = False
     made_here: bool = False
     baseline: guards.Baseline | None = None
+    last: LastMembers | None = None
 
     def counts(self, target: Target, members: int) -> guards.Counts:
         """
@@ -206,6 +211,7 @@ class SegmentSync:
         members_path = self.directory / MEMBERS_FILE
         if before is None:
             before = self._read_members(members_path, is_new=is_new)
+        drifted = self._drift(members_path, before.count)
         cohort = self._keep_unreadable(cohort, members_path)
         change = compare(
             cohort.path,
@@ -245,7 +251,7 @@ class SegmentSync:
         else:
             is_partial = bool(held) or change is not whole
             outcome = self._apply(self.target.id, cohort, before.count, change, known, is_partial=is_partial)
-        report = self._report(cohort, before.count, whole, change, outcome)
+        report = self._report(cohort, before.count, drifted, whole, change, outcome)
         if held:
             log.info("%s\n%s", report.summary(), report.as_table())
             raise self._stopped(held, report)
@@ -272,6 +278,19 @@ class SegmentSync:
         return self.reader(self.target.id).read(
             path, timeout=timeouts.timeout, pause=timeouts.interval, counted=empty
         )
+
+    def _drift(self, members_path: Path, members: int) -> Drift:
+        if self.options.last is None:
+            return Drift()
+        seen = drift(self.options.last, members_path, members)
+        self.options.last.path.unlink()
+        if seen.joined or seen.left:
+            log.info(
+                "Since the last good sync, others have added %s members and removed %s.",
+                f"{seen.joined:,}",
+                f"{seen.left:,}",
+            )
+        return seen
 
     def _keep_unreadable(self, cohort: CohortIdentifiers, members_path: Path) -> CohortIdentifiers:
         if not cohort.unreadable or self.options.mode != "mirror":
@@ -577,7 +596,13 @@ class SegmentSync:
         )
 
     def _report(
-        self, cohort: CohortIdentifiers, before: int, whole: Change, change: Change, outcome: Outcome
+        self,
+        cohort: CohortIdentifiers,
+        before: int,
+        drifted: Drift,
+        whole: Change,
+        change: Change,
+        outcome: Outcome,
     ) -> SyncReport:
         # Of a limited run's identifiers, only a part was sent.
         is_known = self.options.limit is None or self.options.dry_run
@@ -598,6 +623,8 @@ class SegmentSync:
             duplicates=cohort.duplicates,
             identifiers=cohort.identifiers,
             segment_before=before,
+            joined_elsewhere=drifted.joined,
+            left_elsewhere=drifted.left,
             to_add=change.to_add,
             to_remove=change.to_remove,
             left_to_add=whole.to_add - change.to_add,

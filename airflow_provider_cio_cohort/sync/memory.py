@@ -191,6 +191,22 @@ class SegmentMemory:
         kept = self._kept(self._key)
         return kept if kept.get("of") == self._of else None
 
+    @property
+    def snapshot(self) -> str | None:
+        """
+        Which snapshot holds the identifiers of the last good sync.
+
+        ``None`` if there is none where snapshots are kept now, or if a run has written to the segment since.
+        """
+        kept = self.load() or {}
+        if self._has_changed(kept) or kept.get("snapshot_path") != self._snapshot_path:
+            return None
+        snapshot = kept.get("snapshot")
+        return snapshot if isinstance(snapshot, str) else None
+
+    def _has_changed(self, kept: Mapping[str, Any]) -> bool:
+        return bool(self._kept(self._writes_key).get("change") != kept.get("change"))
+
     def check_read(self) -> None:
         """
         Refuse to go on where something could not be read, because :meth:`void` would refuse it later.
@@ -235,6 +251,7 @@ class SegmentMemory:
         visible_after: float | None = None,
         *,
         growth_allowed: bool = False,
+        snapshot: str | None = None,
     ) -> None:
         """
         Store a successful sync.
@@ -246,6 +263,7 @@ class SegmentMemory:
         :param visible_after: seconds after which its slowest write was visible; ``None`` if unknown.
         :param growth_allowed: whether a person has allowed the segment's growth, so that later runs measure
             theirs from here.
+        :param snapshot: which snapshot holds the identifiers that were synced; ``None`` for none.
         """
         if not self._store.exists:
             if self.keys_are_proven:
@@ -278,6 +296,7 @@ class SegmentMemory:
             "computed_at": computed_at,
             "report": report,
             "snapshot_path": self._snapshot_path,
+            "snapshot": snapshot,
         }
         # The segment is right even if this cannot be stored: what was marked as outdated stays so.
         self._store.set(self._key, kept)
@@ -294,7 +313,7 @@ class SegmentMemory:
             return None
         if kept.get("keys") != self._keys:
             return None  # which segment other keys have read is not known
-        if self._kept(self._writes_key).get("change") != kept.get("change"):
+        if self._has_changed(kept):
             return None  # a run that failed, or another sync, has written to the segment since
         if self._snapshot_path is not None and kept.get("snapshot_path") != self._snapshot_path:
             return None  # there is no snapshot yet of what the segment holds
@@ -307,7 +326,8 @@ class SegmentMemory:
             f"{members:,}",
         )
         nothing = dict.fromkeys(("to_add", "to_remove", "added", "removed"), 0)
-        return {**report, **nothing, "segment_before": members, "unchanged": True}
+        drift = dict.fromkeys(("joined_elsewhere", "left_elsewhere"))  # nobody has looked
+        return {**report, **nothing, **drift, "segment_before": members, "unchanged": True}
 
     # ---- inside
 

@@ -173,6 +173,10 @@ class RestorePoint(Protocol):
     """A snapshot to restore; :class:`.snapshots.run.RestorePoint` is one."""
 
     @property
+    def reference(self) -> str:
+        """Which snapshot it is, as :meth:`Snapshots.keep` returned it."""
+
+    @property
     def moment(self) -> str:
         """What it is the state of, in ISO 8601."""
 
@@ -196,8 +200,11 @@ class Snapshots(Protocol):
 
     def keep(
         self, identifiers: Path, *, segment_id: int | None, segment_name: str, workspace_id: int | None
-    ) -> None:
-        """Store what was synced, and delete the snapshots that are too old."""
+    ) -> str:
+        """Store what was synced, delete the snapshots that are too old, and return which one was stored."""
+
+    def fetch(self, reference: str, path: Path) -> bool:
+        """Write the identifiers of a snapshot to a file; ``False`` if it does not exist any more."""
 
     def restore_point(self, snapshot_at: str | None, workspace_id: int | None) -> RestorePoint:
         """Return the snapshot to restore, of a workspace that is known to be this one."""

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_cio_cohort.cohorts import is_low_match_rate
 from airflow_provider_cio_cohort.engine.customer_io import Target
+from airflow_provider_cio_cohort.engine.diff import LastMembers
 from airflow_provider_cio_cohort.engine.guards import Counts
 from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Reader, SegmentReading
@@ -27,6 +28,7 @@ from airflow_provider_cio_cohort.engine.report import SyncReport
 from airflow_provider_cio_cohort.engine.sync import Options, SegmentSync
 from airflow_provider_cio_cohort.exceptions import (
     ArchivedCohortError,
+    CohortSyncError,
     ConfigurationError,
     ExportMismatchError,
     GroupCohortError,
@@ -263,16 +265,19 @@ class CohortSync:
                     parameters.id_type,
                     directory,
                 ).run(announced)
+                last_members = self._last_members(directory)
             last = self.last_report
             options = self._options(
                 last,
+                last=last_members,
                 announced=announced,
                 previous=last.get("identifiers"),
                 on_guard=parameters.on_guard,
             )
             report = self._fill(people, options, goal, reading, cohort.get("name"))
+            snapshot = None
             if self.ports.snapshots and parameters.makes_equal:
-                self.ports.snapshots.keep(
+                snapshot = self.ports.snapshots.keep(
                     people.path,
                     segment_id=report.segment_id,
                     segment_name=report.segment_name,
@@ -280,7 +285,7 @@ class CohortSync:
                 )
         if self.export.given is None and not parameters.dry_run:
             self.export.memory.used(export)
-        self._remember(report, export.computed_at, export.requested_at)
+        self._remember(report, export.computed_at, export.requested_at, snapshot)
         return report
 
     def restore(self) -> SyncReport:
@@ -307,20 +312,44 @@ class CohortSync:
             path = directory / "cohort"
             with self._members_read_aside(goal.id, directory, back_to.identifiers) as reading:
                 back_to.fetch(path)
+                last_members = self._last_members(directory)
             people = CohortIdentifiers(path, back_to.identifiers, 0, back_to.identifiers)
             # A snapshot is complete, so it never falls short: the last sync may be what is to be undone.
             options = self._options(
                 self.last_report,
+                last=last_members,
                 announced=people.cohort_rows,
                 source="snapshot",
                 snapshot_at=back_to.moment,
             )
             report = self._fill(people, options, goal, reading, None)
         # The next sync is compared with what was restored, and does not treat the cohort as unchanged.
-        self._remember(report, None, None)
+        self._remember(report, None, None, back_to.reference)
         return report
 
-    def _remember(self, report: SyncReport, computed_at: int | None, synced_from: float | None) -> None:
+    def _last_members(self, directory: Path) -> LastMembers | None:
+        """Return the segment after the last good sync, as far as a snapshot tells of it."""
+        report, snapshots = self.last_report, self.ports.snapshots
+        reference = self.memory.snapshot if snapshots else None
+        if snapshots is None or reference is None or report.get("unmatched") is None:
+            return None
+        path = directory / "last_identifiers"
+        try:
+            is_there = snapshots.fetch(reference, path)
+        except CohortSyncError as error:
+            path.unlink(missing_ok=True)
+            log.warning(
+                "Whether others have changed the segment is unknown, because its last snapshot cannot be "
+                "read. %s",
+                error.headline,
+            )
+            return None
+        matched = report["identifiers"] - report["unmatched"] - report["rejected"]
+        return LastMembers(path, report["segment_after"], matched) if is_there else None
+
+    def _remember(
+        self, report: SyncReport, computed_at: int | None, synced_from: float | None, snapshot: str | None
+    ) -> None:
         """Store a good sync; a limited run does not make the segment equal to the cohort, so it is none."""
         parameters = self.parameters
         if not parameters.makes_equal:
@@ -328,7 +357,12 @@ class CohortSync:
         approved = parameters.approved_plan.guards if parameters.approved_plan else ()
         is_allowed = parameters.allow_large_addition or "large_addition" in approved
         self.memory.save(
-            report.to_dict(), computed_at, synced_from, self._visible_after, growth_allowed=is_allowed
+            report.to_dict(),
+            computed_at,
+            synced_from,
+            self._visible_after,
+            growth_allowed=is_allowed,
+            snapshot=snapshot,
         )
 
     def _fill(

@@ -423,8 +423,9 @@ def count_sync(tags: Mapping[str, str], report: Mapping[str, Any], duration: flo
     is_part = report.get("limit") is not None or report.get("left_to_remove")
     for name in () if is_part else ("not_removable", "rejected"):
         stats.gauge(f"cio_cohort.{name}", report[name], tags=tags)
-    if report["unmatched"] is not None:
-        stats.gauge("cio_cohort.unmatched", report["unmatched"], tags=tags)
+    for name in ("unmatched", "joined_elsewhere", "left_elsewhere"):
+        if report[name] is not None:
+            stats.gauge(f"cio_cohort.{name}", report[name], tags=tags)
     if report["match_rate"] is not None:
         stats.gauge("cio_cohort.match_rate", report["match_rate"], tags=tags)
     stats.timing("cio_cohort.duration", timedelta(seconds=duration), tags=tags)
