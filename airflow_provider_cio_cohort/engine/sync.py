@@ -32,6 +32,7 @@ from airflow_provider_cio_cohort.engine.diff import (
     limited,
     without,
     without_removals,
+    write_unmatched,
 )
 from airflow_provider_cio_cohort.engine.guards import (
     FLOOR,
@@ -56,6 +57,9 @@ from airflow_provider_cio_cohort.engine.verify import Verification, VerifyTimeou
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError, NotRemovableError
 
 log = logging.getLogger(__name__)
+
+#: The file, in a run's directory, of those whom it has not matched; see :func:`.write_unmatched`.
+UNMATCHED_FILE = "unmatched"
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Options:
     :param made_here: whether it is known that a sync has made the segment for this cohort.
     :param baseline: the segment at an earlier good sync, for the guard of its growth.
     :param last: the segment after the last good sync, if nothing but others has written to it since.
+    :param keep_unmatched: whether the run leaves a file of those whom it has not matched.
     """
 
     cohort_id: str
@@ -125,6 +130,7 @@ class Options:
     made_here: bool = False
     baseline: guards.Baseline | None = None
     last: LastMembers | None = None
+    keep_unmatched: bool = False
 
     def counts(self, target: Target, members: int) -> guards.Counts:
         """
@@ -176,6 +182,8 @@ class SegmentSync:
         #: What a person would have to approve: the guards that tripped, why, and the change; "joining" is how
         #: many of the identifiers to add are people in Customer.io, if that is known exactly.
         self.plan: dict[str, Any] = {}
+        #: How many were not matched, by the reason, once their file is written.
+        self.unmatched: dict[str, int] = {}
         #: People who join, as far as it is known, once the guards have looked at the change.
         self.joiners = 0
         #: What the people of a limited run are chosen by.
@@ -525,6 +533,7 @@ class SegmentSync:
         if known is not None and known.refused and options.keys_proven:
             nobody_to_add = False  # whom a look-up refuses may exist all the same
         if not change.to_remove and nobody_to_add:
+            self._keep_unmatched(cohort, verification)
             return verification.nothing_written()
         self.before_writing()
         proven = Proven(True)
@@ -560,7 +569,14 @@ class SegmentSync:
             self._check_arrivals(cohort, change, outcome)
         if outcome.not_removable:
             self._check_removals(segment_id, outcome)
+        self._keep_unmatched(cohort, verification)
         return outcome
+
+    def _keep_unmatched(self, cohort: CohortIdentifiers, verification: Verification) -> None:
+        if self.options.keep_unmatched:
+            found = write_unmatched(self.directory / UNMATCHED_FILE, verification.why_unmatched())
+            rows = {"no_identifier": cohort.without_identifier, "unreadable": len(cohort.unreadable)}
+            self.unmatched = {**found, **rows}
 
     def _check_removals(self, segment_id: int, outcome: Outcome) -> None:
         """Warn of people who cannot be removed, or raise an error, as the options say."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -101,7 +101,13 @@ class RunSnapshots:
         self.store.check_writable()
 
     def keep(
-        self, identifiers: Path, *, segment_id: int | None, segment_name: str, workspace_id: int | None
+        self,
+        identifiers: Path,
+        *,
+        segment_id: int | None,
+        segment_name: str,
+        workspace_id: int | None,
+        reasons: Mapping[str, int] | None = None,
     ) -> str:
         """
         Take a snapshot of what was synced, delete those that are too old, and return which one was taken.
@@ -110,6 +116,7 @@ class RunSnapshots:
         :param segment_id: the segment.
         :param segment_name: its name.
         :param workspace_id: the segment's workspace; ``None`` if that is unknown.
+        :param reasons: how many were not matched, by the reason; ``None`` for a snapshot.
         :raises SnapshotStorageError: if it cannot be stored.
         """
         now = datetime.now(UTC)
@@ -117,17 +124,19 @@ class RunSnapshots:
         try:
             kept_before = self.store.snapshots(workspace_id)
             moment = moment_of(self.origin, kept_before, run_of(self.origin), now)
-            kept = self.store.keep(identifiers, self.origin, segment, self.user_id_property, now, moment)
+            kept = self.store.keep(
+                identifiers, self.origin, segment, self.user_id_property, now, moment, reasons
+            )
         except SnapshotStorageError as error:
             raise SnapshotStorageError(
-                "The segment is synced, but its snapshot could not be stored.\n"
-                f"{error.headline}. A retry compares again, which costs no export, and tries to store the "
-                "snapshot."
+                f"The segment is synced, but its {self.store.kind.noun} could not be stored.\n"
+                f"{error.headline}. A retry compares again, which costs no export, and tries to store them."
             ) from None
         deleted = self.retention.apply(self.store, workspace_id, now)
         log.info(
-            "Stored a snapshot of %s identifiers, as of %s; deleted %s older ones.",
-            f"{kept.identifiers:,}",
+            "Stored a snapshot of %s%s, as of %s; deleted %s older ones.",
+            f"{kept.identifiers:,} ",
+            "identifiers" if reasons is None else self.store.kind.noun,
             kept.moment,
             f"{deleted:,}",
         )

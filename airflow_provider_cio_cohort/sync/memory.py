@@ -69,6 +69,7 @@ class SegmentMemory:
     :param keys: a fingerprint of all three keys.
     :param of: what decides who belongs in the segment: cohort, mapping, mode, connections, and the DAG.
     :param snapshot_path: where syncs keep snapshots, if they do.
+    :param unmatched_path: where syncs keep whom they did not match, if they do.
     :param run_store: keeps whether the keys are proven where ``store`` does not exist.
     """
 
@@ -80,6 +81,7 @@ class SegmentMemory:
         of: Mapping[str, str],
         snapshot_path: str | None = None,
         run_store: StateStore | None = None,
+        unmatched_path: str | None = None,
     ) -> None:
         self._store = store
         self._run_store = run_store or StateStore(None)
@@ -87,6 +89,7 @@ class SegmentMemory:
         self._keys = keys
         self._of = dict(of)
         self._snapshot_path = snapshot_path
+        self._unmatched_path = unmatched_path
         self._segment_id: int | None = None
         self._segment_name = ""
         #: Whether something could not be read, so that a decision may have been made without it.
@@ -296,6 +299,7 @@ class SegmentMemory:
             "computed_at": computed_at,
             "report": report,
             "snapshot_path": self._snapshot_path,
+            "unmatched_path": self._unmatched_path,
             "snapshot": snapshot,
         }
         # The segment is right even if this cannot be stored: what was marked as outdated stays so.
@@ -317,6 +321,8 @@ class SegmentMemory:
             return None  # a run that failed, or another sync, has written to the segment since
         if self._snapshot_path is not None and kept.get("snapshot_path") != self._snapshot_path:
             return None  # there is no snapshot yet of what the segment holds
+        if self._unmatched_path is not None and kept.get("unmatched_path") != self._unmatched_path:
+            return None
         report = kept["report"]
         if report.get("segment_after") != members:
             return None

@@ -25,7 +25,7 @@ from airflow_provider_cio_cohort.engine.guards import Counts
 from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Reader, SegmentReading
 from airflow_provider_cio_cohort.engine.report import SyncReport
-from airflow_provider_cio_cohort.engine.sync import Options, SegmentSync
+from airflow_provider_cio_cohort.engine.sync import UNMATCHED_FILE, Options, SegmentSync
 from airflow_provider_cio_cohort.exceptions import (
     ArchivedCohortError,
     CohortSyncError,
@@ -98,6 +98,7 @@ class CohortSync:
         self.plan: dict[str, Any] = {}
         self._directory: Path | None = None
         self._visible_after: float | None = None
+        self._unmatched: dict[str, int] = {}
 
     # ---- before an export
 
@@ -143,8 +144,9 @@ class CohortSync:
         return found
 
     def _check_storage(self, attempt: Callable[..., Any]) -> None:
-        if self.ports.snapshots and not self.parameters.dry_run:
-            attempt(self.ports.snapshots.check_writable)
+        for kept in (self.ports.snapshots, self.ports.unmatched):
+            if kept and not self.parameters.dry_run:
+                attempt(kept.check_writable)
 
     def find_target(self) -> Target:
         """
@@ -270,19 +272,13 @@ class CohortSync:
             options = self._options(
                 last,
                 last=last_members,
+                keep_unmatched=self.ports.unmatched is not None and parameters.makes_equal,
                 announced=announced,
                 previous=last.get("identifiers"),
                 on_guard=parameters.on_guard,
             )
             report = self._fill(people, options, goal, reading, cohort.get("name"))
-            snapshot = None
-            if self.ports.snapshots and parameters.makes_equal:
-                snapshot = self.ports.snapshots.keep(
-                    people.path,
-                    segment_id=report.segment_id,
-                    segment_name=report.segment_name,
-                    workspace_id=self.ports.customer_io.workspace_id,
-                )
+            snapshot = self._keep(people.path, report) if parameters.makes_equal else None
         if self.export.given is None and not parameters.dry_run:
             self.export.memory.used(export)
         self._remember(report, export.computed_at, export.requested_at, snapshot)
@@ -326,6 +322,18 @@ class CohortSync:
         # The next sync is compared with what was restored, and does not treat the cohort as unchanged.
         self._remember(report, None, None, back_to.reference)
         return report
+
+    def _keep(self, identifiers: Path, report: SyncReport) -> str | None:
+        """Store a snapshot, and whom the run has not matched, as far as the sync keeps them."""
+        whose: dict[str, Any] = {
+            "segment_id": report.segment_id,
+            "segment_name": report.segment_name,
+            "workspace_id": self.ports.customer_io.workspace_id,
+        }
+        snapshot = self.ports.snapshots.keep(identifiers, **whose) if self.ports.snapshots else None
+        if self.ports.unmatched:
+            self.ports.unmatched.keep(identifiers.with_name(UNMATCHED_FILE), **whose, reasons=self._unmatched)
+        return snapshot
 
     def _last_members(self, directory: Path) -> LastMembers | None:
         """Return the segment after the last good sync, as far as a snapshot tells of it."""
@@ -397,7 +405,7 @@ class CohortSync:
             raise SegmentDeletedError(
                 f"{error.headline}\nIt existed when the task began: a retry looks for it again."
             ) from None
-        self.plan = sync.plan
+        self.plan, self._unmatched = sync.plan, sync.unmatched
         self._visible_after = sync.visible_after
         log.info("%s\n%s", report.summary(), report.as_table())
         _warn_of_the_mapping(report)
@@ -512,6 +520,7 @@ class CohortSync:
             of,
             parameters.snapshot_path,
             self.ports.run_store,
+            parameters.unmatched_path,
         )
 
     @property
