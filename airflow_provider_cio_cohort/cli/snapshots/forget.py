@@ -22,6 +22,7 @@ from airflow_provider_cio_cohort.cli.runtime import (
 from airflow_provider_cio_cohort.cli.select import Found, everywhere, files_in, in_file, render
 from airflow_provider_cio_cohort.engine.identifiers import ID_TYPES, normaliser
 from airflow_provider_cio_cohort.engine.sorted_file import escape
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
 from airflow_provider_cio_cohort.snapshots.forget import Forgetting, Forgotten
 from airflow_provider_cio_cohort.snapshots.storage import Storage, check_path
 from airflow_provider_cio_cohort.sync.workdir import run_directory
@@ -64,7 +65,9 @@ def forget(args: Namespace) -> int:
     rows = [{"storage": path, **each._asdict()} for path, each in found]
     table = [{key: row[key] for key in ("moment", "removed", "folder")} for row in rows]
     problems = [f"{each.folder}: {each.problem}" for _, each in found if each.problem]
-    show(rows, args.output, table, [*problems, *unseen])
+    show(rows, args.output, table, problems)
+    for sentence in unseen:
+        say(sentence)
     return NO if problems or unseen else FINE
 
 
@@ -86,18 +89,26 @@ def _paths(files: Sequence[str] | None, more: Sequence[str] | None) -> tuple[lis
             f"These files cannot be read, so what their syncs keep is unknown: {', '.join(broken)}."
         )
     for found in tasks:
-        if found.task is None:
+        kept = _kept(found)
+        if kept is None:
             name = ", ".join(part for part in (found.sync, found.target) if part)
             unseen.append(
                 f"What {name} keeps is unknown ({found.status}): if it has another storage, pass --path."
             )
-            continue
+        else:
+            paths.update(dict.fromkeys(kept))
+    return list(paths), unseen
+
+
+def _kept(found: Found) -> list[str] | None:
+    if found.task is None:
+        return None
+    try:
         render(found, found.task)
         parameters = found.task.parameters
-        for path in (parameters.snapshot_path, parameters.unmatched_path):
-            if path is not None:
-                paths[path] = None
-    return list(paths), unseen
+    except ConfigurationError:  # a template that needs a run
+        return None
+    return [path for path in (parameters.snapshot_path, parameters.unmatched_path) if path is not None]
 
 
 def _tasks(files: Sequence[str] | None) -> tuple[list[Found], list[str]]:

@@ -253,3 +253,43 @@ def test_a_crash_leaves_the_old_file_or_the_new_one(
         later.setattr(module, "LEFTOVER_AGE", timedelta(0))
         assert airflow("forget", PERSON, "--file", file, "--yes").code == 0
     assert held(local_place) == sorted(OTHERS)
+
+
+def test_all_syncs_of_the_dag_bundles_are_looked_at(
+    airflow: Any, bundle: Path, write: Callable[..., str], keep: Callable[..., Any], local_place: Place
+) -> None:
+    write(
+        {"name": "kept", "snapshot_path": local_place.path},
+        {"name": "none", "segment_name": "None"},
+        {"name": "off", "segment_name": "Off", "enabled": False},
+        name="dags/syncs.yaml",
+    )
+    (bundle / "syncs.py").write_text(
+        "from pathlib import Path\n"
+        "from airflow_provider_cio_cohort.dag_generation import build_dags\n"
+        'globals().update(build_dags(Path(__file__).with_name("syncs.yaml")))\n',
+        encoding="utf-8",
+    )
+    (bundle / "mine.py").write_text(
+        "from airflow.sdk import DAG\n"
+        "from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (\n"
+        "    AmplitudeCohortToCustomerIOOperator,\n"
+        ")\n"
+        'with DAG("mine"):\n'
+        "    AmplitudeCohortToCustomerIOOperator(\n"
+        '        task_id="sync", cohort_id="a", segment_name="{{ ds }}", snapshot_path="file:///{{ ds }}"\n'
+        "    )\n",
+        encoding="utf-8",
+    )
+    keep(store_of(local_place, "Power users"), 1, *OTHERS, PERSON)
+    answer = airflow("forget", PERSON, "--yes")
+    assert answer.code == 1
+    assert PERSON not in held(local_place)
+    assert "What off keeps is unknown (disabled)" in answer.err
+    assert "What mine keeps is unknown" in answer.err
+    assert "What none keeps" not in answer.err
+    (bundle / "mine.py").unlink()
+    (bundle / "broken.py").write_text("import airflow, nothing_of_the_sort  # dag", encoding="utf-8")
+    answer = airflow("forget", PERSON, "--yes", "-o", "json")
+    assert (answer.code, answer.rows) == (1, [])
+    assert "These files cannot be read, so what their syncs keep is unknown: broken.py." in answer.err
