@@ -53,7 +53,7 @@ TOPICS = {
         "dry_run",
     ),
     "exports": ("export_reserve", "skip_unchanged", "poll_interval", "export_timeout", "deferrable"),
-    "snapshots": ("snapshot_path", "snapshot_keep_days", "snapshot_keep_last"),
+    "snapshots": ("snapshot_path", "unmatched_path", "snapshot_keep_days", "snapshot_keep_last"),
     "alerts": ("alerts", "max_age"),
     "pools": ("use_pools", "pool"),
     "the DAG": ("description", "owner", "tags", "retries", "retry_delay_minutes"),

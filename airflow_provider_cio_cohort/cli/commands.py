@@ -109,6 +109,8 @@ def get_cli_commands() -> list[CLICommand]:
                 *_lists(),
                 _pools(),
                 _snapshot(),
+                _unmatched(),
+                _forget(),
                 _init(),
                 _schema(),
             ),
@@ -321,6 +323,83 @@ def _snapshot() -> GroupCommand:
             _restore(which, moment),
         ),
         epilog=_EXIT_CODES,
+    )
+
+
+def _unmatched() -> GroupCommand:
+    which = (
+        _WHAT,
+        _text("--sync", "Only this sync of the file"),
+        _text("--target", "Only this target of the sync"),
+        _OUTPUT,
+    )
+    people = _arg("--identifiers", help="Print the identifiers: personal data", action="store_true")
+    moment = "the newest at or before this date (its end) or time, in the timezone of the sync"
+    return GroupCommand(
+        name="unmatched",
+        help="Show whom runs did not match to a person, and why",
+        subcommands=(
+            _action(
+                "list",
+                "snapshots.unmatched",
+                "Count whom each run did not match, by the reason",
+                *which,
+                function="list_all",
+            ),
+            _action(
+                "show",
+                "snapshots.unmatched",
+                "Count whom one run did not match, by the reason",
+                *which,
+                _text("--at", f"Which run: {moment} (default: the newest of all)"),
+                people,
+                function="show_one",
+            ),
+            _action(
+                "diff",
+                "snapshots.unmatched",
+                "Count who has come and gone among the unmatched of two runs",
+                *which,
+                _text("--from", f"Which run: {moment} (default: the newest but one)", dest="since"),
+                _text("--to", "The later run (default: the newest of all)", dest="until"),
+                people,
+            ),
+        ),
+        epilog=_EXIT_CODES,
+    )
+
+
+def _forget() -> ActionCommand:
+    return _action(
+        "forget",
+        "snapshots.forget",
+        "Remove people from the snapshots and the files of unmatched identifiers",
+        _arg(
+            "identifiers",
+            help="The identifiers, as syncs send them; - reads them from stdin, one a line",
+            nargs="+",
+            metavar="IDENTIFIER",
+        ),
+        _arg(
+            "--file",
+            help="YAML files, or folders of them: only the storages of their syncs (default: of all syncs in "
+            "the DAG bundles)",
+            nargs="+",
+            metavar="FILE",
+        ),
+        _arg(
+            "--path",
+            help="Further storages, such as former ones; without --file, only these",
+            nargs="+",
+            metavar="ADDRESS",
+        ),
+        _arg("--dry-run", help="Show what would be removed; write nothing", action="store_true"),
+        _arg("--yes", "-y", help="Do not ask for confirmation", action="store_true"),
+        _OUTPUT,
+        description="Remove people from everything that is kept below the snapshot_path and the "
+        "unmatched_path of syncs, also of former segments and other workspaces. How long the rest is kept "
+        "does not change. First delete the people in Amplitude and Customer.io: otherwise the next run "
+        "stores them again.",
     )
 
 

@@ -161,6 +161,12 @@ def find(what: str, only: str | None) -> list[Found]:
     return in_bundles(what)
 
 
+def everywhere() -> tuple[list[Found], list[str]]:
+    """Return the tasks of all DAGs in Airflow's DAG bundles, and the files that cannot be read."""
+    dags, broken = _all_dags()
+    return [found for dag in dags.values() for found in _tasks(dag)], broken
+
+
 def _all_dags() -> tuple[dict[str, DAG], list[str]]:
     """Read all bundles as ``airflow tasks test`` does, but without writing them to Airflow's database."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager

@@ -155,8 +155,10 @@ def _of(file: str, one: LoadedSync, unbuildable: Mapping[str, Sequence[Problem]]
         exports_a_month(spec.cadence) if spec.enabled else 0,
         needs_pools=spec.use_pools and spec.enabled,
     )
-    if spec.enabled and spec.snapshot_path is not None and not is_known_here(spec.snapshot_path):
-        checked = checked.with_problem("snapshot_path", _NO_STORAGE)
+    for key in ("snapshot_path", "unmatched_path"):
+        path = getattr(spec, key)
+        if spec.enabled and path is not None and not is_known_here(path):
+            checked = checked.with_problem(key, _NO_STORAGE)
     for position, message in _unsendable(spec):
         checked = checked.with_problem("alerts", message, position=position)
     return checked

@@ -63,7 +63,8 @@ def check_airflow(
         yield _pools(amplitude.http_conn_id, customer_io, use_pools=use_pools)
     else:
         yield from not_asked((TRIGGERER, POOLS), database)
-    if storages := {sync.snapshot_path: sync for sync in syncs if sync.snapshot_path is not None}:
+    paths = [(path, sync) for sync in syncs for path in (sync.snapshot_path, sync.unmatched_path)]
+    if storages := {path: sync for path, sync in paths if path is not None}:
         yield _snapshots(storages)
 
 

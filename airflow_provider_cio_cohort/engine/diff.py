@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
 from heapq import nsmallest
@@ -28,6 +28,7 @@ from airflow_provider_cio_cohort.engine.sorted_file import (
     open_text,
     read_blocks,
     side_by_side,
+    sort_distinct,
     unescape,
     write_block,
     write_blocks,
@@ -59,6 +60,11 @@ class Change:
     impossible: int
     without_id: int = 0
     held_back: tuple[str, ...] = ()
+
+    @property
+    def impossible_path(self) -> Path:
+        """The file of the impossible identifiers: sorted, one a line."""
+        return self.add_path.with_name("impossible")
 
     @property
     def not_sent(self) -> int:
@@ -95,16 +101,63 @@ def compare(
     directory.mkdir(exist_ok=True)
     add_path, remove_path = directory / "add", directory / "remove"
     to_add = to_remove = same = impossible = no_id = 0
-    with open_text(add_path, "w") as adds, open_text(remove_path, "w") as removes:
+    with (
+        open_text(add_path, "w") as adds,
+        open_text(remove_path, "w") as removes,
+        open_text(directory / "impossible", "w") as impossibles,
+    ):
         for missing, others, shared in differences(cohort_path, members_path):
             same += shared
             possible = _possible(missing, id_type)
             to_add += write_block(adds, possible)
-            impossible += len(missing) - len(possible)
+            if len(possible) < len(missing):
+                impossible += write_block(impossibles, sorted({*missing} - {*possible}))
             if remove:
                 to_remove += write_block(removes, others)
                 no_id += without_id(others)
     return Change(add_path, remove_path, to_add, to_remove, same, impossible, no_id)
+
+
+@dataclass(frozen=True)
+class LastMembers:
+    """
+    A segment after the last good sync.
+
+    :param path: the identifiers that were synced then, sorted and escaped, one a line.
+    :param members: its members then.
+    :param matched: how many of the identifiers some member had.
+    """
+
+    path: Path
+    members: int
+    matched: int
+
+
+class Drift(NamedTuple):
+    """
+    How many members others have added and removed since the last good sync; ``None`` if that is unknown.
+
+    :param joined: members of now who were not in the segment then.
+    :param left: members of then who are no longer in the segment.
+    """
+
+    joined: int | None = None
+    left: int | None = None
+
+
+def drift(last: LastMembers, members_path: Path, members: int) -> Drift:
+    """
+    Compare the members with those after the last good sync.
+
+    Of the members who had none of its identifiers, only the number is known.
+
+    :param last: the segment after it.
+    :param members_path: sorted members of now, see :mod:`.members`.
+    :param members: how many they are.
+    """
+    still = sum(stretch.same for stretch in differences(last.path, members_path))
+    others, others_then = members - still, last.members - last.matched
+    return Drift(max(others - others_then, 0), max(last.matched - still, 0))
 
 
 def keep_unreadable(cohort: CohortIdentifiers, members_path: Path, id_type: IdType) -> CohortIdentifiers:
@@ -216,6 +269,25 @@ def differences(identifiers_path: Path, members_path: Path) -> Iterator[Differen
             others = list(compress(present, map(not_, map(known.__contains__, keys))))
             yield Difference(missing, others, len(wanted) - len(missing))
         before = set(wanted[-1:]) or before
+
+
+def write_unmatched(path: Path, found: Mapping[str, Iterable[Block]]) -> dict[str, int]:
+    """
+    Write identifiers with the reasons why nobody was matched, and return how many have each reason.
+
+    :param path: the file to write: sorted lines of an escaped identifier and its reason, with a tab between.
+    :param found: escaped identifiers, by the reason.
+    """
+    counts = dict.fromkeys(found, 0)
+
+    def lines() -> Iterator[Block]:
+        for reason, blocks in found.items():
+            for block in blocks:
+                counts[reason] += len(block)
+                yield [f"{identifier}\t{reason}" for identifier in block]
+
+    sort_distinct(lines(), path)
+    return counts
 
 
 def common_lines(left: Path, right: Path) -> Iterator[Block]:

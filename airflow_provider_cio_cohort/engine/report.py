@@ -28,6 +28,10 @@ class SyncReport:
     :param duplicates: rows that repeat the identifier of an earlier row.
     :param identifiers: distinct identifiers.
     :param segment_before: members before the run.
+    :param joined_elsewhere: members whom others have added since the last good sync; ``None`` if that is not
+        known.
+    :param left_elsewhere: members of the last good sync whom others have removed or deleted since;
+        ``None`` if that is not known.
     :param to_add: identifiers that were not in the segment and were (or would be) sent.
     :param to_remove: members that were not in the cohort and were (or would be) removed.
     :param left_to_add: identifiers that were not in the segment and are left to later runs, by the limit.
@@ -64,6 +68,8 @@ class SyncReport:
     duplicates: int
     identifiers: int
     segment_before: int
+    joined_elsewhere: int | None
+    left_elsewhere: int | None
     to_add: int
     to_remove: int
     left_to_add: int
@@ -118,9 +124,12 @@ def match_rate(identifiers: int, unmatched: int | None, rejected: int = 0) -> fl
     return (identifiers - unmatched - rejected) / identifiers
 
 
+_UNKNOWN = ("joined_elsewhere", "left_elsewhere", "unmatched", "match_rate")
+
+
 def _shown(name: str, value: object) -> str:
     if value is None:
-        return "unknown" if name in ("unmatched", "match_rate") else "none"
+        return "unknown" if name in _UNKNOWN else "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):

@@ -24,12 +24,16 @@ from airflow_provider_cio_cohort.engine.customer_io import (
 )
 from airflow_provider_cio_cohort.engine.diff import (
     Change,
+    Drift,
+    LastMembers,
     compare,
     digest_of,
+    drift,
     keep_unreadable,
     limited,
     without,
     without_removals,
+    write_unmatched,
 )
 from airflow_provider_cio_cohort.engine.guards import (
     FLOOR,
@@ -56,6 +60,9 @@ from airflow_provider_cio_cohort.engine.verify import Verification, VerifyTimeou
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError, NotRemovableError
 
 log = logging.getLogger(__name__)
+
+#: The file, in a run's directory, of those whom it has not matched; see :func:`.write_unmatched`.
+UNMATCHED_FILE = "unmatched"
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,8 @@ class Options:
     :param never_filled: whether no good sync of the segment is known.
     :param made_here: whether it is known that a sync has made the segment for this cohort.
     :param baseline: the segment at an earlier good sync, for the guard of its growth.
+    :param last: the segment after the last good sync, if nothing but others has written to it since.
+    :param keep_unmatched: whether the run leaves a file of those whom it has not matched.
     """
 
     cohort_id: str
@@ -123,6 +132,8 @@ class Options:
     never_filled: bool = False
     made_here: bool = False
     baseline: guards.Baseline | None = None
+    last: LastMembers | None = None
+    keep_unmatched: bool = False
 
     @property
     def fallbacks(self) -> bool:
@@ -203,6 +214,8 @@ class SegmentSync:
         #: What a person would have to approve: the guards that tripped, why, and the change; "joining" is how
         #: many of the identifiers to add are people in Customer.io, if that is known exactly.
         self.plan: dict[str, Any] = {}
+        #: How many were not matched, by the reason, once their file is written.
+        self.unmatched: dict[str, int] = {}
         #: People who join, as far as it is known, once the guards have looked at the change.
         self.joiners = 0
         #: What the people of a limited run are chosen by.
@@ -238,6 +251,7 @@ class SegmentSync:
         members_path = self.directory / MEMBERS_FILE
         if before is None:
             before = self._read_members(members_path, is_new=is_new)
+        drifted = self._drift(members_path, before.count)
         cohort = self._keep_unreadable(cohort, members_path)
         change = compare(
             cohort.path,
@@ -278,7 +292,7 @@ class SegmentSync:
         else:
             is_partial = bool(held) or change is not whole
             outcome = self._apply(self.target.id, cohort, before.count, change, known, is_partial=is_partial)
-        report = self._report(cohort, before.count, whole, change, outcome)
+        report = self._report(cohort, before.count, drifted, whole, change, outcome)
         if held:
             log.info("%s\n%s", report.summary(), report.as_table())
             raise self._stopped(held, report)
@@ -305,6 +319,19 @@ class SegmentSync:
         return self.reader(self.target.id).read(
             path, timeout=timeouts.timeout, pause=timeouts.interval, counted=empty
         )
+
+    def _drift(self, members_path: Path, members: int) -> Drift:
+        if self.options.last is None:
+            return Drift()
+        seen = drift(self.options.last, members_path, members)
+        self.options.last.path.unlink()
+        if seen.joined or seen.left:
+            log.info(
+                "Since the last good sync, others have added %s members and removed %s.",
+                f"{seen.joined:,}",
+                f"{seen.left:,}",
+            )
+        return seen
 
     def _keep_unreadable(self, cohort: CohortIdentifiers, members_path: Path) -> CohortIdentifiers:
         if not cohort.unreadable or self.options.mode != "mirror":
@@ -547,6 +574,7 @@ class SegmentSync:
         if known is not None and known.refused and options.keys_proven:
             nobody_to_add = False  # whom a look-up refuses may exist all the same
         if not change.to_remove and nobody_to_add:
+            self._keep_unmatched(cohort, verification)
             return verification.nothing_written()
         self.before_writing()
         proven = Proven(True)
@@ -582,7 +610,14 @@ class SegmentSync:
             self._check_arrivals(cohort, change, outcome)
         if outcome.not_removable:
             self._check_removals(segment_id, outcome)
+        self._keep_unmatched(cohort, verification)
         return outcome
+
+    def _keep_unmatched(self, cohort: CohortIdentifiers, verification: Verification) -> None:
+        if self.options.keep_unmatched:
+            found = write_unmatched(self.directory / UNMATCHED_FILE, verification.why_unmatched())
+            rows = {"no_identifier": cohort.without_identifier, "unreadable": len(cohort.unreadable)}
+            self.unmatched = {**found, **rows}
 
     def _check_removals(self, segment_id: int, outcome: Outcome) -> None:
         """Warn of people who cannot be removed, or raise an error, as the options say."""
@@ -618,7 +653,13 @@ class SegmentSync:
         )
 
     def _report(
-        self, cohort: CohortIdentifiers, before: int, whole: Change, change: Change, outcome: Outcome
+        self,
+        cohort: CohortIdentifiers,
+        before: int,
+        drifted: Drift,
+        whole: Change,
+        change: Change,
+        outcome: Outcome,
     ) -> SyncReport:
         # Of a limited run's identifiers, only a part was sent.
         is_known = self.options.limit is None or self.options.dry_run
@@ -642,6 +683,8 @@ class SegmentSync:
             duplicates=cohort.duplicates,
             identifiers=cohort.identifiers,
             segment_before=before,
+            joined_elsewhere=drifted.joined,
+            left_elsewhere=drifted.left,
             to_add=change.to_add,
             to_remove=change.to_remove,
             left_to_add=whole.to_add - change.to_add,

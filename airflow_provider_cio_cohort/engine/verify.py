@@ -32,8 +32,9 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from airflow_provider_cio_cohort.engine import members
@@ -48,14 +49,17 @@ from airflow_provider_cio_cohort.engine.customer_io import (
     sample,
 )
 from airflow_provider_cio_cohort.engine.diff import Change, common_lines, compare, without
-from airflow_provider_cio_cohort.engine.identifiers import CIO_PREFIX, ID_TYPES, IdType
+from airflow_provider_cio_cohort.engine.identifiers import CIO_PREFIX, ID_TYPES, IdType, may_be_too_long
 from airflow_provider_cio_cohort.engine.members import FIRST_PAUSE, Reader, Stillness, has_id, without_id
 from airflow_provider_cio_cohort.engine.report import Comparison, Outcome
 from airflow_provider_cio_cohort.engine.sorted_file import (
+    Block,
+    escape,
     open_text,
     read_blocks,
     read_lines,
     read_values,
+    unescape,
     write_block,
     write_blocks,
 )
@@ -152,6 +156,24 @@ class Verification:
     def nothing_written(self) -> Outcome:
         """Return the outcome of a run that has written nothing: the members were read a moment ago."""
         return Outcome(self.before, 0, 0, self.change.to_add + self.change.not_sent)
+
+    def why_unmatched(self) -> dict[str, Iterable[Block]]:
+        """
+        Return whom the run has not matched, as escaped identifiers by the reason.
+
+        Members who have no ``id``, and so cannot be removed, are named by what else they have.
+        """
+        change, read_back = self.change, self._missing_path.exists()
+        long = {line for line in change.held_back if may_be_too_long(unescape(line), self.id_type)}
+        found: dict[str, Iterable[Block]] = {
+            "unknown": read_blocks(self._missing_path if read_back else change.add_path),
+            "too_long": chain(read_blocks(change.impossible_path), [sorted(long)]),
+            "mistyped": [sorted({*change.held_back} - long)],
+            "rejected": read_blocks(self._rejected_path) if self._rejected_path.exists() else (),
+        }
+        stayed = read_blocks(self._not_removed_path) if read_back else ()
+        found["not_removable"] = ([_name_of(line) for line in block if not has_id(line)] for block in stayed)
+        return found
 
     def remove(self, path: Path, *, attempt: int, total: int) -> None:
         """
@@ -290,6 +312,10 @@ class Verification:
         return self.directory / "rest" / "add"
 
     @property
+    def _rejected_path(self) -> Path:
+        return self.directory / "rejected"
+
+    @property
     def _lost_path(self) -> Path:
         return self.directory / "lost"
 
@@ -346,6 +372,9 @@ class Verification:
             rest = without(rest, self.change.held_back)
         missing = rest.to_add
         if self.writer.rejected:
+            blocks = read_blocks(rest.add_path)
+            theirs = ([line for line in block if line in self.writer.rejected] for block in blocks)
+            write_blocks(self._rejected_path, theirs)
             rest = without(rest, tuple(self.writer.rejected))
         not_removed = write_blocks(
             self._not_removed_path, common_lines(self.change.remove_path, rest.remove_path)
@@ -434,6 +463,10 @@ def longest(*lags: float | None) -> float | None:
     :param lags: seconds until writes were visible.
     """
     return max((lag for lag in lags if lag is not None), default=None)
+
+
+def _name_of(line: str) -> str:
+    return members.key_of(line) or next((escape(value) for _, value in members.handles(line)), "")
 
 
 def _handles_of_kind(path: Path, kind: IdType, attempt: int) -> Iterator[str]:

@@ -63,6 +63,8 @@ class Report:
     :param mode: ``mirror`` or ``add_only``.
     :param identifiers: distinct identifiers in the cohort.
     :param before: members of the segment before the run.
+    :param joined_elsewhere: members whom others have added since the last good run.
+    :param left_elsewhere: members whom others have removed since.
     :param added: people who joined.
     :param removed: people who left.
     :param size: members of the segment after the run.
@@ -92,6 +94,8 @@ class Report:
     mode: str | None = None
     identifiers: int | None = None
     before: int | None = None
+    joined_elsewhere: int | None = None
+    left_elsewhere: int | None = None
     added: int | None = None
     removed: int | None = None
     size: int | None = None

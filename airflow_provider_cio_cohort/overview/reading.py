@@ -38,6 +38,8 @@ def read_report(at: datetime, run_id: str | None, extra: Any) -> Report:
         mode=_text(said.get("mode")),
         identifiers=_count(said.get("identifiers")),
         before=_count(said.get("segment_before")),
+        joined_elsewhere=_count(said.get("joined_elsewhere")),
+        left_elsewhere=_count(said.get("left_elsewhere")),
         added=_count(said.get("added")),
         removed=_count(said.get("removed")),
         size=_count(said.get("segment_after")),

@@ -16,16 +16,34 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_cio_cohort.exceptions import SnapshotDamagedError, SnapshotMismatchError
 
 MANIFEST = "manifest.json"
+
+
+class Kind(NamedTuple):
+    """
+    What is kept of a run.
+
+    :param parameter: the sync's parameter that says where.
+    :param noun: what the files are, in words.
+    :param folder: the folder below the segment's that holds them; empty for the segment's own.
+    """
+
+    parameter: str
+    noun: str
+    folder: str
+
+
+SNAPSHOTS = Kind("snapshot_path", "snapshots", "")
+UNMATCHED = Kind("unmatched_path", "unmatched identifiers", "unmatched")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _STAMPED = r"\d{8}T\d{6}\.\d{6}Z"
 _UNKNOWN = "unknown"
 _FOLDER = re.compile(rf"({_STAMPED})__workspace-(\d{{1,18}}|{_UNKNOWN})__([0-9a-f]+)")
-_CONTENT = re.compile(rf"identifiers\.({_STAMPED})\.gz")
+_CONTENT = re.compile(rf"identifiers\.({_STAMPED})(?:\.({_STAMPED}))?\.gz")
 
 
 def stamp(moment: datetime) -> str:
@@ -38,13 +56,15 @@ def stamp(moment: datetime) -> str:
     return f"{utc.year:04}{utc:%m%dT%H%M%S.%f}Z"  # of a year before 1000, strftime would lose the zeros
 
 
-def content_name(taken_at: datetime) -> str:
+def content_name(stored_at: datetime, rewritten_at: datetime | None = None) -> str:
     """
     Return the name of the file with the identifiers.
 
-    :param taken_at: when it is written.
+    :param stored_at: when they were stored, which decides how long they are kept.
+    :param rewritten_at: when people were removed from it; ``None`` if nobody was.
     """
-    return f"identifiers.{stamp(taken_at)}.gz"
+    stamps = [stamp(moment) for moment in (stored_at, rewritten_at) if moment is not None]
+    return ".".join(["identifiers", *stamps, "gz"])
 
 
 def folder_name(moment: datetime, workspace_id: int | None, run: str) -> str:
@@ -63,6 +83,16 @@ def _moment(text: str) -> datetime | None:
         return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
     except ValueError:  # a month 13: not a name that this package writes
         return None
+
+
+def taken_at(content: str) -> datetime | None:
+    """
+    Return when the identifiers in a file were stored; ``None`` if the name does not say.
+
+    :param content: the file's name.
+    """
+    named = _CONTENT.fullmatch(content)
+    return _moment(named[1]) if named else None
 
 
 @dataclass(frozen=True)
@@ -90,8 +120,8 @@ class Entry:
 
     @property
     def taken_at(self) -> datetime:
-        """When its identifiers were written last."""
-        return max(self.contents.values())
+        """When its identifiers were stored last, whether or not people were removed from them since."""
+        return max(taken_at(name) or written for name, written in self.contents.items())
 
 
 def read_entries(files: Iterable[str]) -> list[Entry]:
@@ -109,16 +139,17 @@ def read_entries(files: Iterable[str]) -> list[Entry]:
             continue
         workspace_id = int(named[2]) if named and named[2] != _UNKNOWN else None
         entry = found.get(folder, Entry(folder, moment))
-        taken_at = _moment(content[1]) if content else None
-        contents = {**entry.contents, **({file: taken_at} if taken_at else {})}
+        stamps = [_moment(text) for text in content.groups() if text] if content else []
+        written_at = None if None in stamps else max(filter(None, stamps), default=None)
+        contents = {**entry.contents, **({file: written_at} if written_at else {})}
         has_manifest = entry.has_manifest or file == MANIFEST
         found[folder] = Entry(folder, moment, workspace_id, has_manifest, contents)
     return sorted(found.values(), key=_order)
 
 
 def _order(entry: Entry) -> tuple[datetime, datetime, str]:
-    taken_at = entry.taken_at if entry.contents else entry.moment
-    return entry.moment, taken_at, entry.name
+    taken = entry.taken_at if entry.contents else entry.moment
+    return entry.moment, taken, entry.name
 
 
 _LONGEST_SLUG = 60
@@ -179,7 +210,10 @@ class Subject:
 
 
 FORMAT = 1
-ELSE = "Choose another snapshot; `airflow cohort-sync snapshot list` lists them."
+ELSE = (
+    "Choose another one; `airflow cohort-sync snapshot list` lists them, `unmatched list` those of unmatched "
+    "identifiers."
+)
 
 
 @dataclass(frozen=True)
@@ -229,6 +263,7 @@ class Manifest:
     :param identifiers: how many they are.
     :param size: of the file, in bytes.
     :param sha256: of what the file holds.
+    :param reasons: how many were not matched, by the reason; empty for a snapshot.
     :param format: of the file.
     """
 
@@ -247,6 +282,7 @@ class Manifest:
     identifiers: int
     size: int
     sha256: str
+    reasons: dict[str, int] = field(default_factory=dict)
     format: int = FORMAT
 
     def to_bytes(self) -> bytes:
@@ -317,6 +353,7 @@ def _is_sound(manifest: Manifest) -> bool:
         and all(isinstance(text, str) for text in texts)
         and isinstance(manifest.identity, list)
         and isinstance(manifest.origin, dict)
+        and isinstance(manifest.reasons, dict)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -17,7 +17,14 @@ from airflow_provider_cio_cohort.exceptions import (
     SnapshotDamagedError,
     SnapshotStorageError,
 )
-from airflow_provider_cio_cohort.snapshots.layout import MANIFEST, Entry, Manifest, Origin, check_known
+from airflow_provider_cio_cohort.snapshots.layout import (
+    MANIFEST,
+    Entry,
+    Manifest,
+    Origin,
+    check_known,
+    folder_name,
+)
 from airflow_provider_cio_cohort.snapshots.store import Segment, SnapshotStore, run_of, some_moments
 
 log = logging.getLogger(__name__)
@@ -36,6 +43,11 @@ class RestorePoint:
     store: SnapshotStore
     entry: Entry
     manifest: Manifest
+
+    @property
+    def reference(self) -> str:
+        """Which snapshot it is."""
+        return reference_of(self.entry.name, self.manifest)
 
     @property
     def moment(self) -> str:
@@ -89,15 +101,22 @@ class RunSnapshots:
         self.store.check_writable()
 
     def keep(
-        self, identifiers: Path, *, segment_id: int | None, segment_name: str, workspace_id: int | None
-    ) -> None:
+        self,
+        identifiers: Path,
+        *,
+        segment_id: int | None,
+        segment_name: str,
+        workspace_id: int | None,
+        reasons: Mapping[str, int] | None = None,
+    ) -> str:
         """
-        Take a snapshot of what was synced, and delete those that are too old.
+        Take a snapshot of what was synced, delete those that are too old, and return which one was taken.
 
         :param identifiers: a file with them, sorted.
         :param segment_id: the segment.
         :param segment_name: its name.
         :param workspace_id: the segment's workspace; ``None`` if that is unknown.
+        :param reasons: how many were not matched, by the reason; ``None`` for a snapshot.
         :raises SnapshotStorageError: if it cannot be stored.
         """
         now = datetime.now(UTC)
@@ -105,20 +124,39 @@ class RunSnapshots:
         try:
             kept_before = self.store.snapshots(workspace_id)
             moment = moment_of(self.origin, kept_before, run_of(self.origin), now)
-            kept = self.store.keep(identifiers, self.origin, segment, self.user_id_property, now, moment)
+            kept = self.store.keep(
+                identifiers, self.origin, segment, self.user_id_property, now, moment, reasons
+            )
         except SnapshotStorageError as error:
             raise SnapshotStorageError(
-                "The segment is synced, but its snapshot could not be stored.\n"
-                f"{error.headline}. A retry compares again, which costs no export, and tries to store the "
-                "snapshot."
+                f"The segment is synced, but its {self.store.kind.noun} could not be stored.\n"
+                f"{error.headline}. A retry compares again, which costs no export, and tries to store them."
             ) from None
         deleted = self.retention.apply(self.store, workspace_id, now)
         log.info(
-            "Stored a snapshot of %s identifiers, as of %s; deleted %s older ones.",
-            f"{kept.identifiers:,}",
+            "Stored a snapshot of %s%s, as of %s; deleted %s older ones.",
+            f"{kept.identifiers:,} ",
+            "identifiers" if reasons is None else self.store.kind.noun,
             kept.moment,
             f"{deleted:,}",
         )
+        return reference_of(folder_name(moment, workspace_id, run_of(self.origin)), kept)
+
+    def fetch(self, reference: str, path: Path) -> bool:
+        """
+        Write the identifiers of a snapshot to a file; return whether it still exists.
+
+        :param reference: what :meth:`keep` returned.
+        :param path: the file.
+        :raises SnapshotDamagedError: if it does not hold what its manifest says.
+        """
+        for entry in self.store.entries():
+            if entry.is_whole and reference.startswith(entry.name):
+                manifest = self.store.manifest(entry)
+                if reference_of(entry.name, manifest) == reference:
+                    self.store.fetch(entry, manifest, path)
+                    return True
+        return False
 
     def wanted(self, snapshot_at: str | None, workspace_id: int | None) -> datetime:
         """
@@ -164,6 +202,16 @@ class RunSnapshots:
         entry, manifest = self.choose(snapshot_at, workspace_id)
         check_known(manifest.workspace_id, "the snapshot")
         return RestorePoint(self.store, entry, manifest)
+
+
+def reference_of(name: str, manifest: Manifest) -> str:
+    """
+    Return which snapshot it is: a run that is cleared replaces its own under the same name.
+
+    :param name: its folder's.
+    :param manifest: what is known of it.
+    """
+    return f"{name} {manifest.taken_at}"
 
 
 #: A file that no manifest names is a leftover only when no run can be writing it any more.

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, ConfigurationError, SnapshotStorageError
+from airflow_provider_cio_cohort.snapshots.layout import SNAPSHOTS, Kind
 
 #: Bytes of a file that are held in memory at once: the smallest part of a large file that S3 accepts.
 BLOCK_SIZE = 5 * 2**20
@@ -55,10 +56,12 @@ class Storage:
     The place in which snapshots are kept.
 
     :param path: its address.
+    :param kind: what is kept there, for messages.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, kind: Kind = SNAPSHOTS) -> None:
         self.path = path
+        self.kind = kind
 
     @cached_property
     def _root(self) -> Any:
@@ -69,16 +72,16 @@ class Storage:
             root.fs  # noqa: B018 (the storage's library is imported, and the connection read, now)
         except (ValueError, ImportError) as error:
             raise ConfigurationError(
-                f"Airflow has no means to read or write {self.path!r}, the sync's snapshot_path "
-                f"({type(error).__name__}).\n"
+                f"Airflow has no means to read or write {self.path!r}, the sync's "
+                f"{self.kind.parameter} ({type(error).__name__}).\n"
                 "Install the Airflow provider of that storage, such as "
-                "apache-airflow-providers-amazon[s3fs] for s3://, or correct snapshot_path."
+                f"apache-airflow-providers-amazon[s3fs] for s3://, or correct {self.kind.parameter}."
             ) from None
         except AirflowNotFoundException:
             raise ConfigurationError(
-                f"Airflow does not have the connection that {self.path!r}, the sync's snapshot_path, "
-                "names.\n"
-                "Add it, or correct snapshot_path."
+                f"Airflow does not have the connection that {self.path!r}, the sync's "
+                f"{self.kind.parameter}, names.\n"
+                f"Add it, or correct {self.kind.parameter}."
             ) from None
         return root
 
@@ -162,6 +165,22 @@ class Storage:
         fs.makedirs(full.rpartition("/")[0], exist_ok=True)
         return fs.open(full, "wb", block_size=BLOCK_SIZE)
 
+    def replace(self, path: str, data: bytes) -> None:
+        """
+        Write a small file at once: whoever reads it finds the old one or the new one, also after a crash.
+
+        :param path: below the root.
+        :param data: what it is to hold.
+        """
+        # An object store shows a new object when it is complete; in a local folder, a rename does that.
+        is_local = getattr(self._fs, "local_file", False)
+        written = f"{path}.new" if is_local else path
+        with self.writing(written) as file:
+            file.write(data)
+        if is_local:
+            with self._named("written"):
+                os.replace(self._full(written), self._full(path))
+
     def delete(self, path: str) -> None:
         """
         Delete a file, if it is there.
@@ -207,7 +226,7 @@ class Storage:
         if isinstance(error, OSError) and error.errno:
             reason = f"{reason}: {os.strerror(error.errno)}"
         return SnapshotStorageError(
-            f"The storage of the snapshots cannot be {doing} ({reason}): {self.path}\n"
+            f"The storage of the {self.kind.noun} cannot be {doing} ({reason}): {self.path}\n"
             "The folder or the bucket must exist, and the connection must be allowed to list, read, write "
             "and delete in it. A retry tries again."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import IO, Any
 from airflow_provider_cio_cohort.exceptions import SnapshotDamagedError, SnapshotMissingError
 from airflow_provider_cio_cohort.snapshots.layout import (
     MANIFEST,
+    SNAPSHOTS,
     Entry,
+    Kind,
     Manifest,
     Origin,
     Subject,
@@ -53,14 +55,16 @@ class SnapshotStore:
 
     Another Airflow may keep those of a segment of the same name, in another workspace, in the same folder.
 
-    :param path: the sync's ``snapshot_path``.
+    :param path: the sync's ``snapshot_path``, or ``unmatched_path``.
     :param subject: what they are of.
+    :param kind: which of the two.
     """
 
-    def __init__(self, path: str, subject: Subject) -> None:
-        self.storage = Storage(path)
+    def __init__(self, path: str, subject: Subject, kind: Kind = SNAPSHOTS) -> None:
+        self.storage = Storage(path, kind)
         self.subject = subject
-        self.folder = subject.folder
+        self.kind = kind
+        self.folder = "/".join(filter(None, (subject.folder, kind.folder)))
 
     def check_writable(self) -> None:
         """Make sure that a snapshot can be kept; see :meth:`.Storage.check_writable`."""
@@ -86,6 +90,7 @@ class SnapshotStore:
         user_id_property: str,
         now: datetime,
         moment: datetime,
+        reasons: Mapping[str, int] | None = None,
     ) -> Manifest:
         """
         Take a snapshot; one that the same run has taken of the same moment is replaced.
@@ -96,6 +101,7 @@ class SnapshotStore:
         :param user_id_property: the Amplitude property that held them.
         :param now: the time.
         :param moment: what it is the state of.
+        :param reasons: how many were not matched, by the reason; ``None`` for a snapshot.
         """
         name, content = folder_name(moment, segment.workspace_id, run_of(origin)), content_name(now)
         before = next((entry for entry in self.entries() if entry.name == name), None)
@@ -117,9 +123,9 @@ class SnapshotStore:
             identifiers=written.identifiers,
             size=written.size,
             sha256=written.sha256,
+            reasons=dict(reasons or {}),
         )
-        with self.storage.writing(self.path(name, MANIFEST)) as file:
-            file.write(manifest.to_bytes())
+        self.storage.replace(self.path(name, MANIFEST), manifest.to_bytes())
         for old in before.contents if before else ():
             if old != content:
                 self.storage.delete(self.path(name, old))
@@ -140,11 +146,15 @@ class SnapshotStore:
             return not_younger[-1]
         oldest = f"The oldest one is of {as_text(found[0].moment)}" if found else "There is none"
         raise SnapshotMissingError(
-            f"There is no snapshot at or before {as_text(moment)}.\n"
-            f"{oldest}, in {self.folder} below snapshot_path.{_others(whole, workspace_id)} A run stores one "
-            "only if it succeeds while the sync has a snapshot_path; snapshot_keep_days says how long it is "
-            "kept."
+            f"There is no snapshot{self._of} at or before {as_text(moment)}.\n"
+            f"{oldest}, in {self.folder} below {self.kind.parameter}.{_others(whole, workspace_id)} A run "
+            f"stores one only if it succeeds while the sync has a {self.kind.parameter}; snapshot_keep_days "
+            "says how long it is kept."
         )
+
+    @property
+    def _of(self) -> str:
+        return "" if self.kind is SNAPSHOTS else f" of {self.kind.noun}"
 
     def manifest(self, entry: Entry) -> Manifest:
         """

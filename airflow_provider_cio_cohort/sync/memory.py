@@ -69,6 +69,7 @@ class SegmentMemory:
     :param keys: a fingerprint of all three keys.
     :param of: what decides who belongs in the segment: cohort, mapping, mode, connections, and the DAG.
     :param snapshot_path: where syncs keep snapshots, if they do.
+    :param unmatched_path: where syncs keep whom they did not match, if they do.
     :param run_store: keeps whether the keys are proven where ``store`` does not exist.
     """
 
@@ -80,6 +81,7 @@ class SegmentMemory:
         of: Mapping[str, str],
         snapshot_path: str | None = None,
         run_store: StateStore | None = None,
+        unmatched_path: str | None = None,
     ) -> None:
         self._store = store
         self._run_store = run_store or StateStore(None)
@@ -87,6 +89,7 @@ class SegmentMemory:
         self._keys = keys
         self._of = dict(of)
         self._snapshot_path = snapshot_path
+        self._unmatched_path = unmatched_path
         self._segment_id: int | None = None
         self._segment_name = ""
         #: Whether something could not be read, so that a decision may have been made without it.
@@ -191,6 +194,22 @@ class SegmentMemory:
         kept = self._kept(self._key)
         return kept if kept.get("of") == self._of else None
 
+    @property
+    def snapshot(self) -> str | None:
+        """
+        Which snapshot holds the identifiers of the last good sync.
+
+        ``None`` if there is none where snapshots are kept now, or if a run has written to the segment since.
+        """
+        kept = self.load() or {}
+        if self._has_changed(kept) or kept.get("snapshot_path") != self._snapshot_path:
+            return None
+        snapshot = kept.get("snapshot")
+        return snapshot if isinstance(snapshot, str) else None
+
+    def _has_changed(self, kept: Mapping[str, Any]) -> bool:
+        return bool(self._kept(self._writes_key).get("change") != kept.get("change"))
+
     def check_read(self) -> None:
         """
         Refuse to go on where something could not be read, because :meth:`void` would refuse it later.
@@ -235,6 +254,7 @@ class SegmentMemory:
         visible_after: float | None = None,
         *,
         growth_allowed: bool = False,
+        snapshot: str | None = None,
     ) -> None:
         """
         Store a successful sync.
@@ -246,6 +266,7 @@ class SegmentMemory:
         :param visible_after: seconds after which its slowest write was visible; ``None`` if unknown.
         :param growth_allowed: whether a person has allowed the segment's growth, so that later runs measure
             theirs from here.
+        :param snapshot: which snapshot holds the identifiers that were synced; ``None`` for none.
         """
         if not self._store.exists:
             if self.keys_are_proven:
@@ -278,6 +299,8 @@ class SegmentMemory:
             "computed_at": computed_at,
             "report": report,
             "snapshot_path": self._snapshot_path,
+            "unmatched_path": self._unmatched_path,
+            "snapshot": snapshot,
         }
         # The segment is right even if this cannot be stored: what was marked as outdated stays so.
         self._store.set(self._key, kept)
@@ -294,10 +317,12 @@ class SegmentMemory:
             return None
         if kept.get("keys") != self._keys:
             return None  # which segment other keys have read is not known
-        if self._kept(self._writes_key).get("change") != kept.get("change"):
+        if self._has_changed(kept):
             return None  # a run that failed, or another sync, has written to the segment since
         if self._snapshot_path is not None and kept.get("snapshot_path") != self._snapshot_path:
             return None  # there is no snapshot yet of what the segment holds
+        if self._unmatched_path is not None and kept.get("unmatched_path") != self._unmatched_path:
+            return None
         report = kept["report"]
         if report.get("segment_after") != members:
             return None
@@ -307,7 +332,8 @@ class SegmentMemory:
             f"{members:,}",
         )
         nothing = dict.fromkeys(("to_add", "to_remove", "added", "removed"), 0)
-        return {**report, **nothing, "segment_before": members, "unchanged": True}
+        drift = dict.fromkeys(("joined_elsewhere", "left_elsewhere"))  # nobody has looked
+        return {**report, **nothing, **drift, "segment_before": members, "unchanged": True}
 
     # ---- inside
 

@@ -173,6 +173,10 @@ class RestorePoint(Protocol):
     """A snapshot to restore; :class:`.snapshots.run.RestorePoint` is one."""
 
     @property
+    def reference(self) -> str:
+        """Which snapshot it is, as :meth:`Snapshots.keep` returned it."""
+
+    @property
     def moment(self) -> str:
         """What it is the state of, in ISO 8601."""
 
@@ -195,9 +199,18 @@ class Snapshots(Protocol):
         """Make sure that a snapshot can be stored."""
 
     def keep(
-        self, identifiers: Path, *, segment_id: int | None, segment_name: str, workspace_id: int | None
-    ) -> None:
-        """Store what was synced, and delete the snapshots that are too old."""
+        self,
+        identifiers: Path,
+        *,
+        segment_id: int | None,
+        segment_name: str,
+        workspace_id: int | None,
+        reasons: Mapping[str, int] | None = None,
+    ) -> str:
+        """Store what was synced, delete the snapshots that are too old, and return which one was stored."""
+
+    def fetch(self, reference: str, path: Path) -> bool:
+        """Write the identifiers of a snapshot to a file; ``False`` if it does not exist any more."""
 
     def restore_point(self, snapshot_at: str | None, workspace_id: int | None) -> RestorePoint:
         """Return the snapshot to restore, of a workspace that is known to be this one."""
@@ -215,6 +228,7 @@ class Ports:
     :param segment_store: what outlives the runs, of the segment's asset.
     :param run_store: what outlives the runs without an asset's store, for as long as Airflow keeps XComs.
     :param snapshots: of the segment; ``None`` if the sync keeps none.
+    :param unmatched: the files of those whom runs have not matched; ``None`` if the sync keeps none.
     :param workspace_of: returns the workspace's number of another Customer.io connection; ``None`` if that
         is unknown.
     :param on_segment: called with the segment's number once it is known; ``None`` where there is no segment.
@@ -232,6 +246,7 @@ class Ports:
     segment_store: StateStore = field(default_factory=lambda: StateStore(None))
     run_store: StateStore = field(default_factory=lambda: StateStore(None))
     snapshots: Snapshots | None = None
+    unmatched: Snapshots | None = None
     workspace_of: Callable[[str], int | None] = lambda conn_id: None
     on_segment: Callable[[int | None], object] = lambda segment_id: None
     before_writing: Callable[[], object] = lambda: None

@@ -20,13 +20,15 @@ from typing import Any, TypeVar
 
 from airflow_provider_cio_cohort.cohorts import is_low_match_rate
 from airflow_provider_cio_cohort.engine.customer_io import Target
+from airflow_provider_cio_cohort.engine.diff import LastMembers
 from airflow_provider_cio_cohort.engine.guards import Counts
 from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers, CohortRows
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Reader, SegmentReading
 from airflow_provider_cio_cohort.engine.report import SyncReport
-from airflow_provider_cio_cohort.engine.sync import Options, SegmentSync
+from airflow_provider_cio_cohort.engine.sync import UNMATCHED_FILE, Options, SegmentSync
 from airflow_provider_cio_cohort.exceptions import (
     ArchivedCohortError,
+    CohortSyncError,
     ConfigurationError,
     ExportMismatchError,
     GroupCohortError,
@@ -96,6 +98,7 @@ class CohortSync:
         self.plan: dict[str, Any] = {}
         self._directory: Path | None = None
         self._visible_after: float | None = None
+        self._unmatched: dict[str, int] = {}
 
     # ---- before an export
 
@@ -144,8 +147,9 @@ class CohortSync:
         return found
 
     def _check_storage(self, attempt: Callable[..., Any]) -> None:
-        if self.ports.snapshots and not self.parameters.dry_run:
-            attempt(self.ports.snapshots.check_writable)
+        for kept in (self.ports.snapshots, self.ports.unmatched):
+            if kept and not self.parameters.dry_run:
+                attempt(kept.check_writable)
 
     def find_target(self) -> Target:
         """
@@ -264,25 +268,22 @@ class CohortSync:
                 downloaded = CohortDownload(
                     self.ports.amplitude, export.request_id, parameters.mapping, directory
                 ).run(announced)
+                last_members = self._last_members(directory)
             people = self._match(downloaded, directory, reading)
             last = self.last_report
             options = self._options(
                 last,
+                last=last_members,
+                keep_unmatched=self.ports.unmatched is not None and parameters.makes_equal,
                 announced=announced,
                 previous=last.get("identifiers"),
                 on_guard=parameters.on_guard,
             )
             report = self._fill(people, options, goal, reading, cohort.get("name"))
-            if self.ports.snapshots and parameters.makes_equal:
-                self.ports.snapshots.keep(
-                    people.path,
-                    segment_id=report.segment_id,
-                    segment_name=report.segment_name,
-                    workspace_id=self.ports.customer_io.workspace_id,
-                )
+            snapshot = self._keep(people.path, report) if parameters.makes_equal else None
         if self.export.given is None and not parameters.dry_run:
             self.export.memory.used(export)
-        self._remember(report, export.computed_at, export.requested_at)
+        self._remember(report, export.computed_at, export.requested_at, snapshot)
         return report
 
     def _match(
@@ -320,20 +321,56 @@ class CohortSync:
             path = directory / "cohort"
             with self._members_read_aside(goal.id, directory, back_to.identifiers) as reading:
                 back_to.fetch(path)
+                last_members = self._last_members(directory)
             people = CohortIdentifiers(path, back_to.identifiers, 0, back_to.identifiers)
             # A snapshot is complete, so it never falls short: the last sync may be what is to be undone.
             options = self._options(
                 self.last_report,
+                last=last_members,
                 announced=people.cohort_rows,
                 source="snapshot",
                 snapshot_at=back_to.moment,
             )
             report = self._fill(people, options, goal, reading, None)
         # The next sync is compared with what was restored, and does not treat the cohort as unchanged.
-        self._remember(report, None, None)
+        self._remember(report, None, None, back_to.reference)
         return report
 
-    def _remember(self, report: SyncReport, computed_at: int | None, synced_from: float | None) -> None:
+    def _keep(self, identifiers: Path, report: SyncReport) -> str | None:
+        """Store a snapshot, and whom the run has not matched, as far as the sync keeps them."""
+        whose: dict[str, Any] = {
+            "segment_id": report.segment_id,
+            "segment_name": report.segment_name,
+            "workspace_id": self.ports.customer_io.workspace_id,
+        }
+        snapshot = self.ports.snapshots.keep(identifiers, **whose) if self.ports.snapshots else None
+        if self.ports.unmatched:
+            self.ports.unmatched.keep(identifiers.with_name(UNMATCHED_FILE), **whose, reasons=self._unmatched)
+        return snapshot
+
+    def _last_members(self, directory: Path) -> LastMembers | None:
+        """Return the segment after the last good sync, as far as a snapshot tells of it."""
+        report, snapshots = self.last_report, self.ports.snapshots
+        reference = self.memory.snapshot if snapshots else None
+        if snapshots is None or reference is None or report.get("unmatched") is None:
+            return None
+        path = directory / "last_identifiers"
+        try:
+            is_there = snapshots.fetch(reference, path)
+        except CohortSyncError as error:
+            path.unlink(missing_ok=True)
+            log.warning(
+                "Whether others have changed the segment is unknown, because its last snapshot cannot be "
+                "read. %s",
+                error.headline,
+            )
+            return None
+        matched = report["identifiers"] - report["unmatched"] - report["rejected"]
+        return LastMembers(path, report["segment_after"], matched) if is_there else None
+
+    def _remember(
+        self, report: SyncReport, computed_at: int | None, synced_from: float | None, snapshot: str | None
+    ) -> None:
         """Store a good sync; a limited run does not make the segment equal to the cohort, so it is none."""
         parameters = self.parameters
         if not parameters.makes_equal:
@@ -341,7 +378,12 @@ class CohortSync:
         approved = parameters.approved_plan.guards if parameters.approved_plan else ()
         is_allowed = parameters.allow_large_addition or "large_addition" in approved
         self.memory.save(
-            report.to_dict(), computed_at, synced_from, self._visible_after, growth_allowed=is_allowed
+            report.to_dict(),
+            computed_at,
+            synced_from,
+            self._visible_after,
+            growth_allowed=is_allowed,
+            snapshot=snapshot,
         )
 
     def _fill(
@@ -376,7 +418,7 @@ class CohortSync:
             raise SegmentDeletedError(
                 f"{error.headline}\nIt existed when the task began: a retry looks for it again."
             ) from None
-        self.plan = sync.plan
+        self.plan, self._unmatched = sync.plan, sync.unmatched
         self._visible_after = sync.visible_after
         log.info("%s\n%s", report.summary(), report.as_table())
         _warn_of_the_mapping(report)
@@ -491,6 +533,7 @@ class CohortSync:
             of,
             parameters.snapshot_path,
             self.ports.run_store,
+            parameters.unmatched_path,
         )
 
     @property

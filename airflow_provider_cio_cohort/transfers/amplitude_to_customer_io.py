@@ -132,6 +132,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         source: str = "cohort",
         snapshot_at: str | None = None,
         snapshot_path: str | None = None,
+        unmatched_path: str | None = None,
         snapshot_keep_days: float = 30,
         snapshot_keep_last: int = 3,
         export: str | dict[str, Any] | None = None,
@@ -175,6 +176,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.source = source
         self.snapshot_at = snapshot_at
         self.snapshot_path = snapshot_path
+        self.unmatched_path = unmatched_path
         self.snapshot_keep_days = snapshot_keep_days
         self.snapshot_keep_last = snapshot_keep_last
         self.export = export
@@ -453,6 +455,17 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         :param context: the task's context.
         """
         return snapshots_of(parameters, context, (self.dag_id, self.task_id))
+
+    def unmatched(self, parameters: TaskParameters, context: Mapping[str, Any]) -> RunSnapshots | None:
+        """
+        Return the files of those whom runs have not matched; ``None`` if the sync keeps none.
+
+        :param parameters: the run's parameters.
+        :param context: the task's context.
+        """
+        from airflow_provider_cio_cohort.snapshots.layout import UNMATCHED
+
+        return snapshots_of(parameters, context, (self.dag_id, self.task_id), UNMATCHED)
 
 
 def _late_ends(inlets: Any, outlets: Any, dry_run: Any, *assets: Asset | None) -> tuple[list[Any], list[Any]]:

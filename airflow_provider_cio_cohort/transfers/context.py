@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-    from airflow_provider_cio_cohort.snapshots.layout import Origin, Subject
+    from airflow_provider_cio_cohort.snapshots.layout import Kind, Origin, Subject
     from airflow_provider_cio_cohort.snapshots.run import RunSnapshots
     from airflow_provider_cio_cohort.sync.export import Export
     from airflow_provider_cio_cohort.sync.ports import Amplitude, Ports
@@ -263,6 +263,7 @@ def ports_of(
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
     from airflow_provider_cio_cohort.hooks.customer_io_api import segment_url
     from airflow_provider_cio_cohort.hooks.retry import settings
+    from airflow_provider_cio_cohort.snapshots.layout import UNMATCHED
     from airflow_provider_cio_cohort.sync.memory import VendorFacts
     from airflow_provider_cio_cohort.sync.ports import Ports
 
@@ -281,6 +282,7 @@ def ports_of(
         segment_store=asset_store(context, *(late or (asset,))),
         run_store=run_store(context),
         snapshots=snapshots_of(parameters, context, task),
+        unmatched=snapshots_of(parameters, context, task, UNMATCHED),
         workspace_of=_workspace_of,
         on_segment=on_segment,
         before_writing=before_writing,
@@ -310,22 +312,29 @@ def subject_of(parameters: SyncParameters) -> Subject:
 
 
 def snapshots_of(
-    parameters: TaskParameters, context: Mapping[str, Any], task: tuple[str, str]
+    parameters: TaskParameters,
+    context: Mapping[str, Any],
+    task: tuple[str, str],
+    kind: Kind | None = None,
 ) -> RunSnapshots | None:
     """
-    Return the snapshots of the segment; ``None`` if the sync keeps none.
+    Return what is kept of the segment; ``None`` if the sync keeps none of it.
 
     :param parameters: the run's parameters.
     :param context: the task's context.
     :param task: the ids of its DAG and of the task.
+    :param kind: what; ``None`` for the snapshots.
     """
+    from airflow_provider_cio_cohort.snapshots.layout import SNAPSHOTS
     from airflow_provider_cio_cohort.snapshots.run import Retention, RunSnapshots
     from airflow_provider_cio_cohort.snapshots.store import SnapshotStore
 
-    if parameters.snapshot_path is None:
+    kind = kind or SNAPSHOTS
+    path: str | None = getattr(parameters, kind.parameter)
+    if path is None:
         return None
     return RunSnapshots(
-        store=SnapshotStore(parameters.snapshot_path, subject_of(parameters)),
+        store=SnapshotStore(path, subject_of(parameters), kind),
         retention=Retention(parameters.snapshot_keep_days, parameters.snapshot_keep_last),
         origin=_origin(context, *task),
         zone=getattr(context.get("dag"), "timezone", None),
@@ -423,8 +432,9 @@ def count_sync(tags: Mapping[str, str], report: Mapping[str, Any], duration: flo
     is_part = report.get("limit") is not None or report.get("left_to_remove")
     for name in () if is_part else ("not_removable", "rejected"):
         stats.gauge(f"cio_cohort.{name}", report[name], tags=tags)
-    if report["unmatched"] is not None:
-        stats.gauge("cio_cohort.unmatched", report["unmatched"], tags=tags)
+    for name in ("unmatched", "joined_elsewhere", "left_elsewhere"):
+        if report[name] is not None:
+            stats.gauge(f"cio_cohort.{name}", report[name], tags=tags)
     if report["match_rate"] is not None:
         stats.gauge("cio_cohort.match_rate", report["match_rate"], tags=tags)
     stats.timing("cio_cohort.duration", timedelta(seconds=duration), tags=tags)

@@ -194,6 +194,37 @@ def test_from_a_terminal_while_the_dag_is_paused(airflow: AirflowInstance, vendo
     assert members(vendors, "Kept here") == {"h-3", "h-4"}
 
 
+def test_what_others_change_and_whom_a_run_does_not_match(
+    airflow: AirflowInstance, vendors: Sandbox, storage: S3
+) -> None:
+    dag_id, place = "cohort_sync__kept_and_explained", "s3://s3_of_snapshots@cohorts-of-a-test/explained"
+    people = [f"{PERSON}-{number}" for number in range(10)]
+    fill(vendors, "k3ptddd", *people[:8])
+    fill(vendors, "k3ptddd", *people, known=False)
+    first, state = run(airflow, dag_id)
+    assert state == "success"
+    assert airflow.report(dag_id, first)["joined_elsewhere"] is None
+    segment = vendors.workspace.find_segment("Kept and explained")
+    segment.by_hand_remove(segment.members[:2])
+    segment.by_hand_add([vendors.workspace.add_person(id=f"{PERSON}-by-hand")])
+    second, state = run(airflow, dag_id)
+    report = airflow.report(dag_id, second)
+    assert (state, report["joined_elsewhere"], report["left_elsewhere"]) == ("success", 1, 2)
+    assert members(vendors, "Kept and explained") == {*people[:8]}
+
+    def rows(*command: str) -> list[dict[str, Any]]:
+        answer = airflow.command("cohort-sync", *command, "-o", "json")
+        found: list[dict[str, Any]] = json.loads(answer[answer.index("\n[\n") :])
+        return found
+
+    assert [row["unknown"] for row in rows("unmatched", "list", "kept_and_explained")] == [2, 2]
+    forgotten = rows("forget", people[0], people[9], "--path", place, "--yes")
+    assert [row["removed"] for row in forgotten] == [2, 2, 1, 1]
+    assert [row["unknown"] for row in rows("unmatched", "list", "kept_and_explained")] == [1, 1]
+    (shown,) = rows("snapshot", "show", "kept_and_explained")
+    assert shown["identifiers"] == 8
+
+
 def test_airflow_keeps_nobody_of_it(airflow: AirflowInstance, three_days: list[str]) -> None:
     everything = list(kept_by_airflow(airflow.home))
     assert any(

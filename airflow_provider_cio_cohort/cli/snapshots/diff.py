@@ -35,9 +35,9 @@ def diff(args: Namespace) -> int:
         if args.until is None:
             _fetch_members(kept, after)
         if args.identifiers:
-            _print_people(before, after, args.output)
+            print_changes(before, after, args.output)
             return FINE
-        counts = _count(before, after)
+        counts = count_changes(before, after)
     row = {**kept.names, "from": since, "to": until}
     row |= {what: counts[what] for what in ("joined", "left", "same")}
     below = []
@@ -65,8 +65,13 @@ def _fetch_members(kept: Kept, path: Path) -> None:
     members.collect(customer_io.stream_member_pages(segment.id), parameters.compared_by, path)
 
 
-def _count(before: Path, after: Path) -> Counter[str]:
-    """Count the people who joined, left and stayed."""
+def count_changes(before: Path, after: Path) -> Counter[str]:
+    """
+    Count the people who joined, left and stayed.
+
+    :param before: sorted identifiers.
+    :param after: sorted identifiers, or members.
+    """
     counts: Counter[str] = Counter()
     for missing, others, same in differences(before, after):
         counts.update(left=len(missing), joined=len(others), same=same)
@@ -85,7 +90,14 @@ def _changes(before: Path, after: Path) -> Iterator[tuple[str, str]]:
             yield what, who
 
 
-def _print_people(before: Path, after: Path, output: str) -> None:
+def print_changes(before: Path, after: Path, output: str) -> None:
+    """
+    Print who joined and left.
+
+    :param before: sorted identifiers.
+    :param after: sorted identifiers, or members.
+    :param output: ``table``, ``json`` or ``yaml``.
+    """
     changed = _changes(before, after)
     if output == "table":
         print_people((f"{_SIGNS[what]} {who}" for what, who in changed), output)

@@ -22,7 +22,7 @@ from airflow_provider_cio_cohort.exceptions import (
     SnapshotMissingError,
     WorkspaceMismatchError,
 )
-from airflow_provider_cio_cohort.snapshots.layout import Entry, Manifest
+from airflow_provider_cio_cohort.snapshots.layout import SNAPSHOTS, Entry, Kind, Manifest
 from airflow_provider_cio_cohort.snapshots.run import RunSnapshots
 from airflow_provider_cio_cohort.sync.parameters import TaskParameters
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
@@ -91,17 +91,19 @@ class Kept:
         store = self.snapshots.store
         newest = self.own()[-1:]
         if not newest:
-            raise SnapshotMissingError(f"{self.label} has no snapshot yet.\nA successful run keeps one.")
+            of = "" if store.kind is SNAPSHOTS else f" of {store.kind.noun}"
+            raise SnapshotMissingError(f"{self.label} has no snapshot{of} yet.\nA successful run keeps one.")
         manifest = store.manifest(newest[0])
         manifest.check(store.subject, self.workspace_id)
         return newest[0], manifest
 
 
-def find_all(args: Namespace) -> list[Kept]:
+def find_all(args: Namespace, kind: Kind = SNAPSHOTS) -> list[Kept]:
     """
     Return the snapshots of all syncs that a command is about.
 
     :param args: the arguments.
+    :param kind: of the kept files, if it is about others.
     :raises CommandError: if none of them keeps any.
     """
     there = find(args.what, args.sync)
@@ -111,23 +113,24 @@ def find_all(args: Namespace) -> list[Kept]:
         others = f"the targets are {targets}" if targets else "none of these syncs has targets"
         raise CommandError(f"There is no target {args.target!r}; {others}.", WRONG_USAGE)
     vendors = Vendors()
-    kept = [one for each in found if (one := _kept(each, vendors)) is not None]
+    kept = [one for each in found if (one := _kept(each, vendors, kind)) is not None]
     if not kept:
         problems = [one.problem for one in found if one.problem]
         raise CommandError(
-            " ".join(problems) or "None of these syncs keeps snapshots: snapshot_path is not set.", NO
+            " ".join(problems) or f"None of these syncs keeps {kind.noun}: {kind.parameter} is not set.", NO
         )
     return kept
 
 
-def find_one(args: Namespace) -> Kept:
+def find_one(args: Namespace, kind: Kind = SNAPSHOTS) -> Kept:
     """
     Return the snapshots of the one segment that a command is about.
 
     :param args: the arguments.
+    :param kind: of the kept files, if it is about others.
     :raises CommandError: if there are several.
     """
-    kept = find_all(args)
+    kept = find_all(args, kind)
     if len(kept) > 1:
         labels = "; ".join(one.label for one in kept)
         raise CommandError(f"Choose one with --sync or --target: {labels}.", WRONG_USAGE)
@@ -145,11 +148,12 @@ def refusing() -> Iterator[None]:
         raise CommandError(str(error), WRONG_USAGE) from None
 
 
-def _kept(found: Found, vendors: Vendors) -> Kept | None:
+def _kept(found: Found, vendors: Vendors, kind: Kind) -> Kept | None:
     task = found.task
     if task is None:
         return None
     render(found, task)
     parameters = task.parameters
-    snapshots = task.snapshots(parameters, {"dag": found.dag})
+    find = task.snapshots if kind is SNAPSHOTS else task.unmatched
+    snapshots = find(parameters, {"dag": found.dag})
     return None if snapshots is None else Kept(found, task, parameters, snapshots, vendors)

@@ -168,7 +168,7 @@ def test_the_reader_may_go_away(sandbox: Any, cohort: Any) -> None:
 @pytest.mark.parametrize("line", re.findall(r"^(?:\$ )?airflow cohort-sync (.*)$", DOCS, re.MULTILINE))
 def test_every_example_of_the_docs_can_be_called(line: str) -> None:
     words = shlex.split(line.removesuffix("\\"))
-    words = words[: next((place for place, word in enumerate(words) if word in (">", "|")), None)]
+    words = words[: next((place for place, word in enumerate(words) if word in (">", "<", "|")), None)]
     cli_parser.get_parser().parse_args(["cohort-sync", *words])
 
 

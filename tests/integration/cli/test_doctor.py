@@ -377,7 +377,7 @@ def test_the_storage_of_snapshots(healthy: Any, doctor: Any, write: Any, tmp_pat
     assert [each for each in folder.rglob("*") if each.is_file()] == []
     path = write(
         {"snapshot_path": f"file://{folder}"},
-        {"snapshot_path": f"file://{folder}-missing", "segment_name": "B"},
+        {"unmatched_path": f"file://{folder}-missing", "segment_name": "B"},
     )
     report = doctor(path)
     assert report.status("airflow.snapshots") == "wrong"

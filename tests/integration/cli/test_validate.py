@@ -176,6 +176,7 @@ def test_a_cohort_id_that_a_run_would_refuse_is_1(airflow: Run, write: Any, valu
     ("keys", "key", "words"),
     [
         ({"snapshot_path": "s4://bucket/cohorts"}, "snapshot_path", "can read or write this storage"),
+        ({"unmatched_path": "s4://bucket/cohorts"}, "unmatched_path", "can read or write this storage"),
         (
             {"amplitude_conn_id": "acme", "customer_io_conn_id": "acme"},
             "customer_io_conn_id",

@@ -21,6 +21,8 @@ FIELDS = [
     "duplicates",
     "identifiers",
     "segment_before",
+    "joined_elsewhere",
+    "left_elsewhere",
     "to_add",
     "to_remove",
     "left_to_add",

@@ -166,6 +166,8 @@ def _month(session: Any, now: datetime) -> Iterator[tuple[datetime, Sync, SyncRe
                 duplicates=people // 40 - people // 50,
                 identifiers=people,
                 segment_before=before,
+                joined_elsewhere=0,
+                left_elsewhere=0,
                 to_add=join + people - matched,
                 to_remove=leave,
                 left_to_add=0,

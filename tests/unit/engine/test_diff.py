@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.engine import identifiers, members
-from airflow_provider_cio_cohort.engine.diff import Change, common_lines, compare, limited
+from airflow_provider_cio_cohort.engine.diff import (
+    Change,
+    LastMembers,
+    common_lines,
+    compare,
+    drift,
+    limited,
+)
 from airflow_provider_cio_cohort.engine.sorted_file import (
     escape,
     read_lines,
@@ -39,6 +46,37 @@ people = st.lists(
     st.builds(Person, st.none() | names, st.none() | names, st.text("0123", min_size=1, max_size=3)),
     unique_by=lambda person: person.cio_id,
 )
+
+
+some = st.sets(st.sampled_from([f"u-{number}" for number in range(12)]))
+
+
+@given(some, some, some, some)
+def test_drift_is_what_sets_say(
+    synced: set[str], unknown: set[str], left: set[str], joined: set[str]
+) -> None:
+    then = synced - unknown
+    now = (then - left) | (joined - synced)
+    with TemporaryDirectory() as name:
+        path, members_path = Path(name) / "last", Path(name) / "members"
+        sort_distinct([list(synced)], path)
+        members.collect(pages([Person(who, None, f"c{who}") for who in now]), "id", members_path)
+        seen = drift(LastMembers(path, len(then), len(then)), members_path, len(now))
+    assert seen == (len(now - then), len(then - now))
+
+
+@given(some, some, st.integers(0, 5), st.integers(0, 5))
+def test_drift_counts_those_who_were_never_in_the_cohort(
+    synced: set[str], left: set[str], others: int, more: int
+) -> None:
+    now = [Person(who, None, f"c{who}") for who in synced - left]
+    now += [Person(None, f"{number}@x", f"c-{number}") for number in range(others + more)]
+    with TemporaryDirectory() as name:
+        path, members_path = Path(name) / "last", Path(name) / "members"
+        sort_distinct([list(synced)], path)
+        members.collect(pages(now), "id", members_path)
+        seen = drift(LastMembers(path, len(synced) + others, len(synced)), members_path, len(now))
+    assert seen == (more, len(synced & left))
 
 
 @given(st.lists(names), people, st.sampled_from(["id", "email"]))

@@ -38,6 +38,8 @@ def test_a_dry_run_says_which_segment_a_run_would_fill(segment_id: int | None, s
         limit=None,
         unmatched=None,
         match_rate=None,
+        joined_elsewhere=None,
+        left_elsewhere=None,
         **dict.fromkeys((*counts, *more), 0),
     )
     assert report.summary() == (
