@@ -168,11 +168,13 @@ async def open_async_client(
     :param transport: what the clients of the connection share: proxies, certificates, time-outs and retries.
     :param rate_limiter: spaces the retries; none by default.
     :param connections: how many may be open at once; 0 for as many as there are requests.
-    :param total_timeout: seconds that one request may take as a whole; ``None`` for any.
+    :param total_timeout: seconds that one request may take as a whole; ``None`` for twice the read timeout,
+        beside the connection: aiohttp waits without a timeout after an informational response (1xx).
     """
     # In a thread: it reads files.
     options = await asyncio.to_thread(aiohttp_options, transport.session, api.base_url, api.conn_id)
     connect, read = transport.timeouts
+    total = connect + 2 * read if total_timeout is None else total_timeout
     async with aiohttp.ClientSession(
         headers={
             "Authorization": api.authorization,
@@ -181,7 +183,7 @@ async def open_async_client(
         },
         connector=aiohttp.TCPConnector(limit=connections),
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=total_timeout, sock_connect=connect, sock_read=read),
+        timeout=aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=read),
         # Proxies of the environment are among the options; an entry of netrc would be a second key.
         trust_env=False,
     ) as session:

@@ -35,7 +35,7 @@ from airflow_provider_cio_cohort.sandbox import Sandbox
 from airflow_provider_cio_cohort.sync import download
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 from airflow_provider_cio_cohort.triggers.amplitude import AmplitudeExportTrigger
-from tests.fuzz.answers import ANY_BODY, MARK, NO_LIE, Between, Odd, plans
+from tests.fuzz.answers import ANY_BODY, MARK, NO_LIE, Answer, Between, Odd, plans
 from tests.integration.operator.conftest import AssetStores, Store, Xcoms, resume
 
 #: How many odd answers are served at least; 0 for a few hundred examples, always the same.
@@ -330,6 +330,15 @@ def test_a_sync_survives_any_lie(vendors: Vendors) -> None:
         a_sync(vendors, odd, {**parameters, **partly})
 
     again(vendors, any_answers, 0.1)
+
+
+@pytest.mark.parametrize("path", ["add_customers", "remove_customers", "/customers/attributes"])
+def test_an_informational_response_that_nothing_follows_is_not_waited_for(
+    vendors: Vendors, path: str
+) -> None:
+    informational = Answer(done=True, status=199, line=None, headers=(), body=("same",), end="keep")
+    result = a_sync(vendors, [Odd(informational, path=path, after=0, times=1)], {"deferrable": False})
+    assert isinstance(result, dict), as_told(result)
 
 
 def test_without_odd_answers_a_sync_is_good(vendors: Vendors) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -90,6 +91,19 @@ def world(request, sandbox, monkeypatch: pytest.MonkeyPatch) -> Any:
     for user in USERS:
         sandbox.workspace.add_person(id=user, email=None if user == "17" else f"{user[:9]}@x.test")
     return sandbox
+
+
+@pytest.fixture
+def sync(sync, world) -> Any:
+    """Run a sync, and wait until all servers show what it has written, as they do before the next run."""
+
+    def run(**parameters: Any) -> Any:
+        try:
+            return sync(**parameters)
+        finally:
+            time.sleep(world.settings.visible_after)
+
+    return run
 
 
 def make_cohort(world, users: list[str], **more: Any) -> None:
