@@ -23,7 +23,7 @@ SANDBOX_PORT ?=
 PORTS = $(if $(PORT),--port $(PORT)) $(if $(SANDBOX_PORT),--sandbox-port $(SANDBOX_PORT))
 # A test that fails runs once more, because on a busy machine Airflow can miss a heartbeat, and a response can come
 # after a time-out; the summary names it.
-ONCE_MORE := --reruns 1 -r aR
+ONCE_MORE := --reruns 1 -r aR --rerun-show-tracebacks
 CRASHES := tests/system/test_crashes.py tests/system/test_bundles.py
 ALERTS := $(addprefix tests/system/test_,alerts.py connections.py privacy.py watching.py)
 EDITOR := .demo/editor/node_modules/.bin/yaml-language-server

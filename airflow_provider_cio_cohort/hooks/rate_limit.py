@@ -21,7 +21,8 @@ class RateLimiter:
     Spaces requests: evenly, or so that as many take as long as if they were spaced evenly.
 
     The latter lets a few requests after a pause follow each other at once, and is never faster in the long
-    run: of any ``at_once + 1`` requests, the first and the last are as far apart as evenly spaced ones.
+    run: of any ``at_once + 1`` requests, the first and the last are as far apart as evenly spaced ones. It
+    begins as if evenly spaced requests came before: those of another task, which has just ended.
 
     :param per_second: requests a second, of all that share the rate limiter.
     :param clock: where the time comes from, in seconds.
@@ -47,6 +48,9 @@ class RateLimiter:
         self._lock = threading.Lock()
         #: The moments of the last ``at_once`` requests, and the one before which none may be sent.
         self._moments: deque[float] = deque(maxlen=at_once)
+        if at_once > 1:
+            now = clock()
+            self._moments.extend(now - each * self.gap for each in range(at_once, 0, -1))
         self._held_until = -math.inf
 
     @property

@@ -84,7 +84,8 @@ def test_a_few_requests_at_once_are_no_more_in_a_second(pauses: list[float], at_
         assert later - sooner >= at_once / 9.5 - 1e-9
 
 
-def test_after_a_pause_a_few_requests_follow_at_once_and_the_others_are_spaced() -> None:
+def test_only_after_a_pause_a_few_requests_follow_at_once() -> None:
+    """At the beginning there is none: a task of the same workspace may just have ended."""
     clock = Clock()
     pace = RateLimiter(10, clock=lambda: clock.now, sleep=clock.sleep, at_once=3)
     moments = []
@@ -92,10 +93,10 @@ def test_after_a_pause_a_few_requests_follow_at_once_and_the_others_are_spaced()
         clock.now += late
         pace.wait()
         moments.append(round(clock.now - 100, 3))
-    assert moments == [0, 0, 0, 0.3, 0.3, 5.3, 5.3, 5.3, 5.6]
+    assert moments == [0, 0.1, 0.2, 0.3, 0.4, 5.4, 5.4, 5.4, 5.7]
     pace.hold(2)
     pace.wait()
-    assert clock.now == pytest.approx(107.6)
+    assert clock.now == pytest.approx(107.7)
 
 
 def test_a_hold_holds_for_everybody() -> None:
