@@ -33,6 +33,7 @@ class Runner:
         self._directory = tempfile.TemporaryDirectory()
         self._modules = Path(self._directory.name) / "modules"
         self._state = Path(self._directory.name) / "state"
+        self._vendors: Vendors | None = None
         self._idle = 0.0
 
     def __enter__(self) -> Runner:
@@ -71,6 +72,9 @@ class Runner:
 
         :param vendors: the vendors.
         """
+        if vendors is not self._vendors:  # what Airflow remembers is of others
+            self._vendors = vendors
+            self._state.unlink(missing_ok=True)
         vendors.forget()
         self.variables.update(variables_of(vendors))
         cpu = vendors.cpu()
@@ -89,7 +93,6 @@ class Runner:
             if variables:
                 variables["SEGMENT_ID"] = str(vendors.add_segment())
             self.warm_up(**variables_of(vendors), **variables)
-        self._state.unlink(missing_ok=True)
 
     def _child(self, *options: str) -> dict[str, Any]:
         module = f"tests.benchmarks.scripts.{self.name}"
