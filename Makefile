@@ -42,8 +42,8 @@ up: $(READY)              ## the same, and keeps the UI running until Ctrl-C: ma
 
 # Those in a real Airflow wait more than they work; the others take what is left of the processors.
 test: $(READY)            ## static checks and all tests, in parallel
-	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target LATER="nice -n 5" \
-		test-fast test-system test-browser test-crashes lint test-alerts test-distributed
+	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target LATER="nice -n 5" \
+		test-fast test-system test-browser test-alerts test-crashes test-distributed lint
 
 test-fast: $(READY)       ## the tests that need no running Airflow
 	$(LATER) $(BIN)/python -m pytest $(ONCE_MORE) -n 2 --dist loadfile \
