@@ -46,7 +46,8 @@ COHORT = "a1b2c3d"
 IDS = [f"{MARK}{number}" for number in range(30)]
 IN_COHORT, IN_SEGMENT = IDS[:20], IDS[10:25]
 #: What an answer may cost another export: those with which the vendor says that it has not taken the request.
-REFUSED = (429, 503)
+#: Keys that have worked in the run are tried once more after a 401 or 403.
+REFUSED = (401, 403, 429, 503)
 
 
 def bounded(examples: int) -> settings:
