@@ -289,52 +289,47 @@ def _lists() -> tuple[ActionCommand, ...]:
     )
 
 
+#: What picks the kept files of a sync, and one of them.
+_WHICH = (
+    _WHAT,
+    _text("--sync", "Only this sync of the file"),
+    _text("--target", "Only this target of the sync"),
+    _OUTPUT,
+)
+_MOMENT = "the newest at or before this date (its end) or time, in the timezone of the sync"
+_PEOPLE = _arg("--identifiers", help="Print the identifiers: personal data", action="store_true")
+
+
 def _snapshot() -> GroupCommand:
-    which = (
-        _WHAT,
-        _text("--sync", "Only this sync of the file"),
-        _text("--target", "Only this target of the sync"),
-        _OUTPUT,
-    )
-    people = _arg("--identifiers", help="Print the identifiers: personal data", action="store_true")
-    moment = "the newest at or before this date (its end) or time, in the timezone of the sync"
     return GroupCommand(
         name="snapshot",
         help="Inspect the snapshots of a segment, and restore one of them",
         subcommands=(
-            _action("list", "snapshots.list", "List the snapshots", *which, function="list_all"),
+            _action("list", "snapshots.list", "List the snapshots", *_WHICH, function="list_all"),
             _action(
                 "show",
                 "snapshots.show",
                 "Check a snapshot and show its details",
-                *which,
-                _text("--at", f"Which snapshot: {moment} (default: the newest of all)"),
-                people,
+                *_WHICH,
+                _text("--at", f"Which snapshot: {_MOMENT} (default: the newest of all)"),
+                _PEOPLE,
             ),
             _action(
                 "diff",
                 "snapshots.diff",
                 "Count who joined and left between two snapshots, or between one and now",
-                *which,
-                _text("--from", f"Which snapshot: {moment} (default: the newest of all)", dest="since"),
+                *_WHICH,
+                _text("--from", f"Which snapshot: {_MOMENT} (default: the newest of all)", dest="since"),
                 _text("--to", "The later snapshot (default: the members of the segment now)", dest="until"),
-                people,
+                _PEOPLE,
             ),
-            _restore(which, moment),
+            _restore(),
         ),
         epilog=_EXIT_CODES,
     )
 
 
 def _unmatched() -> GroupCommand:
-    which = (
-        _WHAT,
-        _text("--sync", "Only this sync of the file"),
-        _text("--target", "Only this target of the sync"),
-        _OUTPUT,
-    )
-    people = _arg("--identifiers", help="Print the identifiers: personal data", action="store_true")
-    moment = "the newest at or before this date (its end) or time, in the timezone of the sync"
     return GroupCommand(
         name="unmatched",
         help="Show whom runs did not match to a person, and why",
@@ -343,26 +338,26 @@ def _unmatched() -> GroupCommand:
                 "list",
                 "snapshots.unmatched",
                 "Count whom each run did not match, by the reason",
-                *which,
+                *_WHICH,
                 function="list_all",
             ),
             _action(
                 "show",
                 "snapshots.unmatched",
                 "Count whom one run did not match, by the reason",
-                *which,
-                _text("--at", f"Which run: {moment} (default: the newest of all)"),
-                people,
+                *_WHICH,
+                _text("--at", f"Which run: {_MOMENT} (default: the newest of all)"),
+                _PEOPLE,
                 function="show_one",
             ),
             _action(
                 "diff",
                 "snapshots.unmatched",
                 "Count who has come and gone among the unmatched of two runs",
-                *which,
-                _text("--from", f"Which run: {moment} (default: the newest but one)", dest="since"),
+                *_WHICH,
+                _text("--from", f"Which run: {_MOMENT} (default: the newest but one)", dest="since"),
                 _text("--to", "The later run (default: the newest of all)", dest="until"),
-                people,
+                _PEOPLE,
             ),
         ),
         epilog=_EXIT_CODES,
@@ -403,7 +398,7 @@ def _forget() -> ActionCommand:
     )
 
 
-def _restore(which: tuple[Arg, ...], moment: str) -> ActionCommand:
+def _restore() -> ActionCommand:
     flags = {
         "allow_large_removal": "Allow it to remove more than max_removal_percent or max_removals",
         "allow_large_addition": "Allow it to add more than max_growth_percent or max_additions",
@@ -417,8 +412,8 @@ def _restore(which: tuple[Arg, ...], moment: str) -> ActionCommand:
         "restore",
         "snapshots.restore",
         "Restore a segment from a snapshot: shows the plan, asks, and writes",
-        *which,
-        _text("--at", f"Which snapshot: {moment}"),
+        *_WHICH,
+        _text("--at", f"Which snapshot: {_MOMENT}"),
         _arg("--dry-run", help="Show the plan; write nothing", action="store_true"),
         _arg("--yes", "-y", help="Do not ask for confirmation", action="store_true"),
         *(
