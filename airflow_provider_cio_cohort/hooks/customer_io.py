@@ -165,20 +165,16 @@ class CustomerIOHook(VendorHook):
         :raises SegmentNotCreatedError: if no response came, and the segment is not listed.
         """
         before = self.segment_ids
-        try:
-            return self._create_segment(name, description, idempotent=False)
-        except VendorUnavailableError as error:
-            lost = error
-        if found := self._find_created(name, description, before):
-            return found
-        if unique_names:
+        for again in (False, True) if unique_names else (False,):
             try:
-                return self._create_segment(name, description, idempotent=True)
-            except RequestRejectedError:  # the name is taken: by the segment of the first request
-                found = self._find_created(name, description, before)
+                return self._create_segment(name, description, idempotent=again)
             except VendorUnavailableError as error:
-                lost, found = error, self._find_created(name, description, before)
-            if found:
+                lost = error
+            except RequestRejectedError:
+                if not again:
+                    raise
+                # Otherwise, the name is taken: by the segment of the first request.
+            if found := self._find_created(name, description, before):
                 return found
         raise SegmentNotCreatedError(
             f"It is not known whether the segment was created: {name!r}.\n{lost.headline} A retry looks "
