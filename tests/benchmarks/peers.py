@@ -1,7 +1,7 @@
 """
 Measures the sync beside scripts that do the same by hand, in the same run against the same vendors.
 
-``python -m tests.benchmarks.peers --size 500000``
+``python -m tests.benchmarks.peers --sizes 20000 500000``
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.benchmarks.tables import number, people, seconds, table
 from tests.benchmarks.vendors import Vendors
 
 NAME = "peers"
-SIZE, QUICK = 500_000, 20_000
+SIZES, QUICK = (20_000, 500_000), (5_000,)
 LATENCY_MS = 50
 PACE = 100
 #: What runs, by its script; all but the task are told which segment to fill, for they create none.
@@ -55,19 +55,20 @@ def measure(peer: str, size: int) -> list[dict[str, Any]]:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, and keep the record."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=SIZE)
-    parser.add_argument("--quick", action="store_const", const=QUICK, dest="size", help="a small one")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--quick", action="store_const", const=QUICK, dest="sizes", help="a small one")
     options = parser.parse_args(arguments)
     print("; ".join(_TITLES))
-    runs = [run for peer in PEERS for run in measure(peer, options.size)]
+    runs = [run for size in options.sizes for peer in PEERS for run in measure(peer, size)]
     record.save(NAME, {"latency_ms": LATENCY_MS, "pace": PACE, "runs": runs})
 
 
-_TITLES = ("run", "peer", "wall s", "CPU s", "MiB", "requests", "429s", "missing", "too many")
+_TITLES = ("people", "run", "peer", "wall s", "CPU s", "MiB", "requests", "429s", "missing", "too many")
 
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
     return (
+        people(run["members"]),
         run["kind"],
         run["peer"],
         seconds(run["seconds"]),
@@ -86,12 +87,13 @@ def section(found: dict[str, Any]) -> list[str]:
     :param found: the record.
     """
     figures = found["figures"]
-    runs = sorted(figures["runs"], key=lambda run: KINDS.index(run["kind"]))
+    runs = sorted(figures["runs"], key=lambda run: (run["members"], KINDS.index(run["kind"])))
     rights = [number(count) for count in sorted({run["held"]["right"] for run in runs})]
+    sizes = " and ".join(people(size) for size in sorted({run["members"] for run in runs}))
     return [
         "## Beside a script",
         "",
-        f"{people(runs[0]['members'])} people at {figures['latency_ms']} ms latency and "
+        f"{sizes} people at {figures['latency_ms']} ms latency and "
         f"{figures['pace']} Track requests a second.",
         "",
         "- **script**: downloads the export with `requests` and POSTs each thousand. It compares nothing, "
