@@ -1,5 +1,6 @@
 """
-Writes ``docs/yaml.md``: tables of the keys from the models, in the text of ``dev/yaml_reference.md``.
+Writes ``docs/yaml.md`` (tables of the keys from the models, in the text of ``dev/yaml_reference.md``), and
+the JSON Schema beside the example.
 
 ``python -m dev.yaml_reference``, or ``make docs``.
 """
@@ -11,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_cio_cohort.dag_generation.schema import json_schema
+from airflow_provider_cio_cohort.dag_generation.schema import as_text, json_schema
 from airflow_provider_cio_cohort.dag_generation.schema_words import default_in_words, type_in_words
 from airflow_provider_cio_cohort.dag_generation.spec import TARGET_KEYS
 
 TEMPLATE = Path(__file__).with_suffix(".md")
 PAGE = Path(__file__).parents[1] / "docs" / "yaml.md"
+SCHEMA = Path(__file__).parents[1] / "dags" / "cohort_syncs.schema.json"
 #: The keys of a sync in each table of the page, in their order.
 TOPICS = {
     "what goes where": (
@@ -169,3 +171,4 @@ def _one_of(words: Iterable[str]) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(render(), encoding="utf-8")
+    SCHEMA.write_text(as_text(), encoding="utf-8")

@@ -11,7 +11,7 @@ from airflow_provider_cio_cohort.cli.output import show
 from airflow_provider_cio_cohort.cli.prompts import answers
 from airflow_provider_cio_cohort.cli.runtime import FINE, WRONG_USAGE, CommandError, command, say
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX
-from airflow_provider_cio_cohort.dag_generation.schema import PATH as SCHEMA
+from airflow_provider_cio_cohort.dag_generation.schema import as_text as schema_text
 
 
 @command
@@ -28,7 +28,7 @@ def init(args: Namespace) -> int:
     _write(path, yaml_file(answered.values, answered.names), force=args.force)
     beside = path.with_suffix(".py")
     makes_dag_file = _write_unless_there(beside, dag_file(path))
-    _write_unless_there(path.with_name(SCHEMA_NAME), SCHEMA.read_text(encoding="utf-8"))
+    _write_unless_there(path.with_name(SCHEMA_NAME), schema_text())
     shown = shlex.quote(str(path))
     say(
         f"Next: airflow cohort-sync validate {shown}, then airflow cohort-sync plan {shown}. Airflow creates "

@@ -1,13 +1,8 @@
-"""
-The JSON Schema of the YAML file, for editors.
-
-``python -m airflow_provider_cio_cohort.dag_generation.schema`` generates it from the models.
-"""
+"""The JSON Schema of the YAML file, for editors, from the models."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from airflow_provider_cio_cohort.dag_generation.reader import OWN_KEYS
@@ -19,8 +14,6 @@ _BOTH_SEGMENTS = {
 }
 _EXPORTS = {"type": "integer", "minimum": 0}
 _NAME_OF_A_TARGET = "Unique in the sync; the task is sync__<name>. Letters, digits, _, - and dots."
-
-PATH = Path(__file__).with_name("cohort_syncs.schema.json")
 
 
 def json_schema() -> dict[str, Any]:
@@ -113,7 +106,3 @@ def _unless_default(*keys: str) -> dict[str, Any]:
 def as_text() -> str:
     """Return the JSON Schema as the text of the file."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    PATH.write_text(as_text(), encoding="utf-8")

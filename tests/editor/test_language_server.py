@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_cio_cohort.dag_generation.schema import PATH
+from dev.yaml_reference import SCHEMA
 from tests.editor.client import Editor
 
 INSTALLED = Path(__file__).parents[2] / ".demo/editor/node_modules/.bin/yaml-language-server"
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def open_file(tmp_path: Path) -> Callable[[str], Editor]:
     """Open a file with the first line that the README and ``init`` give it."""
-    schema = f"# yaml-language-server: $schema={PATH.as_uri()}\n"
+    schema = f"# yaml-language-server: $schema={SCHEMA.as_uri()}\n"
     return lambda text: Editor(SERVER, tmp_path / "team_syncs.yaml", schema + text)
 
 

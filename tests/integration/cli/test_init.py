@@ -22,10 +22,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.cli.first_file import scalar
 from airflow_provider_cio_cohort.dag_generation.loader import load
-from airflow_provider_cio_cohort.dag_generation.schema import PATH as SCHEMA
+from airflow_provider_cio_cohort.dag_generation.schema import json_schema
 from tests.integration.cli.conftest import Answer
 
 Run = Callable[..., Answer]
+REPOSITORY = Path(__file__).parents[3]
 REQUIRED = ("--name", "power_users", "--cohort-id", "a1b2c3d", "--segment-name", "Power users")
 
 
@@ -43,7 +44,7 @@ def test_the_files_validate_and_make_a_dag(airflow: Run, tmp_path: Path) -> None
     first = text.splitlines()[0]
     assert first == "# yaml-language-server: $schema=cohort_syncs.schema.json"
     schema = (tmp_path / "cohort_syncs.schema.json").read_text(encoding="utf-8")
-    assert json.loads(schema) == json.loads(SCHEMA.read_text(encoding="utf-8"))
+    assert json.loads(schema) == json_schema()
     assert airflow("validate", "cohort_syncs.yaml").code == 0
     bag = DagBag(tmp_path)
     assert bag.import_errors == {}
@@ -65,7 +66,7 @@ def test_the_folder_is_made_and_no_file_says_where_it_is(
     assert sorted(path.name for path in folder.iterdir()) == names
     for path in folder.iterdir():
         text = path.read_text(encoding="utf-8")
-        assert not [place for place in (tmp_path, SCHEMA.parent, Path.home()) if str(place) in text]
+        assert not [place for place in (tmp_path, REPOSITORY, Path.home()) if str(place) in text]
         assert "file:" not in text.partition("\n")[0]
 
 

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from airflow_provider_cio_cohort.dag_generation.schema import PATH, json_schema
+from airflow_provider_cio_cohort.dag_generation.schema import json_schema
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.sync.target import describe
 from tests.integration.cli.conftest import Answer
@@ -90,7 +90,6 @@ def test_the_schema_is_the_one_for_editors(airflow: Run) -> None:
     assert answer.rows == json_schema()
     jsonschema.Draft7Validator.check_schema(answer.rows)
     assert yaml.safe_load(airflow("schema", "-o", "yaml").out) == json_schema()
-    assert PATH.is_file()
 
 
 def test_the_table_of_keys_has_them_all(airflow: Run) -> None:
