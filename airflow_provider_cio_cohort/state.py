@@ -96,11 +96,7 @@ class StateStore:
         return self._store is not None
 
     def get(self, key: str) -> Any:
-        """
-        Return the stored value; ``None`` if there is none, :data:`UNKNOWN` if it cannot be read.
-
-        :param key: one of the keys above.
-        """
+        """Return the stored value; ``None`` if there is none, :data:`UNKNOWN` if it cannot be read."""
         if self._store is None:
             return UNKNOWN
         try:
@@ -113,18 +109,13 @@ class StateStore:
         """
         Store a value, and return whether it was stored.
 
-        :param key: one of the keys above.
         :param value: plain data.
         :param how: further arguments of the store, such as ``retention``.
         """
         return self._tried("set", self._prefix + key, value, **how)
 
     def delete(self, key: str) -> bool:
-        """
-        Delete a value, and return whether it was deleted.
-
-        :param key: one of the keys above.
-        """
+        """Delete a value, and return whether it was deleted."""
         return self._tried("delete", self._prefix + key)
 
     def _tried(self, what: str, *arguments: Any, **how: Any) -> bool:
@@ -152,11 +143,7 @@ def _says_not_found(error: Exception) -> bool:
 
 
 def task_store(context: Mapping[str, Any]) -> StateStore:
-    """
-    Return the store of a task, which outlives its tries.
-
-    :param context: the task's context.
-    """
+    """Return the store of a task, which outlives its tries."""
     return StateStore(context.get("task_state_store"))
 
 
@@ -164,7 +151,6 @@ def asset_store(context: Mapping[str, Any], asset: Any, part: str | None = None)
     """
     Return the store of an asset, which outlives the runs.
 
-    :param context: the task's context.
     :param asset: one of the task's inlets or outlets; ``None`` where a template decides which it is.
     :param part: the address of the segment, if the asset carries what is remembered of several.
     """
@@ -185,8 +171,6 @@ def run_store(context: Mapping[str, Any]) -> StateStore:
     Return what a task keeps for its later runs in XComs, where no asset's store does.
 
     It is lost with the run's XComs, so it may only hold what can be found out again.
-
-    :param context: the task's context.
     """
     ti = context.get("ti")
     return StateStore(None if ti is None else _Xcoms(ti))
@@ -239,7 +223,6 @@ def keep_failure(
 
     Only our own words are kept: of an error that is not ours, its class.
 
-    :param context: the task's context.
     :param error: the exception with which the task's try ends.
     :param segment: what became of the segment, as a sentence.
     :param known: what the task has found out about the cohort and the segment: names and addresses.
@@ -264,7 +247,6 @@ class WriteMarker:
     Kept in Airflow's task state store: the try that wrote may have been killed, and the try that raises the
     alert may have failed before its first write.
 
-    :param context: the task's context.
     :param known: returns what the task has found out about the cohort and the segment, which is kept with the
         reason of a failure.
     """

@@ -31,23 +31,14 @@ TOLD_KEY = "failure_told"
 
 
 class SyncAlerts:
-    """
-    The callbacks for Airflow when a task of a sync has ended or asks for an approval.
-
-    :param sync: the sync's name.
-    :param alerts: the sync's alerts.
-    """
+    """The callbacks for Airflow when a task of a sync has ended or asks for an approval."""
 
     def __init__(self, sync: str, alerts: Sequence[Alert]) -> None:
         self.sync = sync
         self.alerts = tuple(alerts)
 
     def failed(self, context: Mapping[str, Any]) -> None:
-        """
-        Send the alerts about a task that has failed after its last try.
-
-        :param context: the task's context.
-        """
+        """Send the alerts about a task that has failed after its last try."""
         error = context.get("exception")
         if error is None:
             return  # called by the DAG processor for a killed task, which run_failed always handles
@@ -110,11 +101,7 @@ class SyncAlerts:
         send(self.alerts, replace(told, link=f"{told.link}/required_actions"), context)
 
     def succeeded(self, context: Mapping[str, Any]) -> None:
-        """
-        Send the alerts about a recovery, or about a match rate that has become low.
-
-        :param context: the task's context.
-        """
+        """Send the alerts about a recovery, or about a match rate that has become low."""
         report = _report(context["ti"])
         if report is None:
             return

@@ -21,7 +21,6 @@ async def run_is_late(
     A failed run has sent alerts about its failure already, and the freshness DAG checks whether the segment
     is fresh.
 
-    :param sync: the sync's name.
     :param max_age: how long a run may take, in words.
     :param alerts: the alerts as :meth:`.Alert.to_dict` returns them.
     :param context: the run and the deadline, from Airflow.

@@ -12,7 +12,6 @@ def add_text(notifier: Any, text: str) -> None:
     Let the mail of a notifier have a text beside its HTML, for readers that show no HTML.
 
     :param notifier: Airflow's ``SmtpNotifier`` or a class derived from it; others stay as they are.
-    :param text: the text.
     """
     hook = getattr(notifier, "hook", None)
     build = getattr(hook, "_build_mime_message", None)

@@ -14,13 +14,7 @@ ALERTS, FRESHNESS = "alerts", "freshness"
 
 
 def key_of(kind: str, dag_id: str, task_id: str) -> str:
-    """
-    Return the key for the state of a sync: an asset has one store, but several syncs may fill it.
-
-    :param kind: one of the constants above.
-    :param dag_id: the sync's DAG.
-    :param task_id: the sync's task.
-    """
+    """Return the key for the state of a sync: an asset has one store, but several syncs may fill it."""
     return f"{kind}.{fingerprint(dag_id, task_id)}"
 
 
@@ -37,7 +31,6 @@ class Memory:
     """
     The state of the alerts of one sync of a segment.
 
-    :param context: the task's context.
     :param asset: the segment, one of the task's inlets or outlets; ``None`` where a template decides.
     :param key: the key in the store, see :func:`key_of`.
     """

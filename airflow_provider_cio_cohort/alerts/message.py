@@ -96,13 +96,7 @@ def reason_of(error: object) -> tuple[str, str]:
 
 
 def link_to(dag_id: str, run_id: str = "", task_id: str = "") -> str:
-    """
-    Return the address of a DAG, a run or a task in Airflow.
-
-    :param dag_id: the DAG.
-    :param run_id: its run.
-    :param task_id: the run's task.
-    """
+    """Return the address of a DAG, a run or a task in Airflow."""
     parts = {"dags": dag_id, "runs": run_id, "tasks": task_id}
     path = "/".join(f"{kind}/{quote(name, safe='')}" for kind, name in parts.items() if name)
     return f"{str(conf.get('api', 'base_url', fallback='http://localhost:8080')).rstrip('/')}/{path}"

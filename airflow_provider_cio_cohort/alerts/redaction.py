@@ -34,7 +34,6 @@ def scrub(text: str, hide: Iterable[str] = ()) -> str:
     """
     Return the text of an error without paths and queries of addresses, keys and e-mail addresses.
 
-    :param text: the text.
     :param hide: texts to hide as well.
     """
     for hidden in sorted(hide, key=len, reverse=True):

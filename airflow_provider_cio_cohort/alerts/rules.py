@@ -76,9 +76,5 @@ class Alert:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Alert:
-        """
-        Return the alert from the data of :meth:`to_dict`.
-
-        :param stored: the dictionary.
-        """
+        """Return the alert from the data of :meth:`to_dict`."""
         return cls(**{**stored, "on": tuple(stored["on"])})

@@ -84,7 +84,6 @@ def make_notifier(alert: Alert) -> BaseNotifier:
     """
     Create the notifier of an alert, with the usual arguments where none are given.
 
-    :param alert: the alert.
     :raises NotifierError: if it cannot be imported, or does not accept the arguments.
     """
     kind = find_notifier(alert.notifier)
@@ -112,7 +111,6 @@ def send(
     """
     Send a message with all alerts that it concerns; a failure does not stop the others.
 
-    :param alerts: the sync's alerts.
     :param message: the message.
     :param context: the context of the task, for templates.
     :param sent: the fingerprints of the alerts that were sent before, and are left out.
@@ -140,7 +138,6 @@ async def send_async(alerts: Iterable[Alert], message: Message, context: Mapping
     """
     Send a message from the triggerer, without blocking its loop.
 
-    :param alerts: the sync's alerts.
     :param message: the message.
     :param context: Airflow's context there, for templates.
     """

@@ -24,11 +24,7 @@ class AssetStores:
         self._writes = writes
 
     def __getitem__(self, asset: Asset) -> _AssetStore:
-        """
-        Return the store of an asset.
-
-        :param asset: the asset.
-        """
+        """Return the store of an asset."""
         return _AssetStore(asset.uri, self._writes)
 
 
@@ -49,7 +45,6 @@ class _AssetStore:
         """
         Return a stored value, ``None`` if there is none.
 
-        :param key: the key of the value.
         :raises Exception: if the database cannot be read; a plan is then less exact.
         """
         return _read(self.uri, key)
@@ -58,7 +53,6 @@ class _AssetStore:
         """
         Store a value; does nothing if no run has created the asset yet, because no later run depends on it.
 
-        :param key: the key of the value.
         :param value: plain data.
         :raises Exception: if the database cannot be written.
         """

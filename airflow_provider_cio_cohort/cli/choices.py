@@ -46,11 +46,7 @@ class Choice:
 
 
 def of_cohort(cohort: Cohort) -> Choice:
-    """
-    Return a cohort as a choice.
-
-    :param cohort: the cohort.
-    """
+    """Return a cohort as a choice."""
     facts = ", not computed yet" if cohort.size is None else f", {cohort.size:,} people"
     note = ""
     if cohort.size is not None and cohort.size > MOST_MEMBERS:
@@ -63,7 +59,6 @@ def of_segment(segment: Segment, cohort_id: str) -> Choice:
     """
     Return a segment as a choice.
 
-    :param segment: the segment.
     :param cohort_id: the cohort that is to fill it.
     """
     cohort = managed_for(segment.description)
@@ -89,9 +84,6 @@ def find(choices: Sequence[Choice], text: str, flag: str, otherwise: str) -> Cho
     """
     Return the choice that has an id or a name.
 
-    :param choices: all that the vendor lists.
-    :param text: the id or the name.
-    :param flag: the flag that gave it.
     :param otherwise: what to do for one that is not listed.
     :raises CommandError: if there is none, or several have the name, or no sync can use it.
     """

@@ -74,11 +74,7 @@ class _Subject:
 
 @command
 def doctor(args: Namespace) -> int:
-    """
-    Print a line for each question, then the facts about the vendors.
-
-    :param args: the arguments.
-    """
+    """Print a line for each question, then the facts about the vendors."""
     if args.save and not HAS_STATE_STORES:
         raise CommandError("--save needs Airflow 3.3 or newer, whose assets have state stores.", WRONG_USAGE)
     _check_usage(args)

@@ -56,11 +56,7 @@ def yaml_file(values: Mapping[str, str | int], names: Mapping[str, str]) -> str:
 
 
 def dag_file(path: Path) -> str:
-    """
-    Return the text of the DAG file that builds DAGs from a YAML file.
-
-    :param path: the YAML file.
-    """
+    """Return the text of the DAG file that builds DAGs from a YAML file."""
     name = '"' + path.name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return (
         '"""Builds an Airflow DAG for each sync in the YAML file beside this one."""\n\n'
@@ -71,11 +67,7 @@ def dag_file(path: Path) -> str:
 
 
 def scalar(value: str) -> str:
-    """
-    Return a text as YAML, quoted unless every YAML parser reads it as text without quotes.
-
-    :param value: the text.
-    """
+    """Return a text as YAML, quoted unless every YAML parser reads it as text without quotes."""
     if _PLAIN.fullmatch(value) and isinstance(yaml.safe_load(value), str):
         return value
     return str(yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10**6)).rstrip("\n")

@@ -16,11 +16,7 @@ from airflow_provider_cio_cohort.dag_generation.schema import as_text as schema_
 
 @command
 def init(args: Namespace) -> int:
-    """
-    Write a file with a first sync.
-
-    :param args: the arguments.
-    """
+    """Write a file with a first sync."""
     path = Path(args.path)
     _check_path(path, force=args.force)
     answered = answers(vars(args))  # ask for everything before writing anything

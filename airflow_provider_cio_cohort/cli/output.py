@@ -126,7 +126,6 @@ def printable(text: str, also: str = "") -> str:
     """
     Escape control characters, because names come from the vendors and could control the terminal.
 
-    :param text: any text.
     :param also: characters to keep besides the printable ones.
     """
     return "".join(c if c.isprintable() or c in also else repr(c)[1:-1] for c in text)

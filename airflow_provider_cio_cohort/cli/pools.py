@@ -43,11 +43,7 @@ class _Wanted:
 
 @command
 def pools(args: Namespace) -> int:
-    """
-    Create or update the pools of the syncs of YAML files.
-
-    :param args: the arguments.
-    """
+    """Create or update the pools of the syncs of YAML files."""
     loaded = [one for file in files_in(args.files) for one in _load(file)]
     wanted = [_wanted(*each) for each in sorted(_needed(loaded))]
     if not wanted:

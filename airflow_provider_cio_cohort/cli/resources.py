@@ -16,11 +16,7 @@ from airflow_provider_cio_cohort.sync.target import managed_for
 
 @command
 def cohorts(args: Namespace) -> int:
-    """
-    List the cohorts of an Amplitude project.
-
-    :param args: the arguments.
-    """
+    """List the cohorts of an Amplitude project."""
     found = Vendors().amplitude(args.amplitude_conn_id).check()
     rows = [
         {
@@ -40,11 +36,7 @@ def cohorts(args: Namespace) -> int:
 
 @command
 def segments(args: Namespace) -> int:
-    """
-    List the segments of a Customer.io workspace.
-
-    :param args: the arguments.
-    """
+    """List the segments of a Customer.io workspace."""
     customer_io = Vendors().customer_io(args.customer_io_conn_id)
     rows = []
     for segment in sorted(customer_io.list_segments(), key=lambda one: (one.name.casefold(), one.id)):
@@ -65,11 +57,7 @@ def segments(args: Namespace) -> int:
 
 @command
 def quota(args: Namespace) -> int:
-    """
-    Show how many exports are left this month.
-
-    :param args: the arguments.
-    """
+    """Show how many exports are left this month."""
     vendors, rows, code = Vendors(), [], FINE
     for conn_id in dict.fromkeys(args.amplitude_conn_id or [DEFAULT_CONN_ID]):
         try:

@@ -29,7 +29,6 @@ class CommandError(Exception):
     Ends a command.
 
     :param message: what happened, where, and what to do.
-    :param code: the exit code.
     """
 
     def __init__(self, message: str, code: int = NOT_FOUND_OUT) -> None:

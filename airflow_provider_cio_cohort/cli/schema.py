@@ -13,11 +13,7 @@ from airflow_provider_cio_cohort.dag_generation.schema_words import default_in_w
 
 @command
 def schema(args: Namespace) -> int:
-    """
-    Explain the keys of a sync, or print the JSON Schema of a file.
-
-    :param args: the arguments.
-    """
+    """Explain the keys of a sync, or print the JSON Schema of a file."""
     whole = json_schema()
     if args.output == "table":
         keys: dict[str, Any] = whole["properties"]["syncs"]["items"]["properties"]

@@ -48,11 +48,7 @@ class Found:
 
 
 def is_file(what: str) -> bool:
-    """
-    Return whether the argument of a command is a file.
-
-    :param what: the argument.
-    """
+    """Return whether the argument of a command is a file."""
     return what.endswith((".yaml", ".yml")) or Path(what).is_file()
 
 
@@ -87,7 +83,6 @@ def check_is_there(file: str) -> None:
     """
     Refuse a file that does not exist, and a folder.
 
-    :param file: its path.
     :raises CohortSyncConfigError: if it does not exist, or is a folder.
     """
     if Path(file).is_dir():
@@ -100,7 +95,6 @@ def in_file(file: str, only: str | None) -> list[Found]:
     """
     Return the tasks of a YAML file.
 
-    :param file: its path.
     :param only: the wanted sync; ``None`` for all.
     :raises CohortSyncConfigError: if the file as a whole cannot be understood.
     :raises CommandError: if it has no such sync.

@@ -24,11 +24,7 @@ _TIMES = ("last_run", "last_success", "next_run")
 
 @command
 def status(args: Namespace) -> int:
-    """
-    Show the status of every sync.
-
-    :param args: the arguments.
-    """
+    """Show the status of every sync."""
     with database() as session:
         overview = load_overview(session)
     wanted = [

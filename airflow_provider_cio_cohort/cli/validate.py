@@ -106,11 +106,7 @@ class _Sound:
 
 @command
 def validate(args: Namespace) -> int:
-    """
-    Check files of syncs.
-
-    :param args: the arguments.
-    """
+    """Check files of syncs."""
     names, sound = _Names(), _Sound()
     files = files_in(args.files)
     checked = sound.checked([names.checked(one) for file in files for one in _check(file, sound)])

@@ -129,10 +129,6 @@ def _customer_io(conn_id: str) -> CustomerIO:
 
 
 def hurried(hook: Hook) -> Hook:
-    """
-    Return a hook with short timeouts, for interactive use.
-
-    :param hook: the hook.
-    """
+    """Return a hook with short timeouts, for interactive use."""
     hook.policy = hook.policy.for_interactive_use()
     return hook

@@ -39,9 +39,7 @@ class BrokenFileOperator(BaseOperator):
     """
     Send the alerts about a file that cannot be read, once for each error, and fail with the reason.
 
-    :param file: the file's name.
     :param reason: why it cannot be read, and what to do; not templated.
-    :param alerts: who is told.
     """
 
     ui_color = "#fde2e0"
@@ -53,11 +51,7 @@ class BrokenFileOperator(BaseOperator):
         self.alerts = tuple(alerts)
 
     def execute(self, context: Context) -> None:
-        """
-        Send the alerts, and fail.
-
-        :param context: the task's context.
-        """
+        """Send the alerts, and fail."""
         now, error = datetime.now(UTC), fingerprint(self.reason)
         alerts = self._tell(context, _already_sent(_told(context["ti"]), error, now))
         context["ti"].xcom_push(_TOLD, {"error": error, "seen": now.isoformat(), "alerts": alerts})
@@ -103,11 +97,7 @@ def _already_sent(told: object, error: str, now: datetime) -> list[str]:
 
 
 def broken_file_dag_id(path: Path) -> str:
-    """
-    Return the id of the DAG that exists while a file cannot be read.
-
-    :param path: the YAML file.
-    """
+    """Return the id of the DAG that exists while a file cannot be read."""
     return file_dag_id("cohort_file__", path)
 
 
@@ -115,7 +105,6 @@ def broken_file_dag(path: Path, error: CohortSyncConfigError, alerts: Sequence[A
     """
     Build the DAG of a file that cannot be read.
 
-    :param path: the YAML file.
     :param error: why it cannot be read.
     :param alerts: who is told if the ``defaults`` of the file cannot be read either, or have no alerts.
     """

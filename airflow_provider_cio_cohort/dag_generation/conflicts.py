@@ -92,8 +92,6 @@ class Writers:
 
         They would undo each other's work if the segment is the same, but only Customer.io knows whether it
         is: one sync gives its name and the other its id, or they use two connections. A run asks.
-
-        :param label: the label of the sync.
         """
         sync = self._syncs[label]
         segment = _segment(sync)

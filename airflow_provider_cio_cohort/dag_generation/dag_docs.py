@@ -32,11 +32,7 @@ class _Markdown(str):
 
 
 def segment(sync: Sync) -> str:
-    """
-    Return the words for the segment of a sync, not escaped.
-
-    :param sync: the sync.
-    """
+    """Return the words for the segment of a sync, not escaped."""
     return f"number {sync.segment_id}" if sync.segment_name is None else f"“{sync.segment_name}”"
 
 
@@ -58,7 +54,6 @@ def describe(sync: Sync, file: str, targets: Mapping[str, Sync], *, over_grant: 
     Return the documentation of a sync's DAG, also of one that is disabled.
 
     :param sync: a sound sync; with targets, the first of them.
-    :param file: the YAML file's name.
     :param targets: what it says for each of its targets; empty if it has none.
     :param over_grant: whether the syncs of its connection cost more exports than Amplitude grants.
     """

@@ -24,9 +24,6 @@ def file_dag_id(prefix: str, path: Path) -> str:
 
     It has the name of the DAG bundle, unless that is Airflow's default one, and the path in the bundle. A
     hash is added where these are not unique, or have characters that an id must not have.
-
-    :param prefix: the kind of the DAG.
-    :param path: the YAML file.
     """
     shown, whole = _place(path)
     text = shown.removesuffix(".yaml").replace(":", ".").replace("/", "__")
@@ -46,11 +43,7 @@ def folder_of_all(paths: Iterable[Path]) -> Path:
 
 
 def absolute(path: Path) -> Path:
-    """
-    Return the whole path of a file; links to folders are not followed.
-
-    :param path: the file.
-    """
+    """Return the whole path of a file; links to folders are not followed."""
     return Path(os.path.abspath(path))
 
 

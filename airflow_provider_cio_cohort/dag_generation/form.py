@@ -17,7 +17,6 @@ def fields(sync: Sync, targets: Mapping[str, Sync]) -> dict[str, InForm]:
 
     Those that choose a snapshot are for a single run, so they are no keys of the YAML file.
 
-    :param sync: the sync.
     :param targets: its targets, which share the form; empty if it has none.
     """
     each = list(targets.values()) or [sync]

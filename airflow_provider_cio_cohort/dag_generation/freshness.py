@@ -25,11 +25,7 @@ _BY_PATH = "airflow_provider_cio_cohort.alerts.deadline.run_is_late"
 
 
 def deadline(sync: Sync) -> DeadlineAlert | None:
-    """
-    Return the deadline of every run of a sync; ``None`` if it has no ``max_age`` or no alerts.
-
-    :param sync: the sync.
-    """
+    """Return the deadline of every run of a sync; ``None`` if it has no ``max_age`` or no alerts."""
     if sync.max_age is None or not sync.alerts:
         return None
     from airflow.sdk.definitions.callback import AsyncCallback  # since Airflow 3.2; max_age requires 3.3
@@ -44,21 +40,12 @@ def deadline(sync: Sync) -> DeadlineAlert | None:
 
 
 def freshness_dag_id(path: Path) -> str:
-    """
-    Return the id of the DAG that watches the syncs of a file.
-
-    :param path: the YAML file.
-    """
+    """Return the id of the DAG that watches the syncs of a file."""
     return file_dag_id("cohort_freshness__", path)
 
 
 def freshness_dag(path: Path, syncs: Sequence[LoadedSync]) -> DAG | None:
-    """
-    Build the DAG that watches the syncs of a file; ``None`` if none has a ``max_age``.
-
-    :param path: the YAML file.
-    :param syncs: its syncs.
-    """
+    """Build the DAG that watches the syncs of a file; ``None`` if none has a ``max_age``."""
     watched = [each for sync in syncs for each in _watched(sync)]
     if not watched:
         return None

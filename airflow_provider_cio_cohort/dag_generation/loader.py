@@ -65,12 +65,7 @@ class LoadedSync:
     watched: Sequence[tuple[str, Sync]] = ()
 
     def line(self, key: str, target: str = "") -> int:
-        """
-        Return the line of a key, or of the sync's name if it has no such key.
-
-        :param key: the key.
-        :param target: the target that has it.
-        """
+        """Return the line of a key, or of the sync's name if it has no such key."""
         places = ((target, key), ("", key), ("", "name"))
         return next((self.lines[place] for place in places if place in self.lines), 1)
 
@@ -97,7 +92,6 @@ def load(path: Path) -> list[LoadedSync]:
     """
     Load and check every sync of a file.
 
-    :param path: the YAML file.
     :raises CohortSyncConfigError: if the file as a whole cannot be understood.
     """
     document = read_document(path)
@@ -111,11 +105,7 @@ def load(path: Path) -> list[LoadedSync]:
 
 
 def by_label(loaded: Iterable[LoadedSync]) -> dict[Label, Sync]:
-    """
-    Return every valid sync or target by its label.
-
-    :param loaded: the syncs of a file.
-    """
+    """Return every valid sync or target by its label."""
     return {label: spec for one in loaded for label, spec in _labelled(one)}
 
 

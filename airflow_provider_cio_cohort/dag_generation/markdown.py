@@ -11,20 +11,12 @@ _CODE = re.compile(r"[\w .@/\[\]-]+")
 
 
 def escape(text: object) -> str:
-    """
-    Escape a value of the YAML file for Markdown, on one line.
-
-    :param text: any value.
-    """
+    """Escape a value of the YAML file for Markdown, on one line."""
     line = " ".join(str(text).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", line)
 
 
 def code(text: object) -> str:
-    """
-    Return a name or an id as inline code, or escaped if it cannot be code.
-
-    :param text: any value.
-    """
+    """Return a name or an id as inline code, or escaped if it cannot be code."""
     return f"`{text}`" if _CODE.fullmatch(str(text)) else escape(text)

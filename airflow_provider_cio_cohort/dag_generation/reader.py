@@ -119,7 +119,6 @@ def read_document(path: Path) -> Document:
     """
     Read a YAML file of syncs.
 
-    :param path: the file.
     :raises CohortSyncConfigError: if it cannot be read, is not YAML, or has no list of ``syncs``.
     """
     top = _top_level(_compose(path), path)
@@ -153,7 +152,6 @@ def read_defaults(path: Path) -> Block | None:
     """
     Read the defaults of a file that cannot be read as a whole, if the mistake is elsewhere in it.
 
-    :param path: the file.
     :returns: the defaults; ``None`` if there are none that can be read with the file's ``x-`` keys alone.
     """
     try:

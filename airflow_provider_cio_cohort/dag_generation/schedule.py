@@ -193,7 +193,6 @@ def in_words(cadence: str, timezone: str, name: str, *, spread: bool) -> str:
 
     :param cadence: a checked cadence.
     :param timezone: in which its times are meant.
-    :param name: the sync's.
     :param spread: as for :func:`schedule`.
     """
     if cadence in _WITHOUT_TIMES:
@@ -233,8 +232,6 @@ def slot(name: str) -> tuple[int, int]:
 
     All 24 hours are used, also those that a change of the clock skips or repeats: Airflow's timetable
     runs a daily schedule exactly once on each local day, on that one day an hour later.
-
-    :param name: the sync's.
     """
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     return number % 60, number // 60 % 24

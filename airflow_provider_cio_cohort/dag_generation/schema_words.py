@@ -21,7 +21,6 @@ def type_in_words(key: str, facts: Mapping[str, Any]) -> str:
     """
     Describe the type of a key's value.
 
-    :param key: the key.
     :param facts: its JSON Schema.
     """
     if key == "cadence":
@@ -46,7 +45,6 @@ def default_in_words(key: str, facts: Mapping[str, Any]) -> str:
     """
     Describe the default of a key.
 
-    :param key: the key.
     :param facts: its JSON Schema.
     """
     if key in SEGMENT_KEYS:

@@ -35,7 +35,6 @@ def add_tasks(dag: DAG, sync: Sync, targets: Mapping[str, Sync], writers: Writer
     A sync is the task ``sync``. With targets, an approval or pools, the task ``export`` comes first, and each
     target has its own tasks in parallel to the others, so that a failure does not stop the other targets.
 
-    :param dag: the DAG.
     :param sync: the sync; with targets, the first of them.
     :param targets: the keys of each of its targets; empty if it has none.
     :param writers: all syncs of the file, by the segments that they name.
@@ -109,11 +108,7 @@ def _needs(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sync_alerts(sync: Sync) -> SyncAlerts | None:
-    """
-    Return the alerts of a sync; ``None`` if it has none.
-
-    :param sync: the sync.
-    """
+    """Return the alerts of a sync; ``None`` if it has none."""
     if not sync.alerts:
         return None
     from airflow_provider_cio_cohort.alerts.callback import SyncAlerts

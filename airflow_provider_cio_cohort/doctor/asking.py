@@ -23,12 +23,7 @@ Ask = Callable[[], Iterator[Finding]]
 
 
 class ProbeStoppedError(Exception):
-    """
-    Nothing further may be asked.
-
-    :param seen: why.
-    :param advice: what to do.
-    """
+    """Nothing further may be asked; the text says why."""
 
     def __init__(self, seen: str, advice: str = "") -> None:
         super().__init__(seen)
@@ -41,12 +36,7 @@ class NoEffectError(Exception):
 
 @contextmanager
 def paced(requests_per_second: float, *clients: ApiClient[Any]) -> Iterator[None]:
-    """
-    Let several clients send no more than this together, their retries included.
-
-    :param requests_per_second: the pace.
-    :param clients: the clients of a hook.
-    """
+    """Let several clients send no more than this together, their retries included."""
     limiter = RateLimiter(requests_per_second)
     before = [client.rate_limiter for client in clients]
     for client in clients:
@@ -83,12 +73,7 @@ def ask_each(questions: list[tuple[str, Ask]], needed: tuple[str, ...]) -> Itera
 
 
 def failed(name: str, error: CohortSyncError) -> Finding:
-    """
-    Return the line of a question that got no answer.
-
-    :param name: the name of the line.
-    :param error: what happened instead.
-    """
+    """Return the line of a question that got no answer."""
     headline, _, advice = error.own_words.partition("\n")
     if isinstance(error, RetryableError) or not advice:
         advice = "Run the doctor again; if this stays, ask the support of the vendor."

@@ -49,8 +49,6 @@ def check_airflow(
     """
     Yield the lines about this Airflow, each as soon as it is known.
 
-    :param amplitude: the project's hook.
-    :param customer_io: the workspace's hook.
     :param syncs: the syncs whose storage of snapshots is checked.
     :param use_pools: whether any of these syncs runs in the pools of its connections.
     """

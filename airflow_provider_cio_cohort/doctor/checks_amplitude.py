@@ -41,11 +41,7 @@ _RESERVE: int = ExportParameters.model_fields["export_reserve"].default
 
 
 def check_amplitude(hook: AmplitudeHook) -> Iterator[Finding]:
-    """
-    Yield the lines about a project, each as soon as it is known.
-
-    :param hook: the project's hook.
-    """
+    """Yield the lines about a project, each as soon as it is known."""
     connection = connection_line(CONNECTION, hook, ("api",))
     yield connection
     if connection.status is not Status.OK:

@@ -63,7 +63,6 @@ def check_customer_io(hook: CustomerIOHook, syncs: Sequence[SyncParameters] = ()
     """
     Yield the lines about a workspace, each as soon as it is known.
 
-    :param hook: the workspace's hook.
     :param syncs: the syncs whose segment names and identifiers are checked in particular.
     """
     connection = connection_line(CONNECTION, hook, ("track", "app"))

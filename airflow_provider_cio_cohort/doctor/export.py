@@ -103,8 +103,6 @@ def probe_export(
     The file is kept in a private directory, which is removed at the end. No line holds any of its values, an
     address of the storage, or a title of a column.
 
-    :param hook: the project.
-    :param cohort_id: the cohort.
     :param user_property: a property that the file is to have as well, to see the name of its column;
         ``None`` for none.
     :param requests_per_second: the pace of all requests.

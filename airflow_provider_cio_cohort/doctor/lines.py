@@ -40,10 +40,7 @@ def hear(client: ApiClient[Any], path: str, what: str, params: Mapping[str, Any]
     """
     Send a GET with the retries of the hook, and return what came, be it an error.
 
-    :param client: the client of the API.
-    :param path: the path.
     :param what: what is being done, for messages.
-    :param params: the query.
     """
     response: ApiResponse | None = None
     skew: float | None = None
@@ -75,13 +72,7 @@ def _skew(response: ApiResponse, before: float, after: float) -> float | None:
 
 
 def failed(name: str, error: CohortSyncError, meaning: str = "") -> Finding:
-    """
-    Return the line of a question that an error answers.
-
-    :param name: the line.
-    :param error: the error.
-    :param meaning: what it means for syncs.
-    """
+    """Return the line of a question that an error answers."""
     status = Status.UNKNOWN if isinstance(error, RetryableError) else Status.WRONG
     headline, _, rest = error.own_words.partition("\n")
     return Finding(name, status, headline, meaning, rest)
@@ -91,7 +82,6 @@ def not_asked(names: Iterable[str], needed: Finding) -> Iterator[Finding]:
     """
     Yield the lines of questions that need the answer to another one.
 
-    :param names: the lines.
     :param needed: the line that is not ok.
     """
     for name in names:
@@ -103,8 +93,6 @@ def connection_line(name: str, hook: VendorHook, apis: Iterable[str]) -> Finding
     """
     Return whether a connection can be read, with all of its fields.
 
-    :param name: the line.
-    :param hook: the hook of the connection.
     :param apis: the hook's attributes whose reading checks the fields.
     """
     conn_id = hook.http_conn_id
@@ -135,14 +123,7 @@ def connection_line(name: str, hook: VendorHook, apis: Iterable[str]) -> Finding
 
 
 def network_line(name: str, hook: VendorHook, apis: Iterable[Api], region_hosts: Iterable[str]) -> Finding:
-    """
-    Return how requests leave this process: host, proxy, TLS; sends nothing.
-
-    :param name: the line.
-    :param hook: the hook of the connection.
-    :param apis: the APIs.
-    :param region_hosts: the vendor's own addresses.
-    """
+    """Return how requests leave this process: host, proxy, TLS; sends nothing."""
     ways, problems = [], []
     own = set(region_hosts)
     for api in apis:
@@ -180,7 +161,6 @@ def host_line(name: str, heard: Heard) -> Finding:
     """
     Return whether a host can be reached from here, whatever it says about the keys.
 
-    :param name: the line.
     :param heard: what came from it.
     """
     response, error = heard.response, heard.error
@@ -206,7 +186,6 @@ def clock_line(name: str, skews: Iterable[float | None]) -> Finding:
     """
     Return how far this machine's clock is from the vendor's.
 
-    :param name: the line.
     :param skews: seconds by which the vendor's clock is ahead, one for each response.
     """
     known = [skew for skew in skews if skew is not None]
@@ -229,7 +208,6 @@ def listed(items: Iterable[object], most: int = 5) -> str:
     """
     Return some items as a sentence has them.
 
-    :param items: the items.
     :param most: how many are shown.
     """
     texts = [str(item) for item in items]

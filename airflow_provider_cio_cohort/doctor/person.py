@@ -54,8 +54,6 @@ def look_up(hook: CustomerIOHook, value: str, id_type: str) -> LookUp:
     """
     Look up who has an identifier; changes nothing.
 
-    :param hook: the workspace.
-    :param value: the identifier.
     :param id_type: ``id``, ``email`` or ``cio_id``.
     """
     try:
@@ -77,12 +75,7 @@ def look_up(hook: CustomerIOHook, value: str, id_type: str) -> LookUp:
 
 
 def people_with_email(hook: CustomerIOHook, email: str) -> set[str] | None:
-    """
-    Return the ``cio_id`` of everybody who has an e-mail address, identifier or not; ``None`` if unknown.
-
-    :param hook: the workspace.
-    :param email: the address.
-    """
+    """Return the ``cio_id`` of all who have an e-mail address, identifier or not; ``None`` if unknown."""
     try:
         people = hook.app_client.request(
             "GET",
@@ -120,8 +113,6 @@ def people_in(payload: Any, name: str) -> list[dict[str, Any]]:
     """
     Return the people in a response, as Customer.io shows them.
 
-    :param payload: the response's JSON.
-    :param name: the key of the list.
     :raises IncompleteResponseError: if it has no such list.
     """
     items = list_in(payload, name)

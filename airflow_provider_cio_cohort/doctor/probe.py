@@ -78,7 +78,6 @@ def probe(
     :func:`contextlib.closing`): otherwise, an error between two lines may leave the segment until the end of
     the process.
 
-    :param hook: the workspace.
     :param person: the identifier of the one test person.
     :param id_type: its kind: ``id``, ``email`` or ``cio_id``.
     :param rounds: how often the time until a write shows is measured.

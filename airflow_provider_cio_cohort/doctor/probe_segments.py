@@ -30,11 +30,7 @@ _REWRITES: dict[str, Callable[[str], str]] = {
 
 
 def ask_page(stage: Stage) -> Iterator[Finding]:
-    """
-    Read the membership with nobody and with the test person in it, and see how it ends.
-
-    :param stage: the throwaway segment.
-    """
+    """Read the membership with nobody and with the test person in it, and see how it ends."""
     known(stage)
     stage.place(False)
     empty = stage.page()["raw_identifiers"]
@@ -79,11 +75,7 @@ def _end(stage: Stage, page: dict[str, Any]) -> str:
 
 
 def ask_same_name(stage: Stage) -> Iterator[Finding]:
-    """
-    Make a second segment of the same name.
-
-    :param stage: the throwaway segment.
-    """
+    """Make a second segment of the same name."""
     try:
         second = stage.throwaways.make_again(stage.segment.name)
     except RequestRejectedError as error:
@@ -103,11 +95,7 @@ def ask_same_name(stage: Stage) -> Iterator[Finding]:
 
 
 def ask_long_name(stage: Stage) -> Iterator[Finding]:
-    """
-    Make a segment whose name and description have 300 characters, inner blanks and ``<b>``.
-
-    :param stage: the throwaway segment.
-    """
+    """Make a segment whose name and description have 300 characters, inner blanks and ``<b>``."""
     name, description = _long(new_name()), _long(DESCRIPTION)
     segment = stage.throwaways.make(name, description)
     try:
@@ -156,7 +144,6 @@ def ask_data_driven(stage: Stage, segment_id: int | None) -> Iterator[Finding]:
     """
     Add the test person to a segment that Customer.io computes; if that is accepted, it is undone.
 
-    :param stage: the throwaway segment.
     :param segment_id: the data-driven segment; ``None`` to ask nothing.
     """
     if segment_id is None:

@@ -31,11 +31,7 @@ def unknown_id() -> str:
 
 
 def known(stage: Stage) -> Person:
-    """
-    Return the test person, whom Customer.io has shown.
-
-    :param stage: the throwaway segment.
-    """
+    """Return the test person, whom Customer.io has shown."""
     if stage.person is None:
         stage.place(True)
     assert stage.person is not None  # noqa: S101
@@ -43,11 +39,7 @@ def known(stage: Stage) -> Person:
 
 
 def ask_again(stage: Stage) -> Iterator[Finding]:
-    """
-    Add a member again, twice in one request, and remove a person twice.
-
-    :param stage: the throwaway segment.
-    """
+    """Add a member again, twice in one request, and remove a person twice."""
     stage.place(True)
     value, id_type = stage.surest
     statuses = [stage.write("add", [value], id_type), stage.write("add", [value, value], id_type)]
@@ -71,11 +63,7 @@ def ask_again(stage: Stage) -> Iterator[Finding]:
 
 
 def ask_batch(stage: Stage) -> Iterator[Finding]:
-    """
-    Send a full batch: the test person a thousand times.
-
-    :param stage: the throwaway segment.
-    """
+    """Send a full batch: the test person a thousand times."""
     value, id_type = stage.surest
     status = stage.write("add", [value] * BATCH, id_type)
     is_fine = status == ACCEPTED
@@ -89,11 +77,7 @@ def ask_batch(stage: Stage) -> Iterator[Finding]:
 
 
 def ask_email(stage: Stage) -> Iterator[Finding]:
-    """
-    Add and remove the test person by the e-mail address.
-
-    :param stage: the throwaway segment.
-    """
+    """Add and remove the test person by the e-mail address."""
     person, name = known(stage), "probe.email"
     if person.email is None:
         yield _not_asked(name, "Customer.io shows no e-mail address of the test person")
@@ -115,11 +99,7 @@ def ask_email(stage: Stage) -> Iterator[Finding]:
 
 
 def ask_cio_id(stage: Stage) -> Iterator[Finding]:
-    """
-    Add and remove the test person by ``cio_id``, with and without ``cio_``.
-
-    :param stage: the throwaway segment.
-    """
+    """Add and remove the test person by ``cio_id``, with and without ``cio_``."""
     person = known(stage)
     forms = {"bare": person.cio_id, "prefixed": f"{CIO_PREFIX}{person.cio_id}"}
     adds = [form for form, value in forms.items() if stage.has_effect("add", value, "cio_id")[1]]
@@ -136,11 +116,7 @@ def ask_cio_id(stage: Stage) -> Iterator[Finding]:
 
 
 def ask_unknown_id(stage: Stage) -> Iterator[Finding]:
-    """
-    Add an ``id`` that no person has.
-
-    :param stage: the throwaway segment.
-    """
+    """Add an ``id`` that no person has."""
     stage.place(False)
     value = unknown_id()
     status = stage.write("add", [value], "id")
@@ -166,11 +142,7 @@ def ask_unknown_id(stage: Stage) -> Iterator[Finding]:
 
 
 def ask_case(stage: Stage) -> Iterator[Finding]:
-    """
-    Add the test person by identifiers in the other case.
-
-    :param stage: the throwaway segment.
-    """
+    """Add the test person by identifiers in the other case."""
     person, facts, seen = known(stage), {}, []
     expected = {"id": False, "email": True}
     for id_type, value in (("id", person.id), ("email", person.email)):
@@ -198,11 +170,7 @@ def ask_case(stage: Stage) -> Iterator[Finding]:
 
 
 def ask_white_space(stage: Stage) -> Iterator[Finding]:
-    """
-    Add the test person by identifiers with blanks around them.
-
-    :param stage: the throwaway segment.
-    """
+    """Add the test person by identifiers with blanks around them."""
     person, name = known(stage), "probe.white_space"
     # With a cio_id, nobody else can be meant, so that this can be asked without the right to look people up.
     value, id_type = (person.id, "id") if person.id else (person.cio_id, "cio_id")
@@ -225,11 +193,7 @@ def ask_white_space(stage: Stage) -> Iterator[Finding]:
 
 
 def ask_long_ids(stage: Stage) -> Iterator[Finding]:
-    """
-    Add made-up ids of 150 and 151 bytes, and one of 150 characters in 151 bytes.
-
-    :param stage: the throwaway segment.
-    """
+    """Add made-up ids of 150 and 151 bytes, and one of 150 characters in 151 bytes."""
     start = unknown_id()
     made = {
         "150 bytes": start.ljust(MOST_ID, "x"),

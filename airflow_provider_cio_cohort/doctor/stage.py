@@ -25,10 +25,7 @@ class Stage:
     """
     The throwaway segment, which is made when it is first needed, and again if it is gone.
 
-    :param hook: the workspace.
-    :param throwaways: makes and removes segments.
     :param person: the identifier of the test person, as the user names it.
-    :param id_type: its kind.
     :param timeout: seconds for which the first effect is waited for.
     :param settle: seconds after which a write without an effect has none, at least.
     """
@@ -110,8 +107,6 @@ class Stage:
         One without an effect is repeated once: Customer.io drops writes now and then.
 
         :param action: ``add`` or ``remove``.
-        :param value: the identifier.
-        :param id_type: its kind.
         """
         adds = action == "add"
         self.place(not adds)

@@ -35,8 +35,6 @@ def is_throwaway(segment: Segment) -> bool:
     Say whether a segment is one of the doctor's, from its name and its description.
 
     Customer.io may cut or rewrite one of them, so one must be whole and the other must not contradict it.
-
-    :param segment: any segment.
     """
     name, description = (" ".join(text.split()) for text in (segment.name, segment.description))
     if not segment.is_manual:
@@ -47,11 +45,7 @@ def is_throwaway(segment: Segment) -> bool:
 
 
 class Throwaways:
-    """
-    The throwaway segments of one probe.
-
-    :param hook: the workspace.
-    """
+    """The throwaway segments of one probe."""
 
     def __init__(self, hook: CustomerIOHook) -> None:
         self.hook = hook

@@ -30,9 +30,7 @@ class AsyncApiClient(Generic[SomeApi]):
     """
     Sends requests to one API from an event loop; :func:`open_async_client` opens one.
 
-    :param api: the API.
     :param transport: what the clients of the connection share.
-    :param rate_limiter: spaces the retries.
     :param session: an open session that knows the keys.
     :param options: the proxy and TLS arguments of each request.
     """
@@ -67,10 +65,8 @@ class AsyncApiClient(Generic[SomeApi]):
         The caller spaces the first tries, this method the retries. A successful response may be empty: what
         it says is no proof that anything has changed.
 
-        :param path: the path.
         :param body: JSON; to send it twice has the effect of once.
         :param what: what is being done, for messages.
-        :param params: the query.
         :param cancel: once cancelled, nothing more is sent.
         :param words: returns what may be shown of the vendor's message of a refusal, which may quote people:
             the error's ``detail``; by default nothing.
@@ -111,10 +107,8 @@ class AsyncApiClient(Generic[SomeApi]):
         """
         Send a request once, and return the response, whatever its status.
 
-        :param method: the HTTP method.
         :param path: the path and its query, their variable parts quoted.
         :param what: what is being done, for messages.
-        :param body: JSON.
         :raises VendorUnavailableError: if no response came, or one that is too long.
         """
         url, recorder = self.api.url(path), self.transport.recorder
@@ -164,7 +158,6 @@ async def open_async_client(
     """
     Open a client of an API.
 
-    :param api: the API.
     :param transport: what the clients of the connection share: proxies, certificates, time-outs and retries.
     :param rate_limiter: spaces the retries; none by default.
     :param connections: how many may be open at once; 0 for as many as there are requests.

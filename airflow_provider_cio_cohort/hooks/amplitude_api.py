@@ -123,7 +123,6 @@ class AmplitudeApi(Api):
         The status code decides (202 in progress, 200 completed). The text has been seen in two spellings and
         is read loosely. Anything else is a failure.
 
-        :param response: the response of the status call.
         :param cohort_id: the cohort that the export must be of, if the response names it; ``None`` for any.
         :param is_young: whether Amplitude may not know it yet.
         :raises ExportFailedError: if Amplitude gave up on the export, does not know it although it is not
@@ -176,7 +175,6 @@ def cohort_url(region: str, organization: str | None, cohort_id: str) -> str:
 
     :param region: ``us`` or ``eu``.
     :param organization: the part after ``/analytics/`` in Amplitude's addresses, if the connection has it.
-    :param cohort_id: the cohort.
     """
     cohort = quote(cohort_id, safe="")
     if organization:

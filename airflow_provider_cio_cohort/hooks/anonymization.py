@@ -162,7 +162,6 @@ class Anonymizer:
         """
         Return the name of a host: that of the API that it serves, otherwise ``storage-1`` and so on.
 
-        :param netloc: the host and its port.
         :param api: the API; empty if the path is of none.
         """
         netloc = netloc.lower()
@@ -174,12 +173,7 @@ class Anonymizer:
         return self._hosts[netloc, api]
 
     def location(self, value: str, url: str) -> str:
-        """
-        Return where a redirect leads, in the form in which it was written.
-
-        :param value: the header Location.
-        :param url: the address that was asked.
-        """
+        """Return where a redirect leads, in the form in which it was written."""
         try:
             parts = urlsplit(value.strip())
             own = urlsplit(url)
@@ -217,9 +211,6 @@ class Anonymizer:
         Return the known headers of a response, and the number of the others.
 
         A date becomes the seconds by which it is ahead of now, such as ``now+30``.
-
-        :param headers: the headers.
-        :param url: the address that was asked.
         """
         names = {name.lower(): name for name in HEADERS}
         kept: dict[str, str] = {}

@@ -110,8 +110,6 @@ def list_in(payload: Any, name: str) -> list[Any]:
     """
     Return a list from a response; ``null`` stands for an empty one.
 
-    :param payload: the response's JSON.
-    :param name: the list's key.
     :raises IncompleteResponseError: if the key is missing; an empty list would be ``[]``.
     """
     if isinstance(payload, dict) and name in payload:
@@ -125,7 +123,6 @@ class Api:
     """
     One API of a vendor: its address, its keys, and what its errors mean.
 
-    :param name: what messages call it.
     :param base_url: scheme and host, no slash at the end.
     :param conn_id: the Airflow connection, so that messages can name it.
     :param authorization: the Authorization header that carries its keys.
@@ -178,7 +175,6 @@ class Api:
         """
         Return the error that a response stands for, or ``None`` for a successful one.
 
-        :param response: the response.
         :param what: what was being done, for the message: "listing the cohorts".
         :param json_expected: whether the body of a successful response must be JSON.
         :param personal: whether the vendor's message may quote people, so that it is left out.
@@ -227,7 +223,6 @@ class Api:
         """
         Return the error for a successful response that lacks a required part.
 
-        :param response: the response.
         :param what: what was being done, for the message.
         :param missing: the part, as :class:`IncompleteResponseError` names it.
         """

@@ -45,13 +45,11 @@ class BatchSender(Generic[Packed]):
 
     :param pack: encodes a batch; batches that wait or are in flight are kept in this form.
     :param opened: opens, in the event loop, a function that sends a batch with its own retries.
-    :param rate_limiter: spaces the batches.
     :param size: values in a batch.
     :param connections: the most at once.
     :param cancel: checked before each batch, and cancelled at the first error, so that the batches in flight
         give up too.
     :param what: what is being done, for messages.
-    :param progress: counts each batch that has arrived.
     :param latency: seconds that a response has taken before, if known.
     """
 
@@ -274,11 +272,7 @@ class Rejections:
         self._lock = asyncio.Lock()
 
     def encodable(self, values: Iterable[str]) -> Iterator[str]:
-        """
-        Yield what can be encoded in UTF-8, and reject the rest: lone surrogates, which nobody can have.
-
-        :param values: identifiers.
-        """
+        """Yield what can be encoded in UTF-8, and reject the rest: lone surrogates, which nobody can have."""
         for value in values:
             if value.isascii() or is_encodable(value):
                 yield value
@@ -291,8 +285,6 @@ class Rejections:
         """
         Send a refused batch in parts, and reject what is refused alone.
 
-        :param batch: what was refused.
-        :param error: the refusal.
         :param post: sends identifiers, in time.
         :raises RequestRejectedError: if the request itself is refused, or too many identifiers are.
         """
@@ -399,11 +391,7 @@ class Rejections:
 
 
 def is_encodable(value: str) -> bool:
-    """
-    Say whether an identifier can be encoded in UTF-8.
-
-    :param value: the identifier.
-    """
+    """Say whether an identifier can be encoded in UTF-8."""
     try:
         value.encode()
     except UnicodeEncodeError:

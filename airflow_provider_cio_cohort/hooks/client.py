@@ -63,11 +63,7 @@ class _Session(Session):
 
 
 def new_session(options: HttpOptions) -> Session:
-    """
-    Return a session with proxies and certificates, but no key, that follows no redirect.
-
-    :param options: the connection's HTTP options.
-    """
+    """Return a session with proxies and certificates, but no key, that follows no redirect."""
     session, adapter = _Session(), TCPKeepAliveAdapter(idle=120, count=20, interval=30)
     session.proxies = dict(options.proxies)
     session.verify = options.verify
@@ -132,13 +128,9 @@ class HttpTransport:
 
         It is not retried, no redirect is followed, and no query is logged.
 
-        :param method: the HTTP method.
-        :param url: the whole address.
         :param auth: adds the Authorization header.
         :param what: what is being done, for messages.
         :param cancel: once cancelled, nothing is sent; the transport's own token also counts.
-        :param params: the query.
-        :param json: the body.
         :raises SyncStoppedError: if it is cancelled.
         """
         # By itself, requests would write every letter outside ASCII as an escape of six bytes.
@@ -171,7 +163,6 @@ class ApiClient(Generic[SomeApi]):
     """
     Sends requests to one API: with its keys, at its pace, and with retries.
 
-    :param api: the API.
     :param transport: what the clients of the connection share.
     :param rate_limiter: spaces the requests; none by default.
     """
@@ -203,13 +194,10 @@ class ApiClient(Generic[SomeApi]):
         """
         Send a request, retry it as the policy says, and return what ``read`` makes of the response.
 
-        :param method: the HTTP method.
         :param path: the path, its variable parts quoted.
         :param what: what is being done, for messages: "listing the cohorts".
         :param read: extracts the result from the response's JSON; if it raises
             :class:`.IncompleteResponseError`, the response is treated like broken JSON.
-        :param params: the query.
-        :param json: the body.
         :param json_expected: whether the body of a successful response must be JSON.
         :param idempotent: whether the request may be repeated although it may have taken effect.
         :param personal: whether the request names people, so that the vendor's message may quote them.
@@ -236,7 +224,6 @@ class ApiClient(Generic[SomeApi]):
         """
         Call a function that sends idempotent requests, and retry it as the policy says.
 
-        :param function: the function.
         :param cancel: once cancelled, it is not repeated; the transport's own token also counts.
         """
         return self.transport.retrying.call(function, CancelToken(self.transport.cancel_token, cancel))
@@ -255,12 +242,9 @@ class ApiClient(Generic[SomeApi]):
         """
         Send a request once, and return the response, whatever its status.
 
-        :param method: the HTTP method.
         :param path: the path, its variable parts quoted.
         :param what: what is being done, for messages.
         :param cancel: once cancelled, nothing is sent; the transport's own token also counts.
-        :param params: the query.
-        :param json: the body.
         :param authorization: another Authorization header than the API's own.
         :raises VendorUnavailableError: if no response came, or one that is too long.
         """
@@ -301,7 +285,6 @@ def too_long(api: Api, what: str) -> VendorUnavailableError:
     """
     Return the error for a response that is too long.
 
-    :param api: the API that sent it.
     :param what: what was being done, for the message.
     """
     return VendorUnavailableError(
@@ -314,7 +297,6 @@ def slow_down(rate_limiter: RateLimiter, error: CohortSyncError, policy: Policy)
     """
     Hold all requests for as long as a 429 asks, unless that is longer than retries may take.
 
-    :param rate_limiter: the rate limiter of the API.
     :param error: the error that the response stands for.
     :param policy: says how long retries may take.
     """

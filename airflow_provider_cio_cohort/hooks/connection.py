@@ -33,8 +33,6 @@ def check_connection(connection: Any, conn_type: str, known: Sequence[str]) -> A
 
     This comes before any key is read: the keys of one vendor must not be sent to the other.
 
-    :param connection: the Airflow connection.
-    :param conn_type: the type that is expected.
     :param known: the keys that its extra may have.
     :return: the connection, read anew if its URI begins with ``customer_io://``.
     :raises ConfigurationError: if it is of another type, its extra is not a JSON object or has an unknown
@@ -62,7 +60,6 @@ def check_text_fields(connection: Any) -> None:
     """
     Check that keys and addresses are text; a connection in JSON may hold numbers.
 
-    :param connection: the Airflow connection.
     :raises ConfigurationError: if a field is something else.
     """
     for name in _TEXT_FIELDS:
@@ -152,8 +149,6 @@ def key_of(connection: Any, value: str | None, field: str) -> str:
     """
     Return a key from a connection.
 
-    :param connection: the Airflow connection.
-    :param value: the field's value.
     :param field: what the connection form calls it.
     :raises ConfigurationError: if it is missing or has characters that no key has.
     """
@@ -177,7 +172,6 @@ def base_url_of(
     Return the base URL that a connection field asks for.
 
     :param connection: the Airflow connection; its schema counts where ``address`` has no scheme.
-    :param field: the field's name.
     :param address: a host or a URL; empty for ``default``.
     :param default: the region's base URL.
     :param port: the port where ``address`` names none; ``None`` for the scheme's own.
@@ -208,11 +202,7 @@ def base_url_of(
 
 
 def flaw_of_url(address: str) -> str:
-    """
-    Return what is wrong with a URL of HTTP, none of whose parts is repeated; empty if it is usable.
-
-    :param address: the URL.
-    """
+    """Return what is wrong with a URL of HTTP, none of whose parts is repeated; empty if it is usable."""
     if not address.isprintable() or " " in address:
         return "contains a space or an invisible character"
     try:
@@ -237,12 +227,7 @@ def flaw_of_url(address: str) -> str:
 
 
 def secrets_of(connection: Any, extra: dict[str, Any]) -> list[str]:
-    """
-    Return every key of a connection, and the Basic header that is made of it.
-
-    :param connection: the Airflow connection.
-    :param extra: its extra.
-    """
+    """Return every key of a connection, and the Basic header that is made of it."""
     login, password = str(connection.login or "").strip(), str(connection.password or "").strip()
     app_key = str(extra.get("app_api_key") or "").strip()
     return [secret for secret in (login, password, _base64(login, password), app_key) if secret]
@@ -261,8 +246,6 @@ def region_of(connection: Any, extra: dict[str, Any]) -> str:
     """
     Return the region that a connection names, ``us`` if it names none.
 
-    :param connection: the Airflow connection.
-    :param extra: its extra.
     :raises ConfigurationError: if there is no such region.
     """
     given = str(extra.get("region") or "us").strip().lower()
@@ -289,9 +272,7 @@ def number_in(value: Any, least: float, most: float) -> float | None:
     """
     Return a number of an extra, which may be text; ``None`` if it is none within the bounds.
 
-    :param value: the value of a key.
     :param least: the least number that is allowed.
-    :param most: the greatest one.
     """
     if isinstance(value, bool):
         return None
@@ -309,7 +290,6 @@ def check_backends(conn_id: str) -> str:
     """
     Say why Airflow cannot read a connection: it reports one that it cannot read as not defined.
 
-    :param conn_id: the connection.
     :return: which secrets backend failed, with the kind of its error; empty if none did.
     :raises ConfigurationError: if a secrets backend has it, and what it has is not a connection.
     """

@@ -54,11 +54,7 @@ CIO_PREFIX = "cio_"
 
 
 def respelt(cio_id: str) -> str:
-    """
-    Return a ``cio_id`` with its prefix if it has none, and without it if it has one.
-
-    :param cio_id: the identifier.
-    """
+    """Return a ``cio_id`` with its prefix if it has none, and without it if it has one."""
     return cio_id.removeprefix(CIO_PREFIX) if cio_id.startswith(CIO_PREFIX) else f"{CIO_PREFIX}{cio_id}"
 
 
@@ -143,7 +139,6 @@ class AppApi(_CustomerIOApi):
     """
     The App API, which lists segments and their members.
 
-    :param connection: the Airflow connection.
     :param extra: its extra: ``app_api_key``, region, ``app_base_url``.
     """
 
@@ -188,7 +183,6 @@ def max_concurrent_tasks(connection: Any, extra: dict[str, Any]) -> int:
     """
     Return how many tasks may use the workspace at once; they share its rate limits equally.
 
-    :param connection: the Airflow connection.
     :param extra: its extra: ``max_concurrent_tasks``.
     :raises ConfigurationError: if it is not a whole number above 0.
     """
@@ -209,7 +203,6 @@ def pace_of(connection: Any, extra: dict[str, Any], whole: float | None = None) 
     """
     Return the requests a second that a task may send to an API.
 
-    :param connection: the Airflow connection.
     :param extra: its extra: ``max_concurrent_tasks``, and for the Track API ``requests_per_second``.
     :param whole: requests a second that the tasks share; ``None`` for those of the Track API.
     :raises ConfigurationError: if a value of the extra is not a number of requests or tasks.
@@ -296,7 +289,6 @@ def segment_in(payload: Any) -> Segment:
     """
     Read a response with one segment.
 
-    :param payload: the response's JSON.
     :raises IncompleteResponseError: if it has no segment, or that has no id.
     """
     return parse_segment(payload.get("segment") if isinstance(payload, dict) else None)
@@ -306,7 +298,6 @@ def segments_in(payload: Any) -> list[Segment]:
     """
     Read a response that lists segments.
 
-    :param payload: the response's JSON.
     :raises IncompleteResponseError: if it has no list, or a segment has no id.
     """
     return [parse_segment(item) for item in list_in(payload, "segments")]
@@ -316,7 +307,6 @@ def count_in(payload: Any) -> int:
     """
     Read a response that counts a segment.
 
-    :param payload: the response's JSON.
     :raises IncompleteResponseError: if it holds no number.
     """
     count = payload.get("count") if isinstance(payload, dict) else None
@@ -329,7 +319,6 @@ def as_manual(segment: Segment) -> Segment:
     """
     Return the segment if people can be added to it.
 
-    :param segment: any segment.
     :raises DataDrivenSegmentError: if Customer.io computes its members.
     """
     if not segment.is_manual:
@@ -343,12 +332,7 @@ def as_manual(segment: Segment) -> Segment:
 
 
 def unknown_segment(conn_id: str, segment_id: int) -> UnknownSegmentError:
-    """
-    Return the error for a segment that a workspace does not have.
-
-    :param conn_id: the workspace's connection.
-    :param segment_id: the segment.
-    """
+    """Return the error for a segment that a workspace does not have."""
     return UnknownSegmentError(
         f"Customer.io has no segment {segment_id} in the workspace of connection {conn_id!r}.\n"
         "Correct segment_id, the number in the segment's address in Customer.io, or customer_io_conn_id; "
@@ -368,9 +352,6 @@ def request_segment(
     """
     Send a request about a segment, and return what ``read`` makes of the response.
 
-    :param app: the client of the App API.
-    :param method: the HTTP method.
-    :param segment_id: its id.
     :param path: the rest of the path, after the id.
     :param what: what is being done, for messages.
     :param read: see :meth:`.ApiClient.request`.

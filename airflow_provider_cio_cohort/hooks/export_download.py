@@ -73,8 +73,6 @@ class ExportDownload:
     """
     Downloads the file of one export.
 
-    :param client: the client of Amplitude's API.
-    :param request_id: the export.
     :param path: the file to write; it exists only when it is complete. Its last line has a line end, unless
         nothing proves that the line is whole.
     :param cancel: once cancelled, nothing more is requested or read.
@@ -297,9 +295,7 @@ class _Bounded(io.RawIOBase):
     """
     Reads no more bytes than a file may have, and none once that is cancelled.
 
-    :param raw: the file.
     :param most: how many bytes it may have.
-    :param cancel: ends the reading.
     """
 
     def __init__(self, raw: Any, most: int, cancel: CancelToken) -> None:

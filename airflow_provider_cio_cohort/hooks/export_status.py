@@ -51,7 +51,6 @@ class StatusClient:
         """
         Return whether an export is ready to be downloaded; one request, no retries.
 
-        :param request_id: the export.
         :param cohort_id: the cohort that it must be of; ``None`` for any.
         :param requested_at: when it was requested, in epoch seconds; ``None`` if unknown.
         :raises ExportFailedError: if Amplitude gave up on it, does not know it, or says that it is of another
@@ -96,7 +95,6 @@ async def open_status_client(conn_id: str) -> AsyncIterator[StatusClient]:
     A client for each of a thousand tasks would take a thousand look-ups of the connection, TLS handshakes and
     sockets. The connection is read without blocking the loop, and its keys are masked.
 
-    :param conn_id: the Airflow connection.
     :raises TriggererError: if the connection cannot be read.
     :raises ConfigurationError: if the connection is of another type, lacks a key, or holds what no client can
         use.

@@ -49,7 +49,6 @@ def http_options(connection: Any, extra: dict[str, Any]) -> HttpOptions:
     text, so each value may be text.
 
     :param connection: the Airflow connection, to name it.
-    :param extra: its extra.
     :raises ConfigurationError: if the client cannot use a value.
     """
     given = {name: value for name, value in extra.items() if value not in (None, "")}
@@ -76,7 +75,6 @@ def environment_of(session: Session, url: str) -> dict[str, Any]:
     Left to itself, requests lets the environment win over the session.
 
     :param session: the session, as the connection has it.
-    :param url: the address.
     :raises ConfigurationError: if the environment names a proxy that neither client can use.
     """
     merged = session.merge_environment_settings(url, session.proxies, None, session.verify, session.cert)
@@ -94,7 +92,6 @@ def aiohttp_options(session: Session, url: str, conn_id: str) -> dict[str, Any]:
     Return the same as the arguments of a request of ``aiohttp``; reads the files of certificates.
 
     :param session: the session, as the connection has it.
-    :param url: the address.
     :param conn_id: the connection, for messages.
     :raises ConfigurationError: if the environment names a proxy that no client can use, or a certificate
         cannot be read.

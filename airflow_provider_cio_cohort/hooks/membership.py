@@ -69,12 +69,7 @@ class MemberPage:
 
 
 class MembershipReader:
-    """
-    Reads the members of a segment through the App API.
-
-    :param app: the client of the App API.
-    :param segment_id: the segment.
-    """
+    """Reads the members of a segment through the App API."""
 
     def __init__(self, app: ApiClient[AppApi], segment_id: int) -> None:
         self.app = app
@@ -138,12 +133,7 @@ class MembershipReader:
 
 
 class MembershipWriter:
-    """
-    Adds and removes members of a segment through the Track API.
-
-    :param track: the client of the Track API.
-    :param segment_id: the segment.
-    """
+    """Adds and removes members of a segment through the Track API."""
 
     def __init__(self, track: ApiClient[TrackApi], segment_id: int) -> None:
         self.track = track

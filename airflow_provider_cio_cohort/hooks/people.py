@@ -55,7 +55,6 @@ class PeopleLookup:
     """
     Looks up identifiers of one kind.
 
-    :param app: the client of the App API.
     :param id_type: ``id``, ``email`` or ``cio_id``.
     :param cancel: once cancelled, no further batch is looked up; the client's own token also counts.
     :param progress: counts each batch, where there are many.

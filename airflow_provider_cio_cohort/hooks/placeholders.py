@@ -46,7 +46,6 @@ class Placeholders:
         """
         Return the placeholder of a text.
 
-        :param value: the text.
         :param kind: the first word of the placeholder, such as ``name``.
         :param is_sent: whether we have sent it; then a text with one of our own beginnings is kept as it is.
         """
@@ -74,11 +73,7 @@ class Placeholders:
         return self._floats[repr(value)]
 
     def field(self, name: str) -> str:
-        """
-        Return the placeholder of a name that is not known: a field, or a parameter.
-
-        :param name: the name.
-        """
+        """Return the placeholder of a name that is not known: a field, or a parameter."""
         if name not in self._fields:
             self._fields[name] = f"field-{self._next('field')}"
         return self._fields[name]

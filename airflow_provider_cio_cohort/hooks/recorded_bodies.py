@@ -40,7 +40,6 @@ def recorded_body(body: bytes, decoded: list[str], anonymizer: Anonymizer) -> di
 
     :param body: the body as it was read.
     :param decoded: the encodings that the HTTP client has removed by the label, as they were applied.
-    :param anonymizer: makes it anonymous.
     """
     layers = [name for name in decoded if name in ("gzip", "deflate")]
     found = 0

@@ -56,11 +56,7 @@ class Recorder:
             }
 
     def placeholder(self, value: str | int) -> str | int:
-        """
-        Return what stands for an identifier in the recording.
-
-        :param value: the identifier.
-        """
+        """Return what stands for an identifier in the recording."""
         with self._lock:
             placeholders = self._anonymizer.placeholders
             if isinstance(value, int):
@@ -71,7 +67,6 @@ class Recorder:
         """
         Send a request of ``requests``, and record it and its response; the body when it has been read.
 
-        :param request: the request.
         :param send: sends it, and returns the response with its body unread.
         """
         authorization = str(request.headers.get("Authorization", ""))
@@ -90,8 +85,6 @@ class Recorder:
         """
         Record a request.
 
-        :param method: the HTTP method.
-        :param url: the whole address.
         :param authorization: the header Authorization; empty for none.
         :param body: JSON; ``None`` for none.
         """
@@ -136,7 +129,6 @@ class Recorder:
         """
         Add to an exchange.
 
-        :param entry: the exchange in the recording.
         :param make: returns what is added.
         """
         with self._lock:
@@ -147,13 +139,7 @@ class Recorder:
 
 
 class Exchange:
-    """
-    A request, and what came of it.
-
-    :param recorder: has the recording.
-    :param entry: the exchange in the recording.
-    :param url: the address that was asked.
-    """
+    """A request, and what came of it."""
 
     def __init__(self, recorder: Recorder, entry: dict[str, Any], url: str) -> None:
         self._recorder = recorder
@@ -171,12 +157,7 @@ class Exchange:
         self._recorder.complete(self._entry, lambda _: {"failure": type(error).__name__})
 
     def answer(self, status: int, headers: Mapping[str, str]) -> None:
-        """
-        Record a response whose body is still to come.
-
-        :param status: the status code.
-        :param headers: the headers.
-        """
+        """Record a response whose body is still to come."""
 
         def make(anonymizer: Anonymizer) -> dict[str, Any]:
             kept, others = anonymizer.headers(headers, self._url)
@@ -213,7 +194,6 @@ class _Watched:
     The raw body of a response of ``requests``, which is recorded while it is read.
 
     :param raw: the body, as ``urllib3`` has it.
-    :param exchange: the exchange.
     """
 
     _raw: Any
@@ -284,7 +264,6 @@ def recording_to(path: Path, own: Iterable[str] = (), *, overwrite: bool = False
     """
     Record into a file that only its owner can read; it is written at the end, whatever happens.
 
-    :param path: the file.
     :param own: see :class:`Recorder`.
     :param overwrite: whether a file that exists is replaced.
     :raises FileExistsError: if the file exists and must not be replaced.

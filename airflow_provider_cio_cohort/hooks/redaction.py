@@ -21,7 +21,6 @@ def scrub(text: str, hide: Iterable[str] = ()) -> str:
     """
     Return a vendor's message as one short line without keys, credentials, e-mail addresses or queries.
 
-    :param text: the vendor's message.
     :param hide: keys and identifiers to remove.
     """
     text = text[: 20 * MAX_DETAIL]
@@ -48,9 +47,6 @@ def words_only(text: str, value: str) -> str:
 
     Only plain words and short numbers are kept, outside quotation marks, and none that the identifier
     contains: a message may quote it cut, in another case or encoded.
-
-    :param text: the vendor's message.
-    :param value: the identifier.
     """
     known = value.casefold()
     parts = set(re.split(r"\W+", known))

@@ -39,7 +39,6 @@ def settings(defaults: Mapping[str, float], prefix: str = "") -> dict[str, float
     Read numbers from Airflow's section ``[cio_cohort]``.
 
     :param defaults: the names, with the value of each that is not configured.
-    :param prefix: the prefix of the options' names.
     """
     return {
         name: conf.getfloat(SECTION, f"{prefix}{name}", fallback=default)
@@ -119,7 +118,6 @@ class Retrying:
         """
         Call a function, and again after a transient error.
 
-        :param function: the function.
         :param cancel: once cancelled, it is not repeated.
         :param idempotent: whether to repeat what may have taken effect already.
         """
@@ -131,7 +129,6 @@ class Retrying:
         """
         Do the same in an event loop.
 
-        :param function: the function.
         :param cancel: once cancelled, it is not repeated.
         :param idempotent: whether to repeat what may have taken effect already.
         """

@@ -35,7 +35,6 @@ class AppApi:
     Serves the App API of one region.
 
     :param region: ``us`` or ``eu``.
-    :param workspaces: all workspaces.
     :param settings: how the sandbox behaves.
     :param other_url: returns where the other region's App API is.
     """
@@ -220,7 +219,6 @@ class AppApi:
 
         :param place: the position after the page.
         :param is_last: whether it is the last page.
-        :param fault: the fault of the request.
         """
         if fault and fault.action == "end_early":
             return {"next": ""}

@@ -29,7 +29,6 @@ def export_file(job: Job, settings: Settings) -> bytes:
     """
     Return the file of an export, compressed if the settings say so.
 
-    :param job: the export.
     :param settings: how the sandbox behaves.
     """
     if not isinstance(job.rows, CsvRows):

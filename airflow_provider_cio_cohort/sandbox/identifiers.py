@@ -14,7 +14,6 @@ async def read_ids(request: web.Request, most: int) -> list[str] | None:
     Return the ``ids`` of a request, ``None`` if they are invalid.
 
     :param request: the request; its body is ``{"ids": […]}``.
-    :param most: the maximum number.
     """
     try:
         ids = (await request.json())["ids"]

@@ -67,7 +67,6 @@ def make_people(count: int, seed: int) -> list[Human]:
     """
     Return fictional people.
 
-    :param count: the number of people.
     :param seed: the same people for the same seed.
     """
     dice = random.Random(seed)  # noqa: S311
@@ -99,9 +98,6 @@ def populate(project: Project, workspace: Workspace, count: int, seed: int) -> N
     The property ``customer_id`` is Customer.io's ``id`` under a common name; here it is the same as
     ``user_id``.
 
-    :param project: the Amplitude project.
-    :param workspace: the Customer.io workspace.
-    :param count: the number of people.
     :param seed: the same data for the same seed.
     """
     people = make_people(count, seed)

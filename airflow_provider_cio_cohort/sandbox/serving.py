@@ -45,8 +45,6 @@ def vendor_app(
     :param api: its name for the faults and the journal.
     :param settings: how the sandbox behaves.
     :param callbacks: called before a request is served.
-    :param faults: the pending faults.
-    :param journal: records the requests.
     :param between: middlewares that run before a request is delayed or broken.
     """
 

@@ -28,7 +28,6 @@ class TrackApi:
     Serves the Track API of one region.
 
     :param region: ``us`` or ``eu``.
-    :param workspaces: all workspaces.
     :param settings: how the sandbox behaves.
     :param other_url: returns where the other region's Track API is.
     """

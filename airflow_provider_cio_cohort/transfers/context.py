@@ -33,11 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def place_of(task: BaseOperator) -> str:
-    """
-    Return which task of which DAG it is, for messages.
-
-    :param task: the task.
-    """
+    """Return which task of which DAG it is, for messages."""
     return place(task.task_id, task.dag if task.has_dag() else None)  # type: ignore[no-untyped-call]
 
 
@@ -45,7 +41,6 @@ def place(task_id: str, dag: DAG | None) -> str:
     """
     Return the same of a task that is not complete yet.
 
-    :param task_id: the task's id.
     :param dag: its DAG, if it has one.
     """
     return f"Task {task_id} of DAG {dag.dag_id}" if dag is not None else f"Task {task_id}"
@@ -67,7 +62,6 @@ def check_run_conf(context: Mapping[str, Any], effective: Mapping[str, Any]) -> 
     """
     Check what the run was triggered with; keys unlike any field of the DAG are ignored.
 
-    :param context: the task's context.
     :param effective: the parameters that a run may set, as they are in this task.
     :raises ConfigurationError: if a key looks like a misspelt field of the DAG, or has no effect.
     """
@@ -168,7 +162,6 @@ def check_backfill(context: Mapping[str, Any]) -> None:
     """
     Check the configuration of a backfill's run; other runs, and DAGs without the field ``source``, pass.
 
-    :param context: the task's context.
     :raises ConfigurationError: if the run belongs to a backfill and its configuration has no ``source``, or
         only that of the day when the run was triggered by hand.
     """
@@ -211,7 +204,6 @@ def check_limited_retry(context: Mapping[str, Any], limit: Any) -> None:
     """
     Refuse another try of a limited run where nothing tells whom the first has added.
 
-    :param context: the task's context.
     :param limit: the run's limit, as it is rendered.
     :raises ConfigurationError: if an earlier try may have added people, whom this one would not know.
     """
@@ -245,8 +237,6 @@ def ports_of(
     """
     Return everything outside a run that it uses.
 
-    :param parameters: the run's parameters.
-    :param context: the task's context.
     :param task: the ids of its DAG and of the task.
     :param asset: the segment, one of the task's inlets or outlets; ``None`` where a template sets it.
     :param is_late: whether it is neither, because only the run knows which segment it is.
@@ -295,11 +285,7 @@ def ports_of(
 
 
 def subject_of(parameters: SyncParameters) -> Subject:
-    """
-    Return what a sync's snapshots are of.
-
-    :param parameters: the sync's parameters.
-    """
+    """Return what a sync's snapshots are of."""
     from airflow_provider_cio_cohort.snapshots.layout import Subject
 
     return Subject(
@@ -320,8 +306,6 @@ def snapshots_of(
     """
     Return what is kept of the segment; ``None`` if the sync keeps none of it.
 
-    :param parameters: the run's parameters.
-    :param context: the task's context.
     :param task: the ids of its DAG and of the task.
     :param kind: what; ``None`` for the snapshots.
     """
@@ -387,7 +371,6 @@ def keep_export(context: Mapping[str, Any], export: Export) -> None:
     """
     Keep that a task has an export, so that it is counted however the run ends.
 
-    :param context: the task's context.
     :param export: the export, of this try or an earlier one.
     """
     run_store(context).set(REQUESTED_EXPORT, {"requested_at": export.requested_at, **export.month})
@@ -402,9 +385,7 @@ def add_event(
     """
     Let the event that Airflow makes of a task's success carry counts.
 
-    :param context: the task's context.
     :param asset: what was filled, or ``None``.
-    :param facts: what the event is to carry.
     :param aliases: the outlets that stand for the asset, if it is none itself.
     """
     events = context.get("outlet_events")
@@ -444,7 +425,6 @@ def count_exports(conn_id: str, month: Mapping[str, Any]) -> None:
     """
     Send how many exports an Amplitude project has left this month.
 
-    :param conn_id: the project's connection.
     :param month: what :func:`.check_quota` returned.
     """
     if month:

@@ -43,7 +43,6 @@ def longest_wait(
 
     Airflow 3.3 does not count them for ``execution_timeout``, although its documentation says so.
 
-    :param needed: what the task needs.
     :param execution_timeout: the task's; ``None`` for none.
     :param began: when the try began, in epoch seconds.
     """
@@ -61,8 +60,6 @@ def deferral(
     """
     Return the trigger that waits for an export, and when Airflow is to end it if it never reports.
 
-    :param needed: what the task needs.
-    :param export: the export.
     :param longest: the most seconds to wait, see :func:`longest_wait`.
     :param hold: the least seconds to wait, however soon the export is finished.
     """
@@ -99,7 +96,6 @@ def read_event(needed: CohortExport, export: Export, event: Any, limit: str = ""
     """
     Return if the trigger reports that the export is finished; otherwise raise what it reports.
 
-    :param needed: what the task needs.
     :param export: the export that the trigger waited for.
     :param event: what the trigger reported; anything but a clear success counts as a failure.
     :param limit: what ended the wait if it was too long, see :func:`longest_wait`.
