@@ -41,11 +41,6 @@ class Problem:
         return str(self.path[depth]) if len(self.path) > depth else None
 
     @property
-    def dotted_path(self) -> str:
-        """The path as text, such as ``syncs[2].targets[0].mode``."""
-        return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path).lstrip(".")
-
-    @property
     def place(self) -> str:
         """The place as text, such as ``cohort_syncs.yaml:4: sync one, key mode``."""
         file = f"{self.file}:{self.line}" if self.file else ""

@@ -20,6 +20,8 @@ from airflow_provider_cio_cohort.hooks.http_options import aiohttp_options, envi
 
 #: Seconds by which a clock may differ before it is worth a warning, and before syncs rely on it wrongly.
 CLOCK_WARNING, CLOCK_WRONG = 60.0, 300.0
+#: How many items a sentence lists at most.
+LISTED = 5
 
 
 class Heard(NamedTuple):
@@ -204,15 +206,11 @@ def clock_line(name: str, skews: Iterable[float | None]) -> Finding:
     )
 
 
-def listed(items: Iterable[object], most: int = 5) -> str:
-    """
-    Return some items as a sentence has them.
-
-    :param most: how many are shown.
-    """
+def listed(items: Iterable[object]) -> str:
+    """Return some items as a sentence has them."""
     texts = [str(item) for item in items]
-    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + more
+    more = f" and {len(texts) - LISTED:,} more" if len(texts) > LISTED else ""
+    return ", ".join(texts[:LISTED]) + more
 
 
 def _is_loopback(url: str) -> bool:

@@ -16,7 +16,6 @@ from requests import PreparedRequest, RequestException
 from airflow_provider_cio_cohort.compatibility import AirflowException
 from airflow_provider_cio_cohort.exceptions import ConfigurationError
 
-REGIONS = ("us", "eu")
 #: What connections call the regions, besides ``us`` and ``eu``. Airflow takes every text of an extra for a
 #: secret when it reads a connection, and begins a task's log with a warning of one that is too short to mask.
 _LONG_NAMES = {"us": "united states", "eu": "europe"}

@@ -26,7 +26,6 @@ class RateLimiter:
 
     :param per_second: requests a second, of all that share the rate limiter.
     :param clock: where the time comes from, in seconds.
-    :param sleep: how to wait, in seconds.
     :param slack: seconds; a request that is late by no more than this does not delay the next, so that a busy
         processor does not slow the pace down.
     :param at_once: how many requests may follow each other at once.
@@ -36,7 +35,6 @@ class RateLimiter:
         self,
         per_second: float,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
         slack: float = 0,
         at_once: int = 1,
     ) -> None:
@@ -44,7 +42,6 @@ class RateLimiter:
         self._slack = slack
         self._at_once = at_once
         self._clock = clock
-        self._sleep = sleep
         self._lock = threading.Lock()
         #: The moments of the last ``at_once`` requests, and the one before which none may be sent.
         self._moments: deque[float] = deque(maxlen=at_once)
@@ -59,35 +56,28 @@ class RateLimiter:
         return BURST / self.gap
 
     @classmethod
-    def within(
-        cls,
-        limit: float,
-        sleep: Callable[[float], object] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> RateLimiter:
+    def within(cls, limit: float, clock: Callable[[], float] = time.monotonic) -> RateLimiter:
         """
         Return a rate limiter that stays within a limit that is counted on arrival, in any second.
 
         :param limit: requests a second.
-        :param sleep: how to wait, in seconds.
         :param clock: where the time comes from, in seconds.
         """
-        return cls(limit * SHARE_OF_LIMIT, clock, sleep, SLACK)
+        return cls(limit * SHARE_OF_LIMIT, clock, SLACK)
 
     @classmethod
     def unlimited(cls) -> RateLimiter:
         """Return a rate limiter that delays nothing unless :meth:`hold` is called."""
         return cls(math.inf)
 
-    def wait(self, sleep: Callable[[float], object] | None = None) -> None:
+    def wait(self, sleep: Callable[[float], object]) -> None:
         """
         Block until the next request may be sent.
 
-        :param sleep: how to wait, in seconds; the rate limiter's own function by default.
+        :param sleep: how to wait, in seconds.
         """
-        seconds = self.reserve()
-        if seconds:
-            (sleep or self._sleep)(seconds)
+        if seconds := self.reserve():
+            sleep(seconds)
 
     def reserve(self) -> float:
         """Reserve the next moment at which a request may be sent, and return the seconds until then."""

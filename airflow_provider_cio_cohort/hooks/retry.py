@@ -123,16 +123,14 @@ class Retrying:
         """
         return tenacity.Retrying(sleep=cancel.wait, **self._rules(cancel, idempotent))(function)
 
-    async def call_async(
-        self, function: Callable[[], Awaitable[Result]], cancel: CancelToken, *, idempotent: bool = True
-    ) -> Result:
+    async def call_async(self, function: Callable[[], Awaitable[Result]], cancel: CancelToken) -> Result:
         """
-        Do the same in an event loop.
+        Do the same in an event loop, with a function that may be repeated.
 
         :param cancel: once cancelled, it is not repeated.
-        :param idempotent: whether to repeat what may have taken effect already.
         """
-        return await tenacity.AsyncRetrying(sleep=cancel.sleep, **self._rules(cancel, idempotent))(function)
+        rules = self._rules(cancel, idempotent=True)
+        return await tenacity.AsyncRetrying(sleep=cancel.sleep, **rules)(function)
 
     def _rules(self, cancel: CancelToken, idempotent: bool) -> dict[str, Any]:
         refusals = 0

@@ -416,12 +416,12 @@ def test_a_problem_knows_its_line_and_its_place_in_the_tree(write) -> None:
         "  - {name: us, colour: red}\n"
     )
     (sync,) = load(path)
-    assert {(problem.line, problem.dotted_path) for problem in sync.problems} == {
-        (1, "defaults.id_type"),
-        (5, "syncs[0].retries"),
-        (6, "syncs[0].alerts[0].notifier"),
-        (8, "syncs[0].targets[0].mode"),
-        (9, "syncs[0].targets[1].colour"),
+    assert {(problem.line, problem.path) for problem in sync.problems} == {
+        (1, ("defaults", "id_type")),
+        (5, ("syncs", 0, "retries")),
+        (6, ("syncs", 0, "alerts", 0, "notifier")),
+        (8, ("syncs", 0, "targets", 0, "mode")),
+        (9, ("syncs", 0, "targets", 1, "colour")),
     }
     assert all(
         str(problem) == f"my_syncs.yaml:{problem.line}: {problem.where}: {problem.message}"

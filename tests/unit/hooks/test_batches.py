@@ -27,7 +27,7 @@ class Clock:
 
 
 def limiter(per_second: float, clock: Clock) -> RateLimiter:
-    return RateLimiter(per_second, clock=lambda: clock.now, sleep=clock.sleep)
+    return RateLimiter(per_second, clock=lambda: clock.now)
 
 
 def test_requests_are_evenly_spaced_and_a_pause_gives_no_burst() -> None:
@@ -35,23 +35,23 @@ def test_requests_are_evenly_spaced_and_a_pause_gives_no_burst() -> None:
     pace = limiter(10, clock)
     moments = []
     for _ in range(3):
-        pace.wait()
+        pace.wait(clock.sleep)
         moments.append(round(clock.now, 3))
     clock.now += 5
-    pace.wait()
+    pace.wait(clock.sleep)
     moments.append(round(clock.now, 3))
-    pace.wait()
+    pace.wait(clock.sleep)
     moments.append(round(clock.now, 3))
     assert moments == [100.0, 100.1, 100.2, 105.2, 105.3]
 
 
 def test_who_is_a_little_late_makes_up_for_it_and_nobody_else() -> None:
     clock = Clock()
-    pace = RateLimiter(100, clock=lambda: clock.now, sleep=clock.sleep, slack=0.04)
+    pace = RateLimiter(100, clock=lambda: clock.now, slack=0.04)
     moments = []
     for late in (0, 0.03, 0, 0, 0, 5, 0, 0, 0, 0, 0):
         clock.now += late
-        pace.wait()
+        pace.wait(clock.sleep)
         moments.append(round(clock.now - 100, 3))
     # What was late by 30 ms goes out at once; after 5 s, no more than 40 ms are made up for.
     assert moments == [0, 0.03, 0.03, 0.03, 0.04, 5.04, 5.04, 5.04, 5.04, 5.04, 5.05]
@@ -60,11 +60,11 @@ def test_who_is_a_little_late_makes_up_for_it_and_nobody_else() -> None:
 @given(st.lists(st.floats(0, 0.2), max_size=400), st.sampled_from([10, 100, 1000]))
 def test_no_second_holds_more_requests_than_the_limit(pauses: list[float], limit: int) -> None:
     clock = Clock()
-    pace = RateLimiter.within(limit, clock.sleep, clock=lambda: clock.now)
+    pace = RateLimiter.within(limit, clock=lambda: clock.now)
     moments: list[float] = []
     for pause in pauses:
         clock.now += pause
-        pace.wait()
+        pace.wait(clock.sleep)
         moments.append(clock.now)
     for start, moment in enumerate(moments):
         within = [later for later in moments[start:] if later < moment + 1]
@@ -74,11 +74,11 @@ def test_no_second_holds_more_requests_than_the_limit(pauses: list[float], limit
 @given(st.lists(st.floats(0, 0.5), max_size=200), st.sampled_from([1, 2, 5, 10]))
 def test_a_few_requests_at_once_are_no_more_in_a_second(pauses: list[float], at_once: int) -> None:
     clock = Clock()
-    pace = RateLimiter(9.5, clock=lambda: clock.now, sleep=clock.sleep, at_once=at_once)
+    pace = RateLimiter(9.5, clock=lambda: clock.now, at_once=at_once)
     moments: list[float] = []
     for pause in pauses:
         clock.now += pause
-        pace.wait()
+        pace.wait(clock.sleep)
         moments.append(clock.now)
     for sooner, later in zip(moments, moments[at_once:], strict=False):
         assert later - sooner >= at_once / 9.5 - 1e-9
@@ -87,15 +87,15 @@ def test_a_few_requests_at_once_are_no_more_in_a_second(pauses: list[float], at_
 def test_only_after_a_pause_a_few_requests_follow_at_once() -> None:
     """At the beginning there is none: a task of the same workspace may just have ended."""
     clock = Clock()
-    pace = RateLimiter(10, clock=lambda: clock.now, sleep=clock.sleep, at_once=3)
+    pace = RateLimiter(10, clock=lambda: clock.now, at_once=3)
     moments = []
     for late in (0, 0, 0, 0, 0, 5, 0, 0, 0):
         clock.now += late
-        pace.wait()
+        pace.wait(clock.sleep)
         moments.append(round(clock.now - 100, 3))
     assert moments == [0, 0.1, 0.2, 0.3, 0.4, 5.4, 5.4, 5.4, 5.7]
     pace.hold(2)
-    pace.wait()
+    pace.wait(clock.sleep)
     assert clock.now == pytest.approx(107.7)
 
 
@@ -103,7 +103,7 @@ def test_a_hold_holds_for_everybody() -> None:
     clock = Clock()
     pace = limiter(10, clock)
     pace.hold(3)
-    pace.wait()
+    pace.wait(clock.sleep)
     assert clock.now == pytest.approx(103)
 
 
