@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.cli import doctor as command
-from airflow_provider_cio_cohort.doctor.facts import FACTS
+from tests.docs.vendor_facts import named
 from tests.integration.cli.conftest import PERSON, Answer
 
 Run = Callable[..., Answer]
@@ -52,7 +52,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 def test_both_are_part_of_one_report(workspace: Any, airflow: Run) -> None:
     answer = airflow("doctor", *PROBE, "--rounds", "2", "--export", "a1b2c3d", "--yes", "-o", "json")
     lines = {line["name"]: line["status"] for line in answer.rows["lines"]}
-    assert {fact.line for fact in FACTS} - set(lines) == {"probe.data_driven"}
+    assert {line for _, line in named()} - set(lines) == {"probe.data_driven"}
     assert lines["probe.removed"] == "ok"
     seen = {fact["fact"]: fact["seen"] for fact in answer.rows["facts"]}
     assert seen["customer_io.cio_id_form"] == "bare"

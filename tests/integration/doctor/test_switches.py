@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cio_cohort.doctor.facts import EXPORT_FACTS, FACTS, PROBE_FACTS
+from airflow_provider_cio_cohort.doctor.facts import EXPORT_FACTS, PROBE_FACTS
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.sandbox.settings import CHOICES, Settings
+from tests.docs.vendor_facts import named
 from tests.integration.doctor.conftest import COHORT, dump, facts_of, line
 
 USUAL = Settings()
@@ -251,15 +252,13 @@ def test_the_export_finds(world, ask_export, connect, case: Case) -> None:
     assert "Secret" not in json.dumps([finding.row() for finding in findings])
 
 
-def test_every_fact_is_seen_by_its_line(world, ask, ask_export) -> None:
+def test_every_fact_is_seen_by_the_line_that_the_page_names(world, ask, ask_export) -> None:
     """The two runs that see most; the switches above show the rest."""
     world.configure(email_identifies=True, inline_rows=0)
     world.project.add_cohort(id=COHORT, name="x", rows=[{"amplitude_id": "1", "user_id": "u-0"}])
     computed = world.workspace.find_segment("Computed").id
-    lines = {f"{fact.key} {line}" for fact in FACTS for line in (fact.line, fact.also)}
     findings = [*ask(dynamic_segment=computed), *ask_export(user_property="plan")]
-    seen = {f"{key} {finding.name}" for finding in findings for key in finding.facts}
-    assert seen <= lines
+    assert {(key, finding.name) for finding in findings for key in finding.facts} <= named()
     tried = {
         f"{vendor}.{case.seen}"
         for vendor, cases in (("customer_io", PROBE), ("amplitude", EXPORT))
