@@ -12,8 +12,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_cio_cohort.dag_generation.schema import as_text, json_schema
-from airflow_provider_cio_cohort.dag_generation.schema_words import default_in_words, type_in_words
+from airflow_provider_cio_cohort.dag_generation.schema import (
+    as_text,
+    default_in_words,
+    json_schema,
+    type_in_words,
+)
 from airflow_provider_cio_cohort.dag_generation.spec import TARGET_KEYS
 
 TEMPLATE = Path(__file__).with_suffix(".md")

@@ -7,11 +7,12 @@ import importlib
 import inspect
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from typing import Any
 
 from airflow.sdk import BaseNotifier
 
-from airflow_provider_cio_cohort.alerts.mail import add_text
 from airflow_provider_cio_cohort.alerts.message import Message
 from airflow_provider_cio_cohort.alerts.redaction import mask, mask_async, scrub
 from airflow_provider_cio_cohort.alerts.rendering import rendered
@@ -165,7 +166,7 @@ def _ready(alert: Alert, message: Message, context: Mapping[str, Any]) -> tuple[
     # Not by BaseNotifier.__call__, which only logs errors and does not raise them.
     notifier.render_template_fields(whole)
     if getattr(notifier, "html_content", None) == variable.html:
-        add_text(notifier, variable.text)
+        _add_text(notifier, variable.text)
     return notifier, whole
 
 
@@ -180,3 +181,35 @@ def _complain(alert: Alert, message: Message, error: Exception, hidden: Iterable
         alert.notifier,
         reason,
     )
+
+
+# ---- mails: on its own, Airflow's notifier sends HTML only
+
+
+def _add_text(notifier: Any, text: str) -> None:
+    """
+    Let the mail of a notifier have a text beside its HTML, for readers that show no HTML.
+
+    :param notifier: Airflow's ``SmtpNotifier`` or a class derived from it; others stay as they are.
+    """
+    hook = getattr(notifier, "hook", None)
+    build = getattr(hook, "_build_mime_message", None)
+    if build is None:
+        return
+
+    def build_with_text(*args: Any, **kwargs: Any) -> tuple[MIMEMultipart, list[str]]:
+        mail, recipients = build(*args, **kwargs)
+        mail.set_payload([_beside(text, part) for part in mail.get_payload()])
+        return mail, recipients
+
+    hook._build_mime_message = build_with_text  # type: ignore[union-attr]
+
+
+def _beside(text: str, part: Any) -> Any:
+    """Return the HTML of a mail with a text beside it; a file as it is."""
+    if part.get_content_type() != "text/html":
+        return part
+    both = MIMEMultipart("alternative")
+    both.attach(MIMEText(text, "plain", part.get_content_charset("utf-8")))
+    both.attach(part)  # readers show the last part that they can
+    return both

@@ -7,8 +7,7 @@ from typing import Any
 
 from airflow_provider_cio_cohort.cli.output import dump, show
 from airflow_provider_cio_cohort.cli.runtime import FINE, command
-from airflow_provider_cio_cohort.dag_generation.schema import json_schema
-from airflow_provider_cio_cohort.dag_generation.schema_words import default_in_words, type_in_words
+from airflow_provider_cio_cohort.dag_generation.schema import default_in_words, json_schema, type_in_words
 
 
 @command

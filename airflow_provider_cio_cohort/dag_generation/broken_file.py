@@ -16,8 +16,7 @@ from airflow_provider_cio_cohort.alerts.rules import Alert
 from airflow_provider_cio_cohort.compatibility import AirflowFailException, CronTriggerTimetable
 from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys, usable_alerts
 from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
-from airflow_provider_cio_cohort.dag_generation.markdown import code, escape
-from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError
+from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError, code, escape
 from airflow_provider_cio_cohort.dag_generation.reader import read_defaults
 from airflow_provider_cio_cohort.dag_generation.validation_messages import explain
 from airflow_provider_cio_cohort.state import fingerprint

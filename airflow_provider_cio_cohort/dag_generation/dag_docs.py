@@ -12,8 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cio_cohort.dag_generation.markdown import code, escape
-from airflow_provider_cio_cohort.dag_generation.messages import Problem
+from airflow_provider_cio_cohort.dag_generation.messages import Problem, code, escape
 from airflow_provider_cio_cohort.dag_generation.schedule import in_words
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.exports import AMPLITUDE_GRANTS, exports_a_month

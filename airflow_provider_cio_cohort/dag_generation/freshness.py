@@ -14,7 +14,7 @@ from airflow_provider_cio_cohort.compatibility import HAS_STATE_STORES, CronTrig
 from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX, age
 from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync
-from airflow_provider_cio_cohort.dag_generation.markdown import code
+from airflow_provider_cio_cohort.dag_generation.messages import code
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID, verbatim
 from airflow_provider_cio_cohort.operators.freshness import SegmentFreshnessOperator, WatchedSegment

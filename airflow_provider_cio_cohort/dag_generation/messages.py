@@ -1,8 +1,9 @@
-"""Problems of a YAML file, and the text of its values in messages."""
+"""Problems of a YAML file, and the text of its values in messages and in Markdown."""
 
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 _LONGEST = 60
+# Names are full of underscores and brackets, so these are escaped only where Markdown interprets them: an
+# underscore at a word boundary, a bracket that could end a link text.
+_MARKDOWN = re.compile(r"([\\`*#|~]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:]))")
+_CODE = re.compile(r"[\w .@/\[\]-]+")
 
 #: A path in a file, such as ``("syncs", 2, "targets", 0, "mode")``.
 Place = tuple[str | int, ...]
@@ -103,3 +108,15 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(wrong.lower(), by_lower, n=2, cutoff=0.6)
     return f" Did you mean {' or '.join(by_lower[name] for name in close)}?" if close else ""
+
+
+def escape(text: object) -> str:
+    """Escape a value of the YAML file for Markdown, on one line."""
+    line = " ".join(str(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\1", line)
+
+
+def code(text: object) -> str:
+    """Return a name or an id as inline code, or escaped if it cannot be code."""
+    return f"`{text}`" if _CODE.fullmatch(str(text)) else escape(text)

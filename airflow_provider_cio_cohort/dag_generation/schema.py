@@ -1,18 +1,28 @@
-"""The JSON Schema of the YAML file, for editors, from the models."""
+"""The JSON Schema of the YAML file, from the models: for editors, and in words for tables of its keys."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_cio_cohort.dag_generation.reader import OWN_KEYS
-from airflow_provider_cio_cohort.dag_generation.spec import TARGET_KEYS, Sync
+from airflow_provider_cio_cohort.dag_generation.spec import SEGMENT_KEYS, TARGET_KEYS, Sync
 
 _BOTH_SEGMENTS = {
     "required": ["segment_name", "segment_id"],
     "properties": {"segment_name": {"type": "string"}, "segment_id": {"type": "integer"}},
 }
 _EXPORTS = {"type": "integer", "minimum": 0}
+#: The types of JSON in words.
+_WORDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "object": "mapping",
+    "null": "null",
+}
 _NAME_OF_A_TARGET = "Unique in the sync; the task is sync__<name>. Letters, digits, _, - and dots."
 
 
@@ -106,3 +116,63 @@ def _unless_default(*keys: str) -> dict[str, Any]:
 def as_text() -> str:
     """Return the JSON Schema as the text of the file."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+# ---- in words
+
+
+def type_in_words(key: str, facts: Mapping[str, Any]) -> str:
+    """
+    Describe the type of a key's value.
+
+    :param facts: its JSON Schema.
+    """
+    if key == "cadence":
+        return "text"
+    if key.endswith("_date"):
+        return "date or time"
+    if "anyOf" in facts:
+        kinds = [type_in_words("", kind) for kind in facts["anyOf"]]
+        # Null is shown only where it is useful: it turns off a guard.
+        return " or ".join(kind for kind in kinds if kind != "null" or "number 0" in kinds[0])
+    if "enum" in facts:
+        return ", ".join(each for each in facts["enum"] if each is not None)
+    kind, *others = facts["type"] if isinstance(facts["type"], list) else [facts["type"]]
+    if kind == "array":
+        return _list(facts["items"])
+    # The same for a type that may be null.
+    null = " or null" if others and kind == "number" and facts.get("minimum") == 0 else ""
+    return _WORDS[kind] + _bounds(facts) + null
+
+
+def default_in_words(key: str, facts: Mapping[str, Any]) -> str:
+    """
+    Describe the default of a key.
+
+    :param facts: its JSON Schema.
+    """
+    if key in SEGMENT_KEYS:
+        return "one of the two"
+    if "default" not in facts:
+        return "none" if key == "targets" else "required"
+    value = facts["default"]
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(str, value))}]"
+    return str(value).removesuffix("T00:00:00")  # a date alone means midnight
+
+
+def _list(items: Mapping[str, Any]) -> str:
+    if "enum" in items:
+        return f"list of {', '.join(items['enum'])}"
+    return "list of text" if items.get("type") == "string" else "list"
+
+
+def _bounds(facts: Mapping[str, Any]) -> str:
+    low, high = facts.get("minimum"), facts.get("maximum")
+    if low is None or high is None or high > 1000:
+        return ""
+    return f" {low:g} to {high:g}"

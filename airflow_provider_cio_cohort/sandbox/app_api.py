@@ -18,9 +18,8 @@ from aiohttp import web
 
 from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
 from airflow_provider_cio_cohort.sandbox.faults import Fault
-from airflow_provider_cio_cohort.sandbox.identifiers import ID_TYPES, read_ids
 from airflow_provider_cio_cohort.sandbox.segments import Person, Segment
-from airflow_provider_cio_cohort.sandbox.serving import FAULT
+from airflow_provider_cio_cohort.sandbox.serving import FAULT, ID_TYPES, read_ids
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 Handler = Callable[[web.Request, Workspace], Awaitable[web.Response]]

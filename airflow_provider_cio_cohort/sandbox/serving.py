@@ -20,7 +20,6 @@ from aiohttp.typedefs import Handler, Middleware
 
 from airflow_provider_cio_cohort.sandbox.callbacks import Callbacks, IncomingRequest
 from airflow_provider_cio_cohort.sandbox.faults import AFTERWARDS, SERVED, Fault, Faults
-from airflow_provider_cio_cohort.sandbox.identifiers import IDS
 from airflow_provider_cio_cohort.sandbox.records import Exchange, Journal, Record
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
@@ -29,6 +28,10 @@ FAULT = web.RequestKey("fault", Fault)
 BROKEN = web.RequestKey("broken", bool)
 #: The action of a fault of an earlier request that changes the response to this one.
 EARLIER = web.RequestKey("earlier", str)
+#: The number of identifiers in a request.
+IDS = web.RequestKey("ids", int)
+#: The identifiers by which Customer.io's APIs know people.
+ID_TYPES = ("id", "email", "cio_id")
 
 
 def vendor_app(
@@ -250,6 +253,22 @@ def basic_credentials(request: web.Request) -> tuple[str, str]:
     except (binascii.Error, UnicodeDecodeError):
         return "", ""
     return (key, secret) if kind == "Basic" else ("", "")
+
+
+async def read_ids(request: web.Request, most: int) -> list[str] | None:
+    """
+    Return the ``ids`` of a request to either of Customer.io's APIs, ``None`` if they are invalid.
+
+    :param request: the request; its body is ``{"ids": […]}``.
+    """
+    try:
+        ids = (await request.json())["ids"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if isinstance(ids, list):
+        request[IDS] = len(ids)
+    usable = isinstance(ids, list) and 1 <= len(ids) <= most and set(map(type, ids)) == {str}
+    return ids if usable else None
 
 
 async def _incoming(api: str, request: web.Request) -> IncomingRequest:

@@ -15,9 +15,8 @@ from aiohttp import web
 
 from airflow_provider_cio_cohort.sandbox.app_api import wrong_datacenter
 from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
-from airflow_provider_cio_cohort.sandbox.identifiers import ID_TYPES, read_ids
 from airflow_provider_cio_cohort.sandbox.segments import Person, Segment
-from airflow_provider_cio_cohort.sandbox.serving import basic_credentials
+from airflow_provider_cio_cohort.sandbox.serving import ID_TYPES, basic_credentials, read_ids
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 MAX_IDS = 1000

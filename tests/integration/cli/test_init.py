@@ -20,7 +20,7 @@ from airflow.dag_processing.dagbag import DagBag
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cio_cohort.cli.first_file import scalar
+from airflow_provider_cio_cohort.cli.init import scalar
 from airflow_provider_cio_cohort.dag_generation.loader import load
 from airflow_provider_cio_cohort.dag_generation.schema import json_schema
 from tests.integration.cli.conftest import Answer

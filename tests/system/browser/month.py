@@ -25,7 +25,7 @@ import yaml
 from croniter import croniter
 from playwright.sync_api import expect, sync_playwright
 
-from airflow_provider_cio_cohort.cli.first_file import dag_file
+from airflow_provider_cio_cohort.cli.init import dag_file
 from airflow_provider_cio_cohort.engine.report import SyncReport, match_rate
 from airflow_provider_cio_cohort.hooks.amplitude_api import cohort_url
 from airflow_provider_cio_cohort.hooks.customer_io_api import segment_url
