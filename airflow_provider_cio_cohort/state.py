@@ -109,7 +109,6 @@ class StateStore:
         """
         Store a value, and return whether it was stored.
 
-        :param value: plain data.
         :param how: further arguments of the store, such as ``retention``.
         """
         return self._tried("set", self._prefix + key, value, **how)

@@ -76,11 +76,7 @@ class SyncAlerts:
                 send(self.alerts, told, context)
 
     def asked(self, context: Mapping[str, Any]) -> None:
-        """
-        Send the alerts about a change that must be approved because a guard has tripped.
-
-        :param context: the context of the task that asks.
-        """
+        """Send the alerts about a change that must be approved because a guard has tripped."""
         task = context["task"]
         change = task.change
         told = self._message(

@@ -19,11 +19,7 @@ def key_of(kind: str, dag_id: str, task_id: str) -> str:
 
 
 def fingerprints(kept: object) -> list[str]:
-    """
-    Return stored fingerprints of alerts; none if there are none, or they are invalid.
-
-    :param kept: what is stored.
-    """
+    """Return stored fingerprints of alerts; none if there are none, or they are invalid."""
     return [one for one in kept if isinstance(one, str)] if isinstance(kept, list) else []
 
 

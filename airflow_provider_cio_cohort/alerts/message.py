@@ -67,11 +67,7 @@ CUT = "…"
 
 
 def shorten(line: str) -> str:
-    """
-    Shorten a line to the length of a headline.
-
-    :param line: the line.
-    """
+    """Shorten a line to the length of a headline."""
     return line if len(line) <= HEADLINE_LENGTH else line[: HEADLINE_LENGTH - 1].rstrip() + CUT
 
 
@@ -111,9 +107,7 @@ def of_task(
     :param where: ``dag_id``, ``run_id`` and ``task_id``.
     :param sync: the sync, with its target.
     :param kind: what has happened, for the look of the message.
-    :param events: what has happened.
     :param line: what has happened, to go behind the sync's name.
-    :param content: further fields of the message.
     """
     return Message(
         kind=kind,

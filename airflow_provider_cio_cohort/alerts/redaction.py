@@ -31,11 +31,7 @@ _SHORTEST = 5  # Airflow masks nothing shorter
 
 
 def scrub(text: str, hide: Iterable[str] = ()) -> str:
-    """
-    Return the text of an error without paths and queries of addresses, keys and e-mail addresses.
-
-    :param hide: texts to hide as well.
-    """
+    """Return the text of an error without paths and queries of addresses, keys and e-mail addresses."""
     for hidden in sorted(hide, key=len, reverse=True):
         text = text.replace(hidden, _HIDDEN)
     text = text[: 4 * _LONGEST]

@@ -120,7 +120,6 @@ def rendered(message: Message, event: str) -> Rendered:
     """
     Return a message as the variable ``alert`` of a notifier's templates.
 
-    :param message: the message.
     :param event: the event that the alert is sent for.
     """
     return Rendered(**vars(message), event=event)

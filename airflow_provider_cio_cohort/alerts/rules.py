@@ -34,11 +34,7 @@ class Alert:
     match_rate_below: float | None = None
 
     def concerns(self, events: frozenset[str]) -> bool:
-        """
-        Return whether it is sent for any of these events.
-
-        :param events: what has happened.
-        """
+        """Return whether it is sent for any of these events."""
         return not events.isdisjoint(self.on)
 
     def event_of(self, events: frozenset[str]) -> Event:

@@ -63,7 +63,6 @@ def find_notifier(path: str) -> type[BaseNotifier]:
     """
     Import a notifier's class.
 
-    :param path: its dotted path.
     :raises NotifierError: if there is no such class, or it is not a notifier.
     """
     module, _, name = path.rpartition(".")
@@ -112,7 +111,6 @@ def send(
     """
     Send a message with all alerts that it concerns; a failure does not stop the others.
 
-    :param message: the message.
     :param context: the context of the task, for templates.
     :param sent: the fingerprints of the alerts that were sent before, and are left out.
     :return: the fingerprints of all alerts that were sent, before or now, as far as the notifiers report.
@@ -139,7 +137,6 @@ async def send_async(alerts: Iterable[Alert], message: Message, context: Mapping
     """
     Send a message from the triggerer, without blocking its loop.
 
-    :param message: the message.
     :param context: Airflow's context there, for templates.
     """
     for alert in alerts:

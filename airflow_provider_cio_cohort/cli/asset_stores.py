@@ -53,7 +53,6 @@ class _AssetStore:
         """
         Store a value; does nothing if no run has created the asset yet, because no later run depends on it.
 
-        :param value: plain data.
         :raises Exception: if the database cannot be written.
         """
         if self.writes:

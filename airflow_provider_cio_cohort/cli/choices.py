@@ -109,7 +109,6 @@ def choose(
     Show choices on the terminal, and return the user's, or a text that is in no name and no id.
 
     :param choices: all that the vendor lists; those that no sync can use are not shown, but explained.
-    :param question: what to choose.
     :param ask: shows a question with its default, and returns the answer.
     :param new: the name of a new one to offer; ``None`` to offer none.
     """

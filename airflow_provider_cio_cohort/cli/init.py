@@ -99,7 +99,6 @@ def yaml_file(values: Mapping[str, str | int], names: Mapping[str, str]) -> str:
     """
     Return the text of a YAML file with one sync.
 
-    :param values: the sync's keys.
     :param names: what the vendors call that which is given by an id, by key; written as comments.
     """
     lines = [

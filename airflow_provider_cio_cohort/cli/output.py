@@ -55,7 +55,6 @@ def dump(data: Any, output: str) -> None:
     """
     Print data on stdout, without colours and with its types.
 
-    :param data: plain data.
     :param output: ``json`` or ``yaml``.
     """
     if output == "json":

@@ -37,11 +37,7 @@ class CommandError(Exception):
 
 
 def command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
-    """
-    Make a function a command: it returns the exit code; its errors become a message and an exit code.
-
-    :param run: the function, which takes the arguments.
-    """
+    """Make a function a command: it returns the exit code; its errors become a message and an exit code."""
 
     @wraps(run)
     def wrapper(args: Namespace) -> None:
@@ -72,11 +68,7 @@ def command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
 
 
 def say(message: str) -> None:
-    """
-    Print a message for the user on stderr, so that stdout stays clean for scripts.
-
-    :param message: the message.
-    """
+    """Print a message for the user on stderr, so that stdout stays clean for scripts."""
     print(message, file=sys.stderr, flush=True)  # noqa: T201
 
 

@@ -243,7 +243,6 @@ def render(found: Found, task: AmplitudeCohortToCustomerIOOperator) -> Rendered:
     """
     Fill in the task's templates with the defaults of the DAG's params, and make it a dry run.
 
-    :param found: where the task is.
     :param task: the task; changed.
     :raises ConfigurationError: if a template needs something that only a run has.
     """

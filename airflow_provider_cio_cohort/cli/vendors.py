@@ -30,7 +30,6 @@ class Told:
         """
         Return the response to a request, or raise its error.
 
-        :param question: the key of the request.
         :param ask: sends the request; called the first time only.
         """
         if question in self._errors:

@@ -109,11 +109,7 @@ class AlertKeys(BaseModel):
 
 
 def usable_alerts(value: object) -> list[AlertKeys]:
-    """
-    Return the alerts of a list that are valid on their own, so that a mistake in one silences no other.
-
-    :param value: the parsed value of ``alerts``.
-    """
+    """Return the alerts of a list that are valid on their own, so that a mistake in one silences no other."""
     found = []
     for each in value if isinstance(value, list) else ():
         try:

@@ -104,7 +104,6 @@ def broken_file_dag(path: Path, error: CohortSyncConfigError, alerts: Sequence[A
     """
     Build the DAG of a file that cannot be read.
 
-    :param error: why it cannot be read.
     :param alerts: who is told if the ``defaults`` of the file cannot be read either, or have no alerts.
     """
     why = str(error).replace(str(path), path.name)  # the folder may differ for each version of the bundle

@@ -128,11 +128,7 @@ def _collide(one: Sync, other: Sync) -> bool:
 
 
 def shown(label: Label) -> str:
-    """
-    Return a label as text for messages.
-
-    :param label: the label of a sync or target.
-    """
+    """Return a label as text for messages."""
     name, target = label
     return f"{name}, target {target}" if target else name
 

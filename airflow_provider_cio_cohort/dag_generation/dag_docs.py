@@ -73,11 +73,7 @@ def describe(sync: Sync, file: str, targets: Mapping[str, Sync], *, over_grant: 
 
 
 def describe_problems(problems: Sequence[Problem]) -> str:
-    """
-    Return the documentation of a DAG that stands for a wrong sync.
-
-    :param problems: what is wrong, each with its place.
-    """
+    """Return the documentation of a DAG that stands for a wrong sync."""
     return _render(problems=problems)
 
 

@@ -141,9 +141,5 @@ def _in_pool(sync: Sync, pool: str) -> dict[str, Any]:
 
 
 def verbatim(value: Any) -> Any:
-    """
-    Keep a text from being rendered as a template; text without braces stays as it is, for the UI.
-
-    :param value: the value of a key in the YAML.
-    """
+    """Keep a text from being rendered as a template; text without braces stays as it is, for the UI."""
     return literal(value) if isinstance(value, str) and "{" in value else value

@@ -45,7 +45,6 @@ def explain(error: ErrorDetails, text: str | None) -> tuple[Place, str]:
     """
     Return the place of an error within a sync, and its message.
 
-    :param error: an error of a ``ValidationError``.
     :param text: the value's text in the file, ``None`` for a missing value, a list or a mapping.
     :returns: the key, with the position in a list or a mapping, such as ``("alerts", 0, "on")``.
     """

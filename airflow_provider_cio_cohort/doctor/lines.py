@@ -160,11 +160,7 @@ def network_line(name: str, hook: VendorHook, apis: Iterable[Api], region_hosts:
 
 
 def host_line(name: str, heard: Heard) -> Finding:
-    """
-    Return whether a host can be reached from here, whatever it says about the keys.
-
-    :param heard: what came from it.
-    """
+    """Return whether a host can be reached from here, whatever it says about the keys."""
     response, error = heard.response, heard.error
     if response is None and error is not None:
         # Something here is wrong if the request could not even be sent; later, it may be the vendor.

@@ -95,11 +95,7 @@ class Throwaways:
         return segment
 
     def discard(self, segment: Segment) -> None:
-        """
-        Remove a throwaway segment before the end.
-
-        :param segment: one that :meth:`make` has returned.
-        """
+        """Remove a throwaway segment before the end."""
         try:
             self.hook.delete_segment(segment.id)
         except UnknownSegmentError:

@@ -254,11 +254,7 @@ class Anonymizer:
 
 
 def known_words(message: str) -> str:
-    """
-    Return a vendor's message with all but its known words hidden.
-
-    :param message: the message.
-    """
+    """Return a vendor's message with all but its known words hidden."""
     # Names and keys may be of known words, but hardly of these alone.
     words = " ".join(message[:2000].split())
     words = _WORD.sub(lambda found: _known(found[0]), words)

@@ -257,23 +257,12 @@ def quoted(detail: str) -> str:
 
 
 def quoted_wait(wait: float | None) -> str:
-    """
-    Return how long a vendor asks to wait as a sentence, nothing if it does not say.
-
-    :param wait: seconds.
-    """
+    """Return how long a vendor asks to wait as a sentence, nothing if it does not say."""
     return "" if wait is None else f"It asked to wait {wait:g} s. "
 
 
 def error_from_requests(error: Exception, where: str, what: str, address: str) -> CohortSyncError:
-    """
-    Return our error for an exception of ``requests``.
-
-    :param error: what ``requests`` or ``urllib3`` raised.
-    :param where: which API.
-    :param what: what was being done.
-    :param address: where it was called.
-    """
+    """Return our error for an exception of ``requests``."""
     if isinstance(error, (InvalidURL, InvalidSchema, MissingSchema)):
         return _no_url(where, address)
     causes = list(_causes(error))
@@ -296,14 +285,7 @@ def error_from_requests(error: Exception, where: str, what: str, address: str) -
 
 
 def error_from_aiohttp(error: Exception, where: str, what: str, address: str) -> CohortSyncError:
-    """
-    Return our error for an exception of ``aiohttp``.
-
-    :param error: what it raised.
-    :param where: which API.
-    :param what: what was being done.
-    :param address: where it was called.
-    """
+    """Return our error for an exception of ``aiohttp``."""
     if isinstance(error, aiohttp.InvalidURL):
         return _no_url(where, address)
     problem = next((words for kind, words in _PROBLEMS if isinstance(error, kind)), "the connection broke")

@@ -294,11 +294,6 @@ def too_long(api: Api, what: str) -> VendorUnavailableError:
 
 
 def slow_down(rate_limiter: RateLimiter, error: CohortSyncError, policy: Policy) -> None:
-    """
-    Hold all requests for as long as a 429 asks, unless that is longer than retries may take.
-
-    :param error: the error that the response stands for.
-    :param policy: says how long retries may take.
-    """
+    """Hold all requests for as long as a 429 asks, unless that is longer than retries may take."""
     if isinstance(error, RateLimitedError) and (error.retry_after or 0) <= policy.retry_timeout:
         rate_limiter.hold(error.retry_after or 0)

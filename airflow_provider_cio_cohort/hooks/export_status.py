@@ -34,11 +34,7 @@ POLLS_AT_ONCE = 4
 
 
 class StatusClient:
-    """
-    Reads the status of exports.
-
-    :param client: an open client of Amplitude's API.
-    """
+    """Reads the status of exports."""
 
     def __init__(self, client: AsyncApiClient[AmplitudeApi]) -> None:
         self.client = client

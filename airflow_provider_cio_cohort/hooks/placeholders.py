@@ -137,9 +137,5 @@ def _as_long(start: str, value: str, end: str = "") -> str:
 
 
 def white_space(text: str) -> str:
-    """
-    Return white space, but only as much and of the kinds that may be known.
-
-    :param text: white space.
-    """
+    """Return white space, but only as much and of the kinds that may be known."""
     return "".join(c if c in _KEPT_WHITE_SPACE else " " for c in text[:_MOST_WHITE_SPACE])

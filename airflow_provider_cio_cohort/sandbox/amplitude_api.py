@@ -40,7 +40,6 @@ class AmplitudeApi:
 
     :param region: ``us`` or ``eu``.
     :param projects: all projects, by API key.
-    :param settings: how the sandbox behaves.
     :param urls: the URLs of all servers; filled in when the ports are known.
     """
 
@@ -176,7 +175,6 @@ class StorageApi:
     Serves the files of large exports by signed URLs.
 
     :param projects: all projects, by API key.
-    :param settings: how the sandbox behaves.
     """
 
     def __init__(self, projects: Mapping[str, Project], settings: Settings) -> None:

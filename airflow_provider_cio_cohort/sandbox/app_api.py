@@ -34,7 +34,6 @@ class AppApi:
     Serves the App API of one region.
 
     :param region: ``us`` or ``eu``.
-    :param settings: how the sandbox behaves.
     :param other_url: returns where the other region's App API is.
     """
 

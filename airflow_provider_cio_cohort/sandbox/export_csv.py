@@ -26,11 +26,7 @@ _CONTENT_OF_NOTHING = {"newline": "\n", "list": "[]"}
 
 
 def export_file(job: Job, settings: Settings) -> bytes:
-    """
-    Return the file of an export, compressed if the settings say so.
-
-    :param settings: how the sandbox behaves.
-    """
+    """Return the file of an export, compressed if the settings say so."""
     if not isinstance(job.rows, CsvRows):
         return _written(job, settings)
     held = (*job.properties, *_looks(settings))

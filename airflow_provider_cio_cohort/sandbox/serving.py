@@ -46,7 +46,6 @@ def vendor_app(
     Return an application that delays, breaks and records requests as configured.
 
     :param api: its name for the faults and the journal.
-    :param settings: how the sandbox behaves.
     :param callbacks: called before a request is served.
     :param between: middlewares that run before a request is delayed or broken.
     """

@@ -27,7 +27,6 @@ class TrackApi:
     Serves the Track API of one region.
 
     :param region: ``us`` or ``eu``.
-    :param settings: how the sandbox behaves.
     :param other_url: returns where the other region's Track API is.
     """
 

@@ -401,8 +401,6 @@ def count_sync(tags: Mapping[str, str], report: Mapping[str, Any], duration: flo
     """
     Send a sync's metrics, where Airflow is set to send any.
 
-    :param tags: of every one of them.
-    :param report: the counts of a sync that has written.
     :param duration: seconds from the first try's start, the wait for the export included.
     """
     tags = dict(tags)

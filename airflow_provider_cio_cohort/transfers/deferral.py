@@ -96,7 +96,6 @@ def read_event(needed: CohortExport, export: Export, event: Any, limit: str = ""
     """
     Return if the trigger reports that the export is finished; otherwise raise what it reports.
 
-    :param export: the export that the trigger waited for.
     :param event: what the trigger reported; anything but a clear success counts as a failure.
     :param limit: what ended the wait if it was too long, see :func:`longest_wait`.
     :raises ExportNotReadyError: if the deadline passed, or the event makes no sense.
