@@ -7,15 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pendulum
 from airflow.sdk import DAG, BaseOperator
 from pydantic import ValidationError
 
 from airflow_provider_cio_cohort.alerts.memory import fingerprints
 from airflow_provider_cio_cohort.alerts.rules import Alert
-from airflow_provider_cio_cohort.compatibility import AirflowFailException, CronTriggerTimetable
+from airflow_provider_cio_cohort.compatibility import AirflowFailException
 from airflow_provider_cio_cohort.dag_generation.alert_keys import AlertKeys, usable_alerts
-from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
+from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag, file_dag_id
 from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError, code, escape
 from airflow_provider_cio_cohort.dag_generation.reader import read_defaults
 from airflow_provider_cio_cohort.dag_generation.validation_messages import explain
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 TAG = "cohort-file"
 TASK_ID = "read"
-_EVERY_TEN_MINUTES = "*/10 * * * *"
 #: The XCom key for which error which alerts were sent, and when it was last seen.
 _TOLD = "told"
 #: An error that was not seen for this long has been corrected in between.
@@ -108,15 +106,8 @@ def broken_file_dag(path: Path, error: CohortSyncConfigError, alerts: Sequence[A
     """
     why = str(error).replace(str(path), path.name)  # the folder may differ for each version of the bundle
     headline = f"The file {path.name} cannot be read, so none of its syncs runs."
-    dag = DAG(
+    dag = file_dag(
         broken_file_dag_id(path),
-        schedule=CronTriggerTimetable(_EVERY_TEN_MINUTES, timezone="UTC"),
-        start_date=pendulum.datetime(2025, 1, 1),
-        catchup=False,
-        max_active_runs=1,
-        max_consecutive_failed_dag_runs=0,  # Airflow must not pause it because it fails
-        is_paused_upon_creation=False,
-        default_args={"retries": 0},
         description=f"{path.name} cannot be read: none of its syncs runs",
         doc_md=f"**{code(path.name)} cannot be read.** {_CONSEQUENCE}\n\n{escape(why)}\n\n"
         "This DAG disappears, and those of the syncs return, once the file is corrected.\n",

@@ -1,4 +1,4 @@
-"""The ids of the DAGs that belong to a YAML file as a whole: from its place in the DAG bundle."""
+"""The DAGs of a YAML file as a whole: what they have in common, and ids from its place in the DAG bundle."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from airflow_provider_cio_cohort.compatibility import conf
+import pendulum
+from airflow.sdk import DAG
+
+from airflow_provider_cio_cohort.compatibility import CronTriggerTimetable, conf
 
 _LONGEST = 200  # a DAG id has at most 250 characters, the prefix included
 #: Airflow's bundle if no others are configured; its name is left out of the ids.
@@ -31,6 +35,25 @@ def file_dag_id(prefix: str, path: Path) -> str:
         digest = sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         text = f"{re.sub(r'[^A-Za-z0-9_-]', '_', text)[:_LONGEST]}_{digest}"
     return f"{prefix}{text}"
+
+
+def file_dag(dag_id: str, **about: Any) -> DAG:
+    """
+    Return a DAG without tasks that looks after a file, every ten minutes.
+
+    :param about: its description, docs and tags.
+    """
+    return DAG(
+        dag_id,
+        schedule=CronTriggerTimetable("*/10 * * * *", timezone="UTC"),
+        start_date=pendulum.datetime(2025, 1, 1),
+        catchup=False,
+        max_active_runs=1,
+        max_consecutive_failed_dag_runs=0,  # Airflow must not pause it because it fails
+        is_paused_upon_creation=False,
+        default_args={"retries": 0},
+        **about,
+    )
 
 
 def folder_of_all(paths: Iterable[Path]) -> Path:

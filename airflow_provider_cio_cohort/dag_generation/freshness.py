@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pendulum
 from airflow.sdk import DAG
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from airflow_provider_cio_cohort.assets import known_segment
-from airflow_provider_cio_cohort.compatibility import HAS_STATE_STORES, CronTriggerTimetable
-from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag_id
+from airflow_provider_cio_cohort.compatibility import HAS_STATE_STORES
+from airflow_provider_cio_cohort.dag_generation.file_ids import file_dag, file_dag_id
 from airflow_provider_cio_cohort.dag_generation.keys import DAG_PREFIX, age
 from airflow_provider_cio_cohort.dag_generation.loader import LoadedSync
 from airflow_provider_cio_cohort.dag_generation.messages import code
@@ -20,7 +19,6 @@ from airflow_provider_cio_cohort.dag_generation.tasks import TASK_ID, verbatim
 from airflow_provider_cio_cohort.operators.freshness import SegmentFreshnessOperator, WatchedSegment
 
 TAG = "cohort-freshness"
-_EVERY_TEN_MINUTES = "*/10 * * * *"
 _BY_PATH = "airflow_provider_cio_cohort.alerts.deadline.run_is_late"
 
 
@@ -50,15 +48,8 @@ def freshness_dag(path: Path, syncs: Sequence[LoadedSync]) -> DAG | None:
     if not watched:
         return None
     names = ", ".join(code(each.sync) for each in watched)
-    dag = DAG(
+    dag = file_dag(
         freshness_dag_id(path),
-        schedule=CronTriggerTimetable(_EVERY_TEN_MINUTES, timezone="UTC"),
-        start_date=pendulum.datetime(2025, 1, 1),
-        catchup=False,
-        max_active_runs=1,
-        max_consecutive_failed_dag_runs=0,  # Airflow must not pause the watch because it fails
-        is_paused_upon_creation=False,
-        default_args={"retries": 0},
         description=f"Checks whether the segments of {path.name} are fresh",
         doc_md="Fails when a segment has had no good run within its `max_age`, even if its DAG is paused, "
         f"and sends the alerts of its sync once. It watches {names} of {code(path.name)}. It calls no vendor "
