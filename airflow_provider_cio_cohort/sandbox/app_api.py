@@ -29,12 +29,12 @@ MAX_LOOKUP = 100
 WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]*")
 
 
-class AppApi:
+class RegionalApi:
     """
-    Serves the App API of one region.
+    One of Customer.io's APIs in one region.
 
     :param region: ``us`` or ``eu``.
-    :param other_url: returns where the other region's App API is.
+    :param other_url: returns where the other region has it.
     """
 
     def __init__(
@@ -48,6 +48,10 @@ class AppApi:
         self.workspaces = workspaces
         self.settings = settings
         self.other_url = other_url
+
+
+class AppApi(RegionalApi):
+    """Serves the App API of one region."""
 
     def add_routes(self, app: web.Application) -> None:
         """Add the API's routes to ``app``."""
@@ -212,12 +216,7 @@ class AppApi:
         return self._shown_id(person.id or "")
 
     def _next(self, place: int, is_last: bool, fault: Fault | None) -> dict[str, str | None]:
-        """
-        Return the field ``next`` of a page of members.
-
-        :param place: the position after the page.
-        :param is_last: whether it is the last page.
-        """
+        """Return the field ``next`` of a page of members that ends before ``place``."""
         if fault and fault.action == "end_early":
             return {"next": ""}
         if not is_last or self.settings.endless_next or self.settings.last_next == "empty_page":

@@ -13,34 +13,16 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from airflow_provider_cio_cohort.sandbox.app_api import wrong_datacenter
+from airflow_provider_cio_cohort.sandbox.app_api import RegionalApi, wrong_datacenter
 from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
 from airflow_provider_cio_cohort.sandbox.segments import Person, Segment
 from airflow_provider_cio_cohort.sandbox.serving import ID_TYPES, basic_credentials, read_ids
-from airflow_provider_cio_cohort.sandbox.settings import Settings
 
 MAX_IDS = 1000
 
 
-class TrackApi:
-    """
-    Serves the Track API of one region.
-
-    :param region: ``us`` or ``eu``.
-    :param other_url: returns where the other region's Track API is.
-    """
-
-    def __init__(
-        self,
-        region: str,
-        workspaces: Sequence[Workspace],
-        settings: Settings,
-        other_url: Callable[[], str],
-    ) -> None:
-        self.region = region
-        self.workspaces = workspaces
-        self.settings = settings
-        self.other_url = other_url
+class TrackApi(RegionalApi):
+    """Serves the Track API of one region."""
 
     def add_routes(self, app: web.Application) -> None:
         """Add the API's routes to ``app``."""
