@@ -43,7 +43,7 @@ from airflow_provider_cio_cohort.doctor.checks_amplitude import check_amplitude
 from airflow_provider_cio_cohort.doctor.checks_customer_io import check_customer_io
 from airflow_provider_cio_cohort.doctor.export import probe_export
 from airflow_provider_cio_cohort.doctor.facts import as_table
-from airflow_provider_cio_cohort.doctor.finding import Finding, Status
+from airflow_provider_cio_cohort.doctor.lines import Finding, Status
 from airflow_provider_cio_cohort.doctor.probe import probe
 from airflow_provider_cio_cohort.doctor.probe_writes import NOBODY
 from airflow_provider_cio_cohort.doctor.throwaway import DESCRIPTION, MARK

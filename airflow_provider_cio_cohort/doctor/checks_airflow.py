@@ -17,8 +17,7 @@ from airflow_provider_cio_cohort.compatibility import (
     AirflowNotFoundException,
     conf,
 )
-from airflow_provider_cio_cohort.doctor.finding import Finding, Status
-from airflow_provider_cio_cohort.doctor.lines import not_asked
+from airflow_provider_cio_cohort.doctor.lines import Finding, Status, not_asked
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook

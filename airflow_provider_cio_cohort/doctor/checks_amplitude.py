@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from airflow_provider_cio_cohort.cohorts import is_cohort_id
-from airflow_provider_cio_cohort.doctor.finding import Finding, Status
 from airflow_provider_cio_cohort.doctor.lines import (
+    Finding,
+    Status,
     clock_line,
     connection_line,
     failed,

@@ -21,7 +21,7 @@ from airflow_provider_cio_cohort.doctor.asking import (
     paced,
 )
 from airflow_provider_cio_cohort.doctor.export_file import FileForm, form_of, rows_of
-from airflow_provider_cio_cohort.doctor.finding import Finding, Status
+from airflow_provider_cio_cohort.doctor.lines import Finding, Status
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, VendorUnavailableError
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.api import ApiResponse, list_in
@@ -42,16 +42,7 @@ _ADVICE = "Check the cohort's id and the connection, and run the doctor again."
 
 @dataclass
 class _Export:
-    """
-    One export, as far as it has come.
-
-    :param hook: the project.
-    :param cohort_id: the cohort.
-    :param user_property: a property that the file is to have as well; ``None`` for none.
-    :param timeout: seconds for which it is waited for.
-    :param poll_interval: seconds between two status calls.
-    :param directory: where its file is kept until the end.
-    """
+    """One export, as far as it has come; its parameters are those of :func:`probe_export`."""
 
     hook: AmplitudeHook
     cohort_id: str

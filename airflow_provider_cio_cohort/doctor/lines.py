@@ -1,16 +1,21 @@
-"""Turns responses and errors into lines of the report; an error is a line, and hides no other."""
+"""
+What the doctor reports: a line for each question that it has asked.
+
+Responses and errors become lines; an error is one, too, and hides no other.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from airflow_provider_cio_cohort.compatibility import AirflowNotFoundException
-from airflow_provider_cio_cohort.doctor.finding import Finding, Status
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, RetryableError
 from airflow_provider_cio_cohort.hooks.api import Api, ApiResponse
 from airflow_provider_cio_cohort.hooks.base import VendorHook
@@ -22,6 +27,47 @@ from airflow_provider_cio_cohort.hooks.http_options import aiohttp_options, envi
 CLOCK_WARNING, CLOCK_WRONG = 60.0, 300.0
 #: How many items a sentence lists at most.
 LISTED = 5
+
+
+class Status(StrEnum):
+    """What a line says about the syncs."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+    #: The question has no answer: a vendor is down, or an earlier line is wrong.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    A line of the report.
+
+    :param name: identifies the question, such as ``customer_io.track_keys``; scripts rely on it.
+    :param status: what the line says about the syncs.
+    :param seen: what was seen, in a sentence without a key, a person or a cohort's name.
+    :param meaning: what that means for syncs; empty if nothing.
+    :param advice: what to do; empty if nothing.
+    :param facts: the vendor's facts that were seen, by the keys of :data:`.facts.FACTS`: plain values.
+    """
+
+    name: str
+    status: Status
+    seen: str
+    meaning: str = ""
+    advice: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def row(self) -> dict[str, str]:
+        """Return the line as plain data, without its facts."""
+        return {
+            "name": self.name,
+            "status": self.status.value,
+            "seen": self.seen,
+            "meaning": self.meaning,
+            "advice": self.advice,
+        }
 
 
 class Heard(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any
 from airflow_provider_cio_cohort.exceptions import AuthenticationError, RequestRejectedError
 from airflow_provider_cio_cohort.hooks.api import IncompleteResponseError, list_in
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-
-CIO_PREFIX = "cio_"
+from airflow_provider_cio_cohort.hooks.customer_io_api import CIO_PREFIX
+from airflow_provider_cio_cohort.hooks.people import identifiers_in
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,16 +90,6 @@ def people_with_email(hook: CustomerIOHook, email: str) -> set[str] | None:
     return {cio_id_of(person) for person in people}
 
 
-def identifiers_in(profile: dict[str, Any]) -> dict[str, str | None]:
-    """
-    Return the identifiers of a person in a look-up or in a membership, as text.
-
-    :param profile: the person, as Customer.io shows it.
-    """
-    places = [profile.get("identifiers"), profile, profile.get("attributes")]
-    return {kind: _text_at(places, kind) for kind in ("id", "email", "cio_id")}
-
-
 def cio_id_of(profile: dict[str, Any]) -> str:
     """
     Return the ``cio_id`` of a person, without ``cio_``; empty if it is not shown.
@@ -119,11 +109,3 @@ def people_in(payload: Any, name: str) -> list[dict[str, Any]]:
     if not all(isinstance(item, dict) for item in items):
         raise IncompleteResponseError(f"the people in {name!r}")
     return items
-
-
-def _text_at(places: list[Any], kind: str) -> str | None:
-    for place in places:
-        value = place.get(kind) if isinstance(place, dict) else None
-        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
-            return str(value)
-    return None

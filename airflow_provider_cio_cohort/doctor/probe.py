@@ -20,12 +20,11 @@ from airflow_provider_cio_cohort.doctor.asking import (
     failed,
     paced,
 )
-from airflow_provider_cio_cohort.doctor.finding import Finding, Status
+from airflow_provider_cio_cohort.doctor.lines import Finding, Status
 from airflow_provider_cio_cohort.doctor.person import (
     LookUp,
     Person,
     cio_id_of,
-    identifiers_in,
     look_up,
     people_with_email,
 )
@@ -50,6 +49,7 @@ from airflow_provider_cio_cohort.doctor.stage import ACCEPTED, Stage
 from airflow_provider_cio_cohort.doctor.throwaway import Throwaways
 from airflow_provider_cio_cohort.exceptions import CohortSyncError
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
+from airflow_provider_cio_cohort.hooks.people import identifiers_in
 
 #: How often the time until a write shows is measured.
 ROUNDS = 5

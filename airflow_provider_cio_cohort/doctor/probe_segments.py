@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from airflow_provider_cio_cohort.doctor.finding import Finding, Status
-from airflow_provider_cio_cohort.doctor.person import CIO_PREFIX
+from airflow_provider_cio_cohort.doctor.lines import Finding, Status
 from airflow_provider_cio_cohort.doctor.probe_writes import known
 from airflow_provider_cio_cohort.doctor.stage import ACCEPTED, Stage
 from airflow_provider_cio_cohort.doctor.throwaway import DESCRIPTION, SWEEPS, new_name
 from airflow_provider_cio_cohort.exceptions import CohortSyncError, RequestRejectedError
-from airflow_provider_cio_cohort.hooks.customer_io_api import Segment, request_segment, segment_in
+from airflow_provider_cio_cohort.hooks.customer_io_api import CIO_PREFIX, Segment, request_segment, segment_in
 from airflow_provider_cio_cohort.sync.memory import UNIQUE_NAMES
 
 log = logging.getLogger(__name__)

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from airflow_provider_cio_cohort.doctor.asking import ProbeStoppedError
-from airflow_provider_cio_cohort.doctor.finding import Finding, Status
+from airflow_provider_cio_cohort.doctor.lines import Finding, Status
 from airflow_provider_cio_cohort.doctor.person import (
-    CIO_PREFIX,
     Person,
     cio_id_of,
     look_up,
     people_with_email,
 )
 from airflow_provider_cio_cohort.doctor.stage import ACCEPTED, Stage
+from airflow_provider_cio_cohort.hooks.customer_io_api import CIO_PREFIX
 
 #: What an identifier that no person has begins with, so that it is recognised wherever it shows up.
 NOBODY = "cohort-sync-doctor-"

@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 from airflow_provider_cio_cohort.doctor.asking import NoEffectError, ProbeStoppedError
-from airflow_provider_cio_cohort.doctor.person import Person, cio_id_of, identifiers_in, people_in
+from airflow_provider_cio_cohort.doctor.person import Person, cio_id_of, people_in
 from airflow_provider_cio_cohort.doctor.throwaway import Throwaways
 from airflow_provider_cio_cohort.exceptions import RequestRejectedError, UnknownSegmentError
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
-from airflow_provider_cio_cohort.hooks.customer_io_api import Segment, count_in, request_segment
+from airflow_provider_cio_cohort.hooks.customer_io_api import CIO_PREFIX, Segment, count_in, request_segment
+from airflow_provider_cio_cohort.hooks.people import identifiers_in
 
 #: The answer to a write that Customer.io accepts, whether or not it has an effect.
 ACCEPTED = 200
@@ -226,7 +227,7 @@ class Stage:
             is_right = bool(cio_id) and (
                 same == value
                 if id_type == "id"
-                else same.removeprefix("cio_").lower() == value.removeprefix("cio_").lower()
+                else same.removeprefix(CIO_PREFIX).lower() == value.removeprefix(CIO_PREFIX).lower()
             )
         if not is_right:
             raise ProbeStoppedError("Somebody else than the test person is in the throwaway segment.")

@@ -14,7 +14,6 @@ from airflow_provider_cio_cohort.exceptions import (
     AuthenticationError,
     CohortSyncError,
     RequestRejectedError,
-    SyncStoppedError,
     VendorUnavailableError,
     WrongRegionError,
 )
@@ -278,20 +277,11 @@ class AmplitudeHook(VendorHook):
     def _lives_in_other_region(self) -> bool:
         elsewhere = AmplitudeApi(self.connection, self.connection.extra_dejson, other_region(self.api.region))
         client = ApiClient(elsewhere, self.transport)
-        return _accepts(client, elsewhere.authorization, "asking the other region")
+        return client.accepts("/api/3/cohorts", "asking the other region", elsewhere.authorization)
 
     def _are_swapped(self) -> bool:
         swapped = basic_header(self.api.secret_key, self.api.api_key)
-        return _accepts(self.client, swapped, "trying the keys the other way round")
-
-
-def _accepts(client: ApiClient[AmplitudeApi], authorization: str, what: str) -> bool:
-    try:
-        return client.send("GET", "/api/3/cohorts", what, authorization=authorization).status == 200
-    except SyncStoppedError:
-        raise
-    except CohortSyncError:
-        return False
+        return self.client.accepts("/api/3/cohorts", "trying the keys the other way round", swapped)
 
 
 def _asked_for(name: str) -> str:

@@ -44,15 +44,7 @@ _PROPERTY_PREFIX = "gp:"
 
 @dataclass(frozen=True)
 class _Place:
-    """
-    Where a value stands in JSON.
-
-    :param field: the field that it is of.
-    :param parent: the field around that one.
-    :param is_sent: whether we have sent it.
-    :param is_chosen: whether the company has chosen the fields here, whose names then say nothing.
-    :param depth: how many objects and lists are around it.
-    """
+    """Where a value stands in JSON; if the company has chosen the fields there, their names say nothing."""
 
     field: str = ""
     parent: str = ""

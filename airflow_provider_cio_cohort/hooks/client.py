@@ -13,7 +13,12 @@ from requests import PreparedRequest, Request, RequestException, Response, Sessi
 from requests.auth import AuthBase
 from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # type: ignore[import-untyped]
 
-from airflow_provider_cio_cohort.exceptions import CohortSyncError, RateLimitedError, VendorUnavailableError
+from airflow_provider_cio_cohort.exceptions import (
+    CohortSyncError,
+    RateLimitedError,
+    SyncStoppedError,
+    VendorUnavailableError,
+)
 from airflow_provider_cio_cohort.hooks.api import (
     Api,
     ApiResponse,
@@ -264,6 +269,15 @@ class ApiClient(Generic[SomeApi]):
         except RequestException as error:
             failure = error_from_requests(error, self.api.name, what, self.api.place)
         raise failure  # outside the handler: the cause would bring the URL and its query into the traceback
+
+    def accepts(self, path: str, what: str, authorization: str) -> bool:
+        """Say whether the API accepts another Authorization header; no response counts as a no."""
+        try:
+            return self.send("GET", path, what, authorization=authorization).status == 200
+        except SyncStoppedError:
+            raise
+        except CohortSyncError:
+            return False
 
 
 def body_of(response: Response) -> bytes | None:

@@ -13,7 +13,6 @@ from airflow_provider_cio_cohort.exceptions import (
     CohortSyncError,
     RequestRejectedError,
     SegmentNotCreatedError,
-    SyncStoppedError,
     VendorUnavailableError,
     WrongRegionError,
 )
@@ -442,12 +441,4 @@ class CustomerIOHook(VendorHook):
 
     def _accepts(self, user: str, password: str) -> bool:
         what = "trying the keys in each other's place"
-        try:
-            response = self.track_client.send(
-                "GET", ACCOUNT, what, authorization=basic_header(user, password)
-            )
-            return response.status == 200
-        except SyncStoppedError:
-            raise
-        except CohortSyncError:
-            return False
+        return self.track_client.accepts(ACCOUNT, what, basic_header(user, password))

@@ -292,11 +292,7 @@ class ReceivedFile:
 
 
 class _Bounded(io.RawIOBase):
-    """
-    Reads no more bytes than a file may have, and none once that is cancelled.
-
-    :param most: how many bytes it may have.
-    """
+    """Reads no more bytes than a file may have, and none once that is cancelled."""
 
     def __init__(self, raw: Any, most: int, cancel: CancelToken) -> None:
         self._raw = raw

@@ -220,13 +220,22 @@ def _person(item: Any, id_type: str) -> _Person:
     customer = item.get("customer", item) if isinstance(item, dict) else None
     if not isinstance(customer, dict):
         raise IncompleteResponseError("the identifiers of a person")
-    places = [customer.get("identifiers"), customer, customer.get("attributes")]
-    found = {kind: _identifier(places, kind) for kind in ("cio_id", "id", "email")}
+    found = identifiers_in(customer)
     key = next((f"{kind} {value}" for kind, value in found.items() if value is not None), None)
-    return _Person(key, _identifier(places, id_type), found["cio_id"])
+    return _Person(key, found.get(id_type), found["cio_id"])
 
 
-def _identifier(places: list[Any], kind: str) -> str | None:
+def identifiers_in(person: dict[str, Any]) -> dict[str, str | None]:
+    """
+    Return the identifiers of a person as text, the one that never changes first.
+
+    :param person: the person, as Customer.io shows it in a look-up or in a membership.
+    """
+    places = [person.get("identifiers"), person, person.get("attributes")]
+    return {kind: _text_at(places, kind) for kind in ("cio_id", "id", "email")}
+
+
+def _text_at(places: list[Any], kind: str) -> str | None:
     for place in places:
         value = place.get(kind) if isinstance(place, dict) else None
         if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":

@@ -190,11 +190,7 @@ class Exchange:
 
 
 class _Watched:
-    """
-    The raw body of a response of ``requests``, which is recorded while it is read.
-
-    :param raw: the body, as ``urllib3`` has it.
-    """
+    """The raw body of a response, as ``urllib3`` has it, which is recorded while it is read."""
 
     _raw: Any
     _exchange: Exchange

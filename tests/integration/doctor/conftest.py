@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.doctor.export import probe_export
-from airflow_provider_cio_cohort.doctor.finding import Finding
+from airflow_provider_cio_cohort.doctor.lines import Finding
 from airflow_provider_cio_cohort.doctor.probe import probe
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
