@@ -184,11 +184,7 @@ def _complain(alert: Alert, message: Message, error: Exception, hidden: Iterable
 
 
 def _add_text(notifier: Any, text: str) -> None:
-    """
-    Let the mail of a notifier have a text beside its HTML, for readers that show no HTML.
-
-    :param notifier: Airflow's ``SmtpNotifier`` or a class derived from it; others stay as they are.
-    """
+    """Let the mail of Airflow's ``SmtpNotifier`` have a text beside its HTML, for readers that show none."""
     hook = getattr(notifier, "hook", None)
     build = getattr(hook, "_build_mime_message", None)
     if build is None:

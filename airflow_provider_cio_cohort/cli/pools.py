@@ -29,11 +29,7 @@ _DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class _Wanted:
-    """
-    A pool that syncs need.
-
-    :param slots: the wanted number of slots; ``None`` if it is unknown here.
-    """
+    """A pool that syncs need; its slots are ``None`` if their number is unknown here."""
 
     name: str
     conn_id: str

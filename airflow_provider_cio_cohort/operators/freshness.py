@@ -209,14 +209,7 @@ def _moment(kept: object, now: datetime) -> datetime | None:
 def _last_good(
     context: Mapping[str, Any], watched: WatchedSegment, now: datetime, since: datetime | None
 ) -> datetime | None:
-    """
-    Return when the sync itself has last filled the segment from its cohort.
-
-    :param context: the task's context.
-    :param watched: the segment.
-    :param now: when it is checked.
-    :param since: when it was seen to be filled, or the first check; older events are not read.
-    """
+    """Return when the sync itself last filled the segment from its cohort, as far back as ``since``."""
     events = context["inlet_events"][watched.asset].ascending(False).limit(_EVENTS)
     if since is not None:
         events = events.after(since.isoformat())
