@@ -33,23 +33,23 @@ def _arg(*flags: str, **settings: Any) -> Arg:
 
 #: The highest limit of a run, as of the parameter: importing that would slow every call of airflow down.
 _MOST_LIMITED = 100_000
-_OUTPUT = _arg(
-    "-o",
-    "--output",
-    help="Output format. Allowed values: table, json, yaml (default: table)",
-    metavar="(table, json, yaml)",
-    choices=("table", "json", "yaml"),
-    default="table",
-)
-_OUTPUT_OF_VALIDATE = _arg(
-    "-o",
-    "--output",
-    help="Output format. Allowed values: table, json, yaml, github (annotations of GitHub Actions) "
-    "(default: table)",
-    metavar="(table, json, yaml, github)",
-    choices=("table", "json", "yaml", "github"),
-    default="table",
-)
+
+
+def _output(*choices: str, note: str = "") -> Arg:
+    listed = ", ".join(choices)
+    return _arg(
+        "-o",
+        "--output",
+        help=f"Output format. Allowed values: {listed}{note} (default: table)",
+        metavar=f"({listed})",
+        choices=choices,
+        default="table",
+    )
+
+
+_OUTPUT = _output("table", "json", "yaml")
+_OUTPUT_OF_VALIDATE = _output("table", "json", "yaml", "github", note=" (annotations of GitHub Actions)")
+_YES = _arg("--yes", "-y", help="Do not ask for confirmation", action="store_true")
 _FILES = _arg("files", help="YAML files, or folders of them", nargs="+", metavar="FILE")
 _WHAT = _arg(
     "what",
@@ -213,7 +213,7 @@ def _doctor() -> ActionCommand:
             metavar="PATH",
         ),
         _arg("--force", help="Overwrite the file of --record", action="store_true"),
-        _arg("--yes", "-y", help="Do not ask for confirmation", action="store_true"),
+        _YES,
         _OUTPUT,
         description="Ask both vendors and this Airflow what syncs rely on: a line for each question, with "
         "what was seen, what it means for syncs and what to do; then the facts about the vendors that their "
@@ -389,7 +389,7 @@ def _forget() -> ActionCommand:
             metavar="ADDRESS",
         ),
         _arg("--dry-run", help="Show what would be removed; write nothing", action="store_true"),
-        _arg("--yes", "-y", help="Do not ask for confirmation", action="store_true"),
+        _YES,
         _OUTPUT,
         description="Remove people from everything that is kept below the snapshot_path and the "
         "unmatched_path of syncs, also of former segments and other workspaces. How long the rest is kept "
@@ -415,7 +415,7 @@ def _restore() -> ActionCommand:
         *_WHICH,
         _text("--at", f"Which snapshot: {_MOMENT}"),
         _arg("--dry-run", help="Show the plan; write nothing", action="store_true"),
-        _arg("--yes", "-y", help="Do not ask for confirmation", action="store_true"),
+        _YES,
         *(
             _arg(f"--{flag.replace('_', '-')}", help=words, action="store_true")
             for flag, words in flags.items()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import gzip
 import json
 import math
@@ -15,7 +13,7 @@ import time
 from email.utils import formatdate
 from typing import Any
 
-from aiohttp import web
+from aiohttp import BasicAuth, web
 from aiohttp.typedefs import Handler, Middleware
 
 from airflow_provider_cio_cohort.sandbox.callbacks import Callbacks, IncomingRequest
@@ -246,12 +244,11 @@ def storage_error(status: int, code: str, message: str) -> web.Response:
 
 def basic_credentials(request: web.Request) -> tuple[str, str]:
     """Return user and password of a request, two empty strings if it has none."""
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
     try:
-        key, _, secret = base64.b64decode(token, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+        found = BasicAuth.decode(request.headers.get("Authorization", ""), "utf-8")
+    except ValueError:
         return "", ""
-    return (key, secret) if kind == "Basic" else ("", "")
+    return found.login, found.password
 
 
 async def read_ids(request: web.Request, most: int) -> list[str] | None:
