@@ -7,6 +7,7 @@ The state of the syncs, from Airflow's metadata database alone: no vendor API, n
 from __future__ import annotations
 
 from airflow_provider_cio_cohort.overview.load import load_history, load_overview
+from airflow_provider_cio_cohort.overview.memory import Memory
 from airflow_provider_cio_cohort.overview.model import (
     Attention,
     Dag,
@@ -28,6 +29,7 @@ __all__ = [
     "Failure",
     "History",
     "Kind",
+    "Memory",
     "Moment",
     "Overview",
     "Quota",

@@ -21,9 +21,6 @@ from airflow_provider_cio_cohort.overview.quota import start_of_month, told_last
 from airflow_provider_cio_cohort.overview.reading import read_export
 from airflow_provider_cio_cohort.state import REQUESTED_EXPORT
 
-_TOGETHER = 100
-_Runs = dict[str, set[str]]
-
 
 def exports_since(
     session: Session,
@@ -45,12 +42,11 @@ def exports_since(
     for (dag_id, _), conn_id in conn_ids.items():
         of_dags.setdefault(dag_id, set()).add(conn_id)
     since = {conn_id: _since(told.get(conn_id, ()), now) for conn_id in set(conn_ids.values())}
-    runs: _Runs = {}
+    runs: set[int] = set()
     for sync in syncs:
         first = min((since[conn_id] for conn_id in of_dags.get(sync.dag.dag_id, ())), default=now)
-        recent = {run.run_id for run in sync.runs if run.ended is None or run.ended >= first}
-        if recent:
-            runs.setdefault(sync.dag.dag_id, set()).update(recent)
+        recent = (run.dag_run_id for run in sync.runs if run.ended is None or run.ended >= first)
+        runs.update(number for number in recent if number is not None)
     for dag_id, task_id, report in _kept(session, runs):
         project = conn_ids.get((dag_id, task_id)) or _only(of_dags[dag_id])
         if project is not None and report.at >= since[project]:
@@ -67,13 +63,12 @@ def _only(conn_ids: set[str]) -> str | None:
     return next(iter(conn_ids)) if len(conn_ids) == 1 else None
 
 
-def _kept(session: Session, runs: _Runs) -> Iterator[tuple[str, str, Report]]:
+def _kept(session: Session, runs: Iterable[int]) -> Iterator[tuple[str, str, Report]]:
     task, xcom = TaskInstance.__table__.c, XComModel.__table__.c
-    for some in chunks(sorted(runs), _TOGETHER):
-        question = select(task.dag_id, task.task_id, task.run_id, xcom.timestamp, xcom.value)
-        of_these = {dag_id: sorted(runs[dag_id]) for dag_id in some}
+    question = select(task.dag_id, task.task_id, task.run_id, xcom.timestamp, xcom.value)
+    for some in chunks(sorted(runs)):
         for dag_id, task_id, run_id, at, value in session.execute(
-            with_xcoms(question, of_these, REQUESTED_EXPORT)
+            with_xcoms(question, some, REQUESTED_EXPORT)
         ):
             # Not left out by the database: it would then begin with all XComs of the key.
             report = read_export(at, run_id, value) if at is not None else None

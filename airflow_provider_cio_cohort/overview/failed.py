@@ -22,7 +22,6 @@ from airflow_provider_cio_cohort.overview.reading import read_failure
 from airflow_provider_cio_cohort.state import FAILURE
 
 _FAILED = ("failed", "up_for_retry")
-_TOGETHER = 100
 
 
 @dataclass(frozen=True)
@@ -47,16 +46,18 @@ def with_reasons(session: Session, syncs: Sequence[Sync], *, every: bool = False
     :param every: whether to add it to all runs of each sync, not only to those that the overview shows.
     """
     wanted = [_wanted(sync, every=every) for sync in syncs]
-    pairs = {(sync.dag.dag_id, run.run_id) for sync, runs in zip(syncs, wanted, strict=True) for run in runs}
+    numbers = {run.dag_run_id for runs in wanted for run in runs if run.dag_run_id is not None}
     failed: dict[tuple[str, str], list[_Task]] = {}
-    for task in _failed_tasks(session, sorted(pairs)):
+    for task in _failed_tasks(session, sorted(numbers)):
         failed.setdefault((task.dag_id, task.run_id), []).append(task)
     writing = {(sync.dag.dag_id, sync.task_id) for sync in syncs}
     found = []
     for sync, runs in zip(syncs, wanted, strict=True):
         reasons = {run.run_id: _reason(sync, run, failed, writing) for run in runs}
-        changed = tuple(replace(run, failure=reasons.get(run.run_id)) for run in sync.runs)
-        found.append(replace(sync, runs=changed) if runs else sync)
+        changed = (
+            replace(run, failure=reasons[run.run_id]) if run.run_id in reasons else run for run in sync.runs
+        )
+        found.append(replace(sync, runs=tuple(changed)) if runs else sync)
     return tuple(found)
 
 
@@ -67,15 +68,12 @@ def _wanted(sync: Sync, *, every: bool) -> list[Run]:
     return [run for run in dict.fromkeys((sync.failing, last)) if run is not None]
 
 
-def _failed_tasks(session: Session, runs: Sequence[tuple[str, str]]) -> Iterator[_Task]:
+def _failed_tasks(session: Session, runs: Sequence[int]) -> Iterator[_Task]:
     task = TaskInstance.__table__.c
     columns = (*(task.dag_id, task.run_id, task.task_id, task.map_index), task.try_number, task.end_date)
-    for some in chunks(runs, _TOGETHER):
-        by_dag: dict[str, list[str]] = {}
-        for dag_id, run_id in some:
-            by_dag.setdefault(dag_id, []).append(run_id)
-        question = select(*columns, XComModel.__table__.c.value).where(task.state.in_(_FAILED))
-        yield from (_Task(*row) for row in session.execute(with_xcoms(question, by_dag, FAILURE)))
+    question = select(*columns, XComModel.__table__.c.value).where(task.state.in_(_FAILED))
+    for some in chunks(runs):
+        yield from (_Task(*row) for row in session.execute(with_xcoms(question, some, FAILURE)))
 
 
 def _reason(

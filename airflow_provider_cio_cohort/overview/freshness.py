@@ -57,7 +57,14 @@ def as_runs(found: Iterable[TaskRun], limit: int) -> tuple[Run, ...]:
         known = runs.get(one.run_id)
         if known is None or _WORST_FIRST.index(state) < _WORST_FIRST.index(known.state):
             times = (one.due, one.queued, *_times(one, state))
-            runs[one.run_id] = Run(one.run_id, one.run_type, *times, state, map_index=one.map_index)
+            runs[one.run_id] = Run(
+                one.run_id,
+                one.run_type,
+                *times,
+                state,
+                map_index=one.map_index,
+                dag_run_id=one.dag_run_id,
+            )
     return tuple(sorted(runs.values(), key=lambda run: run.at, reverse=True)[:limit])
 
 
@@ -105,15 +112,16 @@ def overdue_since(dag: Dag, runs: Sequence[Run], last_good: Report | None, now: 
     """
     if dag.paused or dag.schedule is None or dag.missing_since is not None:
         return None
-    good = [run.ended or run.due for run in runs if run.state is State.SUCCESS]
-    good += [last_good.at] if last_good else []
+    good = [last_good.at] if last_good else []
+    good += [run.ended or run.due for run in runs if run.state is State.SUCCESS]
+    last = max(good, default=None)
     # Unpausing a DAG starts the run that was due last; that run is not late from its start.
     missing = [
         max(run.due, run.queued or run.due)
         for run in runs
         if run.run_type == "scheduled"
         and run.state not in (State.SUCCESS, State.SKIPPED)
-        and not any(moment >= run.due for moment in good)
+        and (last is None or last < run.due)
     ]
     if dag.next_run is not None and dag.next_run <= now:  # the scheduler has not created the run
         missing.append(dag.next_run)

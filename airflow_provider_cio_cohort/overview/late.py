@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow.models.asset import AssetModel
+from airflow.models.dagrun import DagRun
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.sdk import Asset, literal
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.assets import cohort_asset, known_segment
 from airflow_provider_cio_cohort.overview import past
-from airflow_provider_cio_cohort.overview.past import Event, TaskRun
+from airflow_provider_cio_cohort.overview.memory import Memory
+from airflow_provider_cio_cohort.overview.past import Event, Task, TaskRun
 from airflow_provider_cio_cohort.overview.queries import Reference, chunks
 from airflow_provider_cio_cohort.overview.reading import split_asset
 
@@ -29,8 +31,6 @@ from airflow_provider_cio_cohort.overview.reading import split_asset
 _REGULAR = ("scheduled", "asset_triggered")
 _TRUE = (True, "True", "true")
 
-#: A task: its DAG and its id.
-Task = tuple[str, str]
 #: A task instance, by its run and its map index.
 _Key = tuple[str, int]
 
@@ -68,20 +68,20 @@ class _Part:
     is_dry: bool
 
 
-def late_syncs(session: Session, tasks: Iterable[Task], limit: int) -> list[LateSync]:
+def late_syncs(session: Session, tasks: Iterable[Task], limit: int, memory: Memory) -> list[LateSync]:
     """
     Return the syncs of tasks whose segment only their runs know; one without a segment if there was no run.
 
     :param session: of the metadata database.
     :param tasks: the tasks.
     :param limit: how many runs and events of each to read.
+    :param memory: what earlier looks have read.
     """
     wanted = sorted(set(tasks))
-    runs: dict[Task, list[TaskRun]] = {task: [] for task in wanted}
-    for run in past.newest_runs(session, sorted({dag_id for dag_id, _ in wanted}), limit, late=True):
-        if (run.dag_id, run.task_id) in runs:
-            runs[run.dag_id, run.task_id].append(run)
-    parts = {task: _parts(session, task, {run.run_id for run in runs[task]}) for task in wanted}
+    dag_ids = sorted({dag_id for dag_id, _ in wanted})
+    newest = past.newest_runs(session, dag_ids, limit, memory, late=True)
+    runs = {task: [*newest.get(task, {}).values()] for task in wanted}
+    parts = _parts(session, runs)
     ids = _asset_ids(session, [part.segment for some in parts.values() for part in some.values()])
     references = {
         Reference(ids[part.segment.uri], part.segment.uri, *task)
@@ -89,24 +89,28 @@ def late_syncs(session: Session, tasks: Iterable[Task], limit: int) -> list[Late
         for part in some.values()
         if part.segment.uri in ids
     }
-    events: dict[Task, list[Event]] = {task: [] for task in wanted}
-    for event in past.newest_events(session, sorted(references, key=lambda one: one.asset_id), limit):
-        events[event.reference.dag_id, event.reference.task_id].append(event)
+    events: dict[Task, dict[str, list[Event]]] = {task: {} for task in wanted}
+    for one, own in past.newest_events(session, [*references], limit, memory).items():
+        events[one.dag_id, one.task_id][one.uri] = own
     found = (_Resolved(task, runs[task], parts[task], events[task]) for task in wanted)
     return [replace(sync, asset_id=ids.get(sync.uri or "")) for one in found for sync in one.syncs()]
 
 
-def _parts(session: Session, task: Task, run_ids: Iterable[str]) -> dict[_Key, _Part]:
-    table = RenderedTaskInstanceFields.__table__.c
-    found = {}
-    for some in chunks(sorted(run_ids), 500):
-        question = select(table.run_id, table.map_index, table.rendered_fields).where(
-            table.dag_id == task[0], table.task_id == task[1], table.run_id.in_(some)
-        )
-        for run_id, map_index, fields in session.execute(question):
+def _parts(session: Session, runs: Mapping[Task, Iterable[TaskRun]]) -> dict[Task, dict[_Key, _Part]]:
+    table, run = RenderedTaskInstanceFields.__table__.c, DagRun.__table__.c
+    columns = (table.dag_id, table.task_id, table.run_id, table.map_index, table.rendered_fields)
+    of_the_run = and_(
+        table.dag_id == run.dag_id,
+        table.run_id == run.run_id,
+        table.task_id.in_(sorted({task_id for _, task_id in runs})),
+    )
+    found: dict[Task, dict[_Key, _Part]] = {task: {} for task in runs}
+    for some in chunks(sorted({one.dag_run_id for own in runs.values() for one in own})):
+        question = select(*columns).join(DagRun.__table__, of_the_run).where(run.id.in_(some))
+        for dag_id, task_id, run_id, map_index, fields in session.execute(question):
             part = _read(fields)
-            if part is not None:
-                found[run_id, map_index] = part
+            if part is not None and (dag_id, task_id) in found:
+                found[dag_id, task_id][run_id, map_index] = part
     return found
 
 
@@ -140,7 +144,7 @@ def _text(value: Any) -> str | None:
 def _asset_ids(session: Session, assets: Iterable[Asset]) -> dict[str, int]:
     by_uri = {asset.uri: asset.name for asset in assets}
     found: dict[str, int] = {}
-    for some in chunks(sorted(by_uri), 500):
+    for some in chunks(sorted(by_uri)):
         question = select(AssetModel.id, AssetModel.uri, AssetModel.name).where(AssetModel.uri.in_(some))
         rows = session.execute(question)
         found |= {uri: asset_id for asset_id, uri, name in rows if by_uri[uri] == name}
@@ -151,16 +155,21 @@ class _Resolved:
     """The runs of one task, each with its segment."""
 
     def __init__(
-        self, task: Task, runs: Sequence[TaskRun], parts: Mapping[_Key, _Part], events: Sequence[Event]
+        self,
+        task: Task,
+        runs: Sequence[TaskRun],
+        parts: Mapping[_Key, _Part],
+        events: Mapping[str, Sequence[Event]],
     ) -> None:
         self._task = task
         self._runs = sorted(runs, key=lambda run: run.due, reverse=True)
         self._events = events
         self._parts = parts
         self._known = {key: part.segment.uri for key, part in parts.items()}
-        for event in events:
-            if event.run_id is not None and event.map_index is not None:
-                self._known.setdefault((event.run_id, event.map_index), event.reference.uri)
+        for segment, told in events.items():
+            for event in told:
+                if event.report.run_id is not None and event.map_index is not None:
+                    self._known.setdefault((event.report.run_id, event.map_index), segment)
         self._by_index: dict[int, str] = {}
         for run in self._runs:
             if run.map_index is not None and (uri := self._known.get((run.run_id, run.map_index))):
@@ -174,9 +183,6 @@ class _Resolved:
         for run in self._runs:
             if not self._is_whole(run):
                 runs.setdefault(self._uri_of(run), []).append(run)
-        events: dict[str, list[Event]] = {}
-        for event in self._events:
-            events.setdefault(event.reference.uri, []).append(event)
         for uri in listed:
             own = runs.get(uri, [])
             part = next(filter(None, (self._part_of(run, uri) for run in own)), None)
@@ -186,7 +192,7 @@ class _Resolved:
                 cohort_uri=part.cohort_uri if part else None,
                 label=self._label(own, part, uri) if self._is_mapped or len(listed) > 1 else None,
                 runs=(*own, *whole),
-                events=tuple(events.get(uri, ())),
+                events=tuple(self._events.get(uri, ())),
             )
         for index in unknown:
             alike = tuple(run for run in runs.get(None, ()) if run.map_index == index)

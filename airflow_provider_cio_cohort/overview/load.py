@@ -17,6 +17,7 @@ from airflow_provider_cio_cohort.overview.exported import exports_since
 from airflow_provider_cio_cohort.overview.failed import with_reasons
 from airflow_provider_cio_cohort.overview.freshness import as_runs, failures, overdue_since
 from airflow_provider_cio_cohort.overview.late import LateSync, late_syncs
+from airflow_provider_cio_cohort.overview.memory import Memory
 from airflow_provider_cio_cohort.overview.missing import present, unknown_files
 from airflow_provider_cio_cohort.overview.model import (
     ENDED,
@@ -30,11 +31,10 @@ from airflow_provider_cio_cohort.overview.model import (
     State,
     Sync,
 )
-from airflow_provider_cio_cohort.overview.past import Event
 from airflow_provider_cio_cohort.overview.queries import COHORTS, SEGMENTS, Reference, Waiting
-from airflow_provider_cio_cohort.overview.quota import Scheduled, exports_a_run, quotas
-from airflow_provider_cio_cohort.overview.reading import read_report, split_asset
-from airflow_provider_cio_cohort.overview.serialized import with_serialized
+from airflow_provider_cio_cohort.overview.quota import Scheduled, decisive, exports_a_run, quotas
+from airflow_provider_cio_cohort.overview.reading import split_asset
+from airflow_provider_cio_cohort.overview.serialized import with_serialized, with_timezones
 
 #: The number of runs and reports of each sync that the overview reads, and that the page of one sync reads.
 RECENT = 30
@@ -51,6 +51,7 @@ def load_overview(
     readable: set[str] | None = None,
     now: datetime | None = None,
     visible_runs: VisibleRuns | None = None,
+    memory: Memory | None = None,
 ) -> Overview:
     """
     Return all syncs, the exports of the month, and what needs attention.
@@ -60,12 +61,14 @@ def load_overview(
     :param now: the time to describe; the current time by default.
     :param visible_runs: returns those of some DAGs whose runs may be shown; by default, all. The other syncs
         have the state ``HIDDEN`` (``MISSING`` if their DAG is), and nothing that their runs tell.
+    :param memory: what earlier looks have read, to look at the same database again in less time.
     """
-    now = now or datetime.now(UTC)
+    now, memory = now or datetime.now(UTC), memory or Memory()
+    memory.begin()
     found = _find(session, readable, now)
-    found = replace(found, dags=with_serialized(session, found.dags))
-    syncs = with_reasons(session, _syncs(session, found, RECENT, now, visible_runs))
-    months = _quota_reports(session, found, syncs, now)
+    found = replace(found, dags=with_timezones(session, found.dags, memory))
+    syncs = with_reasons(session, _syncs(session, found, RECENT, now, memory, visible_runs))
+    months = _quota_reports(session, found, syncs, now, memory)
     runs = {sync.dag.dag_id: sync.runs for sync in syncs}
     scheduled = [
         Scheduled(found.dags[dag_id], exports, runs.get(dag_id, ()))
@@ -100,8 +103,8 @@ def load_history(
     if dag_id not in found.dags:  # removed; or missing, which only the other DAGs of its file can tell
         found = _only(_find(session, readable, now), dag_id)
     ours = {key: dag for key, dag in found.dags.items() if key == dag_id}
-    found = replace(found, dags={**found.dags, **with_serialized(session, ours, form=True)})
-    for sync in with_reasons(session, _syncs(session, found, PAST, now), every=True):
+    found = replace(found, dags={**found.dags, **with_serialized(session, ours)})
+    for sync in with_reasons(session, _syncs(session, found, PAST, now, Memory()), every=True):
         own = sync.part == part and (part is not None or sync.asset_id is None)
         is_same = own if asset_id is None else sync.asset_id == asset_id
         if (sync.dag.dag_id, sync.task_id) == (dag_id, task_id) and is_same:
@@ -168,16 +171,20 @@ def _syncs(
     found: _Found,
     limit: int,
     now: datetime,
+    memory: Memory,
     visible_runs: VisibleRuns | None = None,
 ) -> tuple[Sync, ...]:
-    reports = _reports(past.newest_events(session, found.writing, limit))
+    events = past.newest_events(session, found.writing, limit, memory)
     writing = {one.dag_id for one in (*found.writing, *found.late)}
     visible = writing if visible_runs is None else writing & visible_runs(writing)
     dag_ids = sorted(visible)
-    runs: dict[tuple[str, str], list[past.TaskRun]] = {}
-    for run in past.newest_runs(session, dag_ids, limit):
-        runs.setdefault((run.dag_id, run.task_id), []).append(run)
-    waiting = queries.awaiting_input(session, dag_ids)
+    runs = {
+        own: memory.made(past.runs_of(own), rows, lambda rows: as_runs(rows.values(), limit))
+        for own, rows in past.newest_runs(session, dag_ids, limit, memory).items()
+    }
+    waiting: dict[str, list[Waiting]] = {}
+    for task in queries.awaiting_input(session, dag_ids):
+        waiting.setdefault(task.dag_id, []).append(task)
     no_pool = queries.missing_pools(session, dag_ids)
     cohorts = {(one.dag_id, one.task_id): one for one in found.reading}
     by_dag = {one.dag_id: one for one in found.exporting}
@@ -192,11 +199,12 @@ def _syncs(
             name=_name(dag, one.task_id, several=tasks[one.dag_id] > 1),
             uri=one.uri,
             cohort_uri=cohort.uri if cohort else None,
-            runs=as_runs(runs.get((one.dag_id, one.task_id), ()), limit),
-            reports=tuple(reports.get(one, ())),
+            runs=runs.get((one.dag_id, one.task_id), ()),
+            reports=tuple(event.report for event in events[one]),
+            asset_id=one.asset_id,
         )
-        syncs.append(replace(sync, asset_id=one.asset_id))
-    for late in _late(session, found, visible, limit):
+        syncs.append(sync)
+    for late in _late(session, found, visible, limit, memory):
         dag_id, task_id = late.task
         dag = found.dags[dag_id]
         known = cohorts.get(late.task) or by_dag.get(dag_id)
@@ -208,43 +216,40 @@ def _syncs(
             uri=late.uri,
             cohort_uri=late.cohort_uri or (known.uri if known else None),
             runs=as_runs(late.runs, limit),
-            reports=tuple(one for some in _reports(late.events).values() for one in some),
+            reports=tuple(event.report for event in late.events),
+            asset_id=late.asset_id,
+            part=late.uri or late.label,
         )
-        syncs.append(replace(sync, asset_id=late.asset_id, part=late.uri or late.label))
+        syncs.append(sync)
     for number, sync in enumerate(syncs):
-        sync = replace(sync, missing_pools=_of_sync(sync, found, no_pool))
         if sync.dag.dag_id in visible:
-            sync = _judged(_waiting(sync, waiting), now)
+            sync = _judged(
+                _waiting(sync, waiting.get(sync.dag.dag_id, ())), _of_sync(sync, found, no_pool), now
+            )
         else:
             sync = replace(sync, state=State.HIDDEN, shows_runs=False)
         syncs[number] = sync if sync.dag.missing_since is None else replace(sync, state=State.MISSING)
     return tuple(sorted([*syncs, *_idle(found)], key=lambda sync: (sync.name.casefold(), sync.task_id)))
 
 
-def _late(session: Session, found: _Found, visible: Collection[str], limit: int) -> Iterator[LateSync]:
+def _late(
+    session: Session, found: _Found, visible: Collection[str], limit: int, memory: Memory
+) -> Iterator[LateSync]:
     """Yield the syncs that only runs know; of DAGs whose runs may not be shown, each task as one sync."""
     tasks = [(one.dag_id, one.task_id) for one in found.late]
-    yield from late_syncs(session, (task for task in tasks if task[0] in visible), limit)
+    yield from late_syncs(session, (task for task in tasks if task[0] in visible), limit, memory)
     yield from (LateSync(task) for task in tasks if task[0] not in visible)
 
 
 def _of_sync(sync: Sync, found: _Found, no_pool: Mapping[tuple[str, str], str]) -> tuple[str, ...]:
     """Return the missing pools of a sync's task, and of the tasks that it shares with other syncs."""
     own = (sync.dag.dag_id, sync.task_id)
+    waiting = {task: pool for task, pool in no_pool.items() if task[0] == own[0]}
+    if not waiting:
+        return ()
     others = {(one.dag_id, one.task_id) for one in (*found.writing, *found.late)} - {own}
-    mine = {pool for task, pool in no_pool.items() if task[0] == own[0] and task not in others}
+    mine = {pool for task, pool in waiting.items() if task not in others}
     return tuple(sorted(mine))
-
-
-def _reports(events: Iterable[Event]) -> dict[Reference, list[Report]]:
-    """Return what each task reported, oldest first."""
-    found: dict[Reference, list[Report]] = {}
-    for event in events:
-        report = read_report(event.at, event.run_id, event.extra)
-        found.setdefault(event.reference, []).append(report)
-    for reports in found.values():
-        reports.sort(key=lambda report: report.at)
-    return found
 
 
 def _sync(
@@ -255,6 +260,8 @@ def _sync(
     cohort_uri: str | None,
     runs: tuple[Run, ...],
     reports: tuple[Report, ...],
+    asset_id: int | None,
+    part: str | None = None,
 ) -> Sync:
     customer_io_conn_id, segment = split_asset(uri) if uri else (None, None)
     segment_id = None
@@ -266,6 +273,7 @@ def _sync(
         dag,
         task_id,
         name,
+        asset_id,
         cohort_id=cohort_id or (last.cohort_id if last else None),
         segment_id=(last.segment_id if last else None) or segment_id,
         segment_name=(last.segment_name if last else None) or segment,
@@ -274,14 +282,13 @@ def _sync(
         state=runs[0].state if runs else State.NEVER,
         runs=runs,
         reports=reports,
+        part=part,
     )
 
 
 def _waiting(sync: Sync, waiting: Iterable[Waiting]) -> Sync:
-    """Set the state of a sync that waits for an approval."""
+    """Set the state of a sync that waits for an approval, given the tasks of its DAG that do."""
     for one in waiting:
-        if one.dag_id != sync.dag.dag_id:
-            continue
         run = next((run for run in sync.runs if run.run_id == one.run_id), None)
         if run is not None and (run.state in ENDED or not run.is_of_part(one.map_index)):
             continue
@@ -291,10 +298,11 @@ def _waiting(sync: Sync, waiting: Iterable[Waiting]) -> Sync:
     return sync
 
 
-def _judged(sync: Sync, now: datetime) -> Sync:
+def _judged(sync: Sync, missing_pools: tuple[str, ...], now: datetime) -> Sync:
     count, since = failures(sync.runs)
     return replace(
         sync,
+        missing_pools=missing_pools,
         failures=count,
         failing_since=since,
         overdue_since=overdue_since(sync.dag, sync.runs, sync.last_good, now),
@@ -337,16 +345,16 @@ def _reading(found: _Found, syncs: Iterable[Sync]) -> list[Reference]:
 
 
 def _quota_reports(
-    session: Session, found: _Found, syncs: Sequence[Sync], now: datetime
+    session: Session, found: _Found, syncs: Sequence[Sync], now: datetime, memory: Memory
 ) -> dict[str, list[Report]]:
     """Return the reports with the quota of each Amplitude connection, and those of runs without a report."""
-    said: dict[str, list[Report]] = {}
-    events = past.newest_events(session, found.exporting, _OF_AN_EXPORT)
-    for reference, reports in _reports(events).items():
-        said.setdefault(split_asset(reference.uri)[0], []).extend(reports)
+    all_said: dict[str, list[Report]] = {}
+    for one, events in past.newest_events(session, found.exporting, _OF_AN_EXPORT, memory).items():
+        all_said.setdefault(split_asset(one.uri)[0], []).extend(event.report for event in events)
     for sync in syncs:
         if sync.amplitude_conn_id is not None:
-            said.setdefault(sync.amplitude_conn_id, []).extend(sync.reports)
+            all_said.setdefault(sync.amplitude_conn_id, []).extend(sync.reports)
+    said = {conn_id: decisive(reports) for conn_id, reports in all_said.items()}
     reading = (*_reading(found, syncs), *found.exporting)
     of_tasks = {(one.dag_id, one.task_id): split_asset(one.uri)[0] for one in reading}
     for conn_id, report in exports_since(session, syncs, of_tasks, said, now):

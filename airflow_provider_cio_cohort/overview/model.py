@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 
 class State(StrEnum):
@@ -163,6 +164,7 @@ class Run:
         overview reads only that of the last such run.
     :param map_index: which part of a mapped task was the sync's, -1 if it was not mapped or not expanded;
         ``None`` for all of them, which fill the same segment.
+    :param dag_run_id: its number in Airflow's database, by which other tables refer to it.
     """
 
     run_id: str
@@ -174,6 +176,7 @@ class Run:
     state: State
     failure: Failure | None = None
     map_index: int | None = None
+    dag_run_id: int | None = None
 
     def is_of_part(self, map_index: int) -> bool:
         """
@@ -273,12 +276,12 @@ class Sync:
     @property
     def cohort_name(self) -> str | None:
         """The name of the cohort, if a run has found it out."""
-        return next((one.cohort_name for one in self._of_the_cohort() if one.cohort_name), None)
+        return next((one.cohort_name for one in self._of_the_cohort if one.cohort_name), None)
 
     @property
     def cohort_url(self) -> str | None:
         """The cohort's page in Amplitude, if a run has found it out."""
-        return next((one.cohort_url for one in self._of_the_cohort() if one.cohort_url), None)
+        return next((one.cohort_url for one in self._of_the_cohort if one.cohort_url), None)
 
     @property
     def segment_number(self) -> str | None:
@@ -288,16 +291,20 @@ class Sync:
     @property
     def segment_url(self) -> str | None:
         """The segment's page in Customer.io, if a run has found it out."""
-        return next((one.segment_url for one in self._told() if one.segment_url), None)
+        return next((one.segment_url for one in self._told if one.segment_url), None)
 
+    @cached_property
     def _told(self) -> list[Report | Failure]:
         """Return what its runs have told, newest first."""
         failures = [run.failure for run in self.runs if run.failure is not None]
+        if not failures:
+            return [*reversed(self.reports)]
         return sorted((*self.reports, *failures), key=lambda one: one.at, reverse=True)
 
+    @cached_property
     def _of_the_cohort(self) -> list[Report | Failure]:
         """Return the same, without what is about a cohort that the sync had before."""
-        return [one for one in self._told() if one.cohort_id == self.cohort_id]
+        return [one for one in self._told if one.cohort_id == self.cohort_id]
 
     @property
     def last_run(self) -> Run | None:

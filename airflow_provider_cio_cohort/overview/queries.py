@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 from airflow.models.asset import AssetModel, TaskInletAssetReference, TaskOutletAssetReference
 from airflow.models.dag import DagModel, DagTag
+from airflow.models.dagrun import DagRun
 from airflow.models.errors import ParseImportError
 from airflow.models.pool import Pool
 from airflow.models.taskinstance import TaskInstance
@@ -26,6 +27,8 @@ OUR_TAGS = ("cohort-sync", "config-error", "disabled", BROKEN_FILE, FRESHNESS)
 #: In the traceback of a DAG file that cannot be imported and has syncs.
 OUR_PACKAGE = "airflow_provider_cio_cohort"
 AWAITING_INPUT, SCHEDULED = "awaiting_input", "scheduled"
+#: How many things one query names: SQLite allows 32,766 variables.
+TOGETHER = 30_000
 _NO_SCHEDULE = (None, "", "None")
 Item = TypeVar("Item")
 
@@ -136,7 +139,7 @@ def dags(session: Session, dag_ids: Iterable[str]) -> dict[str, Known]:
         table.description,
     )
     found = {}
-    for some in chunks(sorted(set(dag_ids)), 500):
+    for some in chunks(sorted(set(dag_ids))):
         for row in session.execute(select(*columns).where(table.dag_id.in_(some))):
             dag_id, display_name, paused, summary, in_words, next_run, *known = row
             schedule = None if summary in _NO_SCHEDULE else summary
@@ -183,7 +186,7 @@ def awaiting_input(session: Session, dag_ids: Sequence[str]) -> list[Waiting]:
     table = TaskInstance.__table__.c
     columns = (table.dag_id, table.task_id, table.run_id, table.map_index, table.start_date)
     found = []
-    for some in chunks(dag_ids, 500):
+    for some in chunks(dag_ids):
         question = select(*columns).where(TaskInstance.state == AWAITING_INPUT, TaskInstance.dag_id.in_(some))
         found += [Waiting(*row) for row in session.execute(question)]
     return found
@@ -204,23 +207,24 @@ def missing_pools(session: Session, dag_ids: Sequence[str]) -> dict[tuple[str, s
     return {(dag_id, task_id): pool for dag_id, task_id, pool in rows if dag_id in ours}
 
 
-def with_xcoms(question: Select[Any], runs: Mapping[str, Collection[str]], key: str) -> Select[Any]:
+def with_xcoms(question: Select[Any], dag_run_ids: Sequence[int], key: str) -> Select[Any]:
     """
     Let a query be about the task instances of some runs, each with one of its XComs, if it has that.
 
     It is asked by the runs, because the index on the keys of XComs leads through the whole past.
 
     :param question: what to select of both tables.
-    :param runs: the runs of each DAG.
+    :param dag_run_ids: the numbers of the runs.
     :param key: the key of the XCom.
     """
-    task, xcom = TaskInstance.__table__.c, XComModel.__table__.c
-    same = (xcom[name] == task[name] for name in ("dag_id", "task_id", "run_id", "map_index"))
-    tables = TaskInstance.__table__.outerjoin(XComModel.__table__, and_(*same, xcom.key == key))
-    in_the_runs = (and_(task.dag_id == dag_id, task.run_id.in_(ids)) for dag_id, ids in runs.items())
-    return question.select_from(tables).where(or_(*in_the_runs))
+    run, task, xcom = DagRun.__table__, TaskInstance.__table__, XComModel.__table__
+    of_run = and_(task.c.dag_id == run.c.dag_id, task.c.run_id == run.c.run_id)
+    of_task = and_(xcom.c.task_id == task.c.task_id, xcom.c.map_index == task.c.map_index)
+    its = and_(xcom.c.dag_run_id == run.c.id, of_task, xcom.c.key == key)
+    tables = run.join(task, of_run).outerjoin(xcom, its)
+    return question.select_from(tables).where(run.c.id.in_(dag_run_ids))
 
 
-def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+def chunks(items: Sequence[Item], size: int = TOGETHER) -> Iterator[Sequence[Item]]:
     """Yield a list in parts."""
     return (items[start : start + size] for start in range(0, len(items), size))

@@ -85,6 +85,21 @@ def _quota(conn_id: str, scheduled: Sequence[Scheduled], said: Sequence[Report],
     )
 
 
+def decisive(said: Iterable[Report]) -> list[Report]:
+    """
+    Return those of a connection's reports that decide its quota: the last with a count, and with a limit.
+
+    :param said: the reports, in any order.
+    """
+    used = limit = None
+    for one in said:
+        if one.exports_used is not None and (used is None or one.told_at > used.told_at):
+            used = one
+        if one.exports_limit is not None and (limit is None or one.told_at > limit.told_at):
+            limit = one
+    return [one for one in (used, limit if limit is not used else None) if one is not None]
+
+
 def told_last(said: Sequence[Report], now: datetime) -> Report | None:
     """
     Return the report of what Amplitude last said about the month; ``None`` if it has said nothing this month.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
+from sys import intern
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -153,7 +154,7 @@ def _text(value: Any) -> str | None:
         return None
     if isinstance(value, int) and abs(value) >= _LARGEST:  # Python refuses to print very long integers
         return None
-    return str(value)[:_LONGEST_TEXT].strip() or None
+    return intern(str(value)[:_LONGEST_TEXT].strip()) or None  # most of a sync's reports say the same
 
 
 def _count(value: Any) -> int | None:

@@ -13,23 +13,49 @@ from airflow.models.serialized_dag import SerializedDagModel
 from sqlalchemy import JSON, Select, func, null, select, type_coerce
 from sqlalchemy.orm import Session
 
+from airflow_provider_cio_cohort.overview.memory import Memory
 from airflow_provider_cio_cohort.overview.model import Dag
 from airflow_provider_cio_cohort.overview.queries import chunks
 
 
-def with_serialized(session: Session, dags: Mapping[str, Dag], *, form: bool = False) -> dict[str, Dag]:
+def with_timezones(session: Session, dags: Mapping[str, Dag], memory: Memory) -> dict[str, Dag]:
+    """
+    Add to DAGs their timezone.
+
+    :param session: of the metadata database.
+    :param dags: the DAGs, by their ids.
+    :param memory: what earlier looks have read.
+    """
+    newest: dict[str, tuple[str, str]] = {}
+    for some in chunks(sorted(dags)):
+        rows = session.execute(versions(some))
+        newest.update((dag_id, (str(number), digest)) for dag_id, number, digest in rows)
+    changed = [dag_id for dag_id, version in newest.items() if version not in memory.rows(("zone", dag_id))]
+    read = {dag_id: zone for dag_id, zone, _ in _rows(session, changed)}
+    found = dict(dags)
+    for dag_id, version in newest.items():
+        subject = ("zone", dag_id)
+        known = {version: read[dag_id]} if dag_id in read else memory.rows(subject)
+        memory.keep(subject, known)
+        found[dag_id] = _in_zone(found[dag_id], known.get(version))
+    return found
+
+
+def with_serialized(session: Session, dags: Mapping[str, Dag]) -> dict[str, Dag]:
     """
     Add to DAGs their timezone, and the fields of their trigger form.
 
     :param session: of the metadata database.
     :param dags: the DAGs, by their ids.
-    :param form: whether to add the fields.
     """
     found = dict(dags)
-    for dag_id, timezone, params in _rows(session, dags, form=form):
-        zone = timezone if isinstance(timezone, str) and is_timezone(timezone) else found[dag_id].timezone
-        found[dag_id] = replace(found[dag_id], timezone=zone, form=_fields(params))
+    for dag_id, zone, params in _rows(session, dags, form=True):
+        found[dag_id] = replace(_in_zone(found[dag_id], zone), form=_fields(params))
     return found
+
+
+def _in_zone(dag: Dag, zone: Any) -> Dag:
+    return replace(dag, timezone=zone) if isinstance(zone, str) and is_timezone(zone) else dag
 
 
 def is_timezone(name: str) -> bool:
@@ -46,14 +72,24 @@ def is_timezone(name: str) -> bool:
 
 
 def _rows(
-    session: Session, dag_ids: Collection[str], *, form: bool
+    session: Session, dag_ids: Collection[str], *, form: bool = False
 ) -> Iterator[tuple[str, str | None, list[Any]]]:
-    for some in chunks(sorted(dag_ids), 500):
+    for some in chunks(sorted(dag_ids)):
         for dag_id, zone, fields, compressed in session.execute(newest(some, form=form)):
             if compressed is not None:
                 dag = json.loads(zlib.decompress(compressed)).get("dag", {})
                 zone, fields = dag.get("timezone"), dag.get("params") if form else None
             yield dag_id, zone, fields or []
+
+
+def versions(dag_ids: Collection[str]) -> Select[Any]:
+    """
+    Return a query for what tells versions of DAGs apart; Airflow also changes one in its place.
+
+    :param dag_ids: the DAGs.
+    """
+    table = SerializedDagModel.__table__.c
+    return _newest(select(table.dag_id, table.id, table.dag_hash), dag_ids)
 
 
 def newest(dag_ids: Collection[str], *, form: bool = False) -> Select[Any]:
@@ -68,13 +104,20 @@ def newest(dag_ids: Collection[str], *, form: bool = False) -> Select[Any]:
     table = SerializedDagModel.__table__.c
     dag = type_coerce(table.data, JSON())
     params = dag["dag", "params"].as_json() if form else null()
+    return _newest(
+        select(table.dag_id, dag["dag", "timezone"].as_string(), params, table.data_compressed), dag_ids
+    )
+
+
+def _newest(question: Select[Any], dag_ids: Collection[str]) -> Select[Any]:
+    table = SerializedDagModel.__table__.c
     latest = (
         select(table.dag_id, func.max(table.created_at).label("created_at"))
         .where(table.dag_id.in_(dag_ids))
         .group_by(table.dag_id)
         .subquery()
     )
-    return select(table.dag_id, dag["dag", "timezone"].as_string(), params, table.data_compressed).join(
+    return question.join(
         latest, (latest.c.dag_id == table.dag_id) & (latest.c.created_at == table.created_at)
     )
 

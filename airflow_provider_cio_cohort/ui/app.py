@@ -23,7 +23,7 @@ from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from airflow_provider_cio_cohort.overview import load_history, load_overview
+from airflow_provider_cio_cohort.overview import Memory, load_history, load_overview
 from airflow_provider_cio_cohort.ui.pages import error_page, history_page, overview_page
 from airflow_provider_cio_cohort.ui.rights import RUN_DETAILS, VisibleRunsDep
 
@@ -44,6 +44,7 @@ def build_app() -> FastAPI:
     """Build the application; Airflow's auth manager must be initialized."""
     app = FastAPI(title="Cohort syncs", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.auth_manager = get_auth_manager()  # used by Airflow's dependencies
+    app.state.memory = Memory()
     app.get("/", response_class=HTMLResponse, dependencies=[_MAY_READ_ASSETS])(overview)
     rights = [_MAY_READ_ASSETS, *_MAY_READ_RUNS]
     app.get("/history", response_class=HTMLResponse, dependencies=rights)(history)
@@ -53,15 +54,20 @@ def build_app() -> FastAPI:
     return app
 
 
-def overview(session: SessionDep, readable: ReadableDagsFilterDep, runs: VisibleRunsDep) -> HTMLResponse:
+def overview(
+    request: Request, session: SessionDep, readable: ReadableDagsFilterDep, runs: VisibleRunsDep
+) -> HTMLResponse:
     """
     Show all syncs.
 
+    :param request: the request; its application has the memory of earlier looks.
     :param session: a session of the metadata database.
     :param readable: the DAGs that the user may read.
     :param runs: picks those whose runs the user may see.
     """
-    return _page(overview_page(load_overview(session, readable.value or set(), visible_runs=runs)))
+    memory = request.app.state.memory
+    found = load_overview(session, readable.value or set(), visible_runs=runs, memory=memory)
+    return _page(overview_page(found))
 
 
 def history(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from markupsafe import Markup
 
 from airflow_provider_cio_cohort.overview import Report
-from airflow_provider_cio_cohort.ui.charts.svg import Scale, bars, element, in_words, line, span_of
+from airflow_provider_cio_cohort.ui.charts.svg import Counts, Scale, bars, element, in_words, line, span_of
 
 _SLOTS = 30
 _STEP = 5.0
@@ -21,9 +22,13 @@ def small_chart(reports: Sequence[Report]) -> Markup:
 
     :param reports: the reports, oldest first.
     """
-    shown = reports[-_SLOTS:]
-    if len(shown) < 2:  # one point is no line
-        return Markup("")
+    shown = tuple(Counts(one.size, one.added, one.removed) for one in reports[-_SLOTS:])
+    return _drawn(shown) if len(shown) > 1 else Markup("")  # one point is no line
+
+
+# When the page is shown again, most charts are the same.
+@lru_cache(maxsize=2048)
+def _drawn(shown: tuple[Counts, ...]) -> Markup:
     first = _SLOTS - len(shown)  # the newest is always at the right edge
     places = [(first + number + 0.5) * _STEP for number in range(len(shown))]
     size = Scale(*span_of(one.size for one in shown), bottom=20, top=3)

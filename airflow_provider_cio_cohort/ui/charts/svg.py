@@ -5,10 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
 from airflow_provider_cio_cohort.overview import Report
+
+
+class Counts(NamedTuple):
+    """What a small chart shows of a report."""
+
+    size: int | None
+    added: int | None
+    removed: int | None
 
 
 def element(name: str, *children: str, **attributes: str | float) -> Markup:
@@ -95,7 +104,7 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     return [number * step for number in range(math.floor(low / step), math.ceil(high / step) + 1)]
 
 
-def in_words(reports: Sequence[Report]) -> str:
+def in_words(reports: Sequence[Report | Counts]) -> str:
     """
     Describe a chart for screen readers.
 
