@@ -17,6 +17,9 @@ from airflow_provider_cio_cohort.overview.memory import Memory
 from airflow_provider_cio_cohort.overview.model import Dag
 from airflow_provider_cio_cohort.overview.queries import chunks
 
+#: The key and the digest of a serialized DAG.
+_Version = tuple[str, str]
+
 
 def with_timezones(session: Session, dags: Mapping[str, Dag], memory: Memory) -> dict[str, Dag]:
     """
@@ -26,18 +29,16 @@ def with_timezones(session: Session, dags: Mapping[str, Dag], memory: Memory) ->
     :param dags: the DAGs, by their ids.
     :param memory: what earlier looks have read.
     """
-    newest: dict[str, tuple[str, str]] = {}
+    newest: dict[str, _Version] = {}
     for some in chunks(sorted(dags)):
-        rows = session.execute(versions(some))
-        newest.update((dag_id, (str(number), digest)) for dag_id, number, digest in rows)
-    changed = [dag_id for dag_id, version in newest.items() if version not in memory.rows(("zone", dag_id))]
-    read = {dag_id: zone for dag_id, zone, _ in _rows(session, changed)}
+        newest.update((dag_id, (str(key), digest)) for dag_id, key, digest in session.execute(versions(some)))
+    known = {dag_id: memory.rows(("timezone", dag_id)) for dag_id in newest}
+    changed = [dag_id for dag_id, version in newest.items() if version not in known[dag_id]]
+    known |= {dag_id: {version: zone} for dag_id, version, zone, _ in _rows(session, changed)}
     found = dict(dags)
-    for dag_id, version in newest.items():
-        subject = ("zone", dag_id)
-        known = {version: read[dag_id]} if dag_id in read else memory.rows(subject)
-        memory.keep(subject, known)
-        found[dag_id] = _in_zone(found[dag_id], known.get(version))
+    for dag_id, zones in known.items():
+        memory.keep(("timezone", dag_id), zones)
+        found[dag_id] = _in_zone(found[dag_id], next(iter(zones.values()), None))
     return found
 
 
@@ -49,7 +50,7 @@ def with_serialized(session: Session, dags: Mapping[str, Dag]) -> dict[str, Dag]
     :param dags: the DAGs, by their ids.
     """
     found = dict(dags)
-    for dag_id, zone, params in _rows(session, dags, form=True):
+    for dag_id, _, zone, params in _rows(session, dags, form=True):
         found[dag_id] = replace(_in_zone(found[dag_id], zone), form=_fields(params))
     return found
 
@@ -73,13 +74,13 @@ def is_timezone(name: str) -> bool:
 
 def _rows(
     session: Session, dag_ids: Collection[str], *, form: bool = False
-) -> Iterator[tuple[str, str | None, list[Any]]]:
+) -> Iterator[tuple[str, _Version, str | None, list[Any]]]:
     for some in chunks(sorted(dag_ids)):
-        for dag_id, zone, fields, compressed in session.execute(newest(some, form=form)):
+        for dag_id, key, digest, zone, fields, compressed in session.execute(newest(some, form=form)):
             if compressed is not None:
                 dag = json.loads(zlib.decompress(compressed)).get("dag", {})
                 zone, fields = dag.get("timezone"), dag.get("params") if form else None
-            yield dag_id, zone, fields or []
+            yield dag_id, (str(key), digest), zone, fields or []
 
 
 def versions(dag_ids: Collection[str]) -> Select[Any]:
@@ -94,7 +95,8 @@ def versions(dag_ids: Collection[str]) -> Select[Any]:
 
 def newest(dag_ids: Collection[str], *, form: bool = False) -> Select[Any]:
     """
-    Return a query for the newest version of DAGs: id, timezone, params, and what is compressed instead.
+    Return a query for the newest version of DAGs: as :func:`versions`, with timezone and params, and what is
+    compressed instead.
 
     Of a document of many kilobytes, the database returns only what is needed; a compressed one comes whole.
 
@@ -104,9 +106,8 @@ def newest(dag_ids: Collection[str], *, form: bool = False) -> Select[Any]:
     table = SerializedDagModel.__table__.c
     dag = type_coerce(table.data, JSON())
     params = dag["dag", "params"].as_json() if form else null()
-    return _newest(
-        select(table.dag_id, dag["dag", "timezone"].as_string(), params, table.data_compressed), dag_ids
-    )
+    said = (dag["dag", "timezone"].as_string(), params, table.data_compressed)
+    return _newest(select(table.dag_id, table.id, table.dag_hash, *said), dag_ids)
 
 
 def _newest(question: Select[Any], dag_ids: Collection[str]) -> Select[Any]:

@@ -13,12 +13,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from airflow.api_fastapi.app import create_auth_manager, init_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.state import TaskInstanceState
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from airflow_provider_cio_cohort.ui.app import build_app
 from tests.unit.overview.database import NOW
 from tests.unit.overview.rows import Airflow, failure, report
+from tests.unit.overview.test_queries import asked
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}"
 
@@ -157,6 +161,35 @@ def test_all_is_well(client: TestClient, airflow: Airflow, session: Session) -> 
     assert "9,214" in said
     assert "99.9%" in said
     assert "Switched off" in said
+
+
+def test_the_next_look_reads_and_shows_what_has_changed(
+    client: TestClient, airflow: Airflow, session: Session
+) -> None:
+    made = airflow.sync()
+    run_id = airflow.good(made, airflow.ago(hours=1))
+    session.commit()
+    assert "The only sync is healthy" in client.get("/").text
+    with asked(session) as statements:
+        assert "The only sync is healthy" in client.get("/").text
+    assert [one for one, _ in statements if "asset_event.extra" in one or "dag_run.run_type" in one] == []
+    task = session.scalars(select(TaskInstance).filter_by(dag_id=made[0], run_id=run_id)).one()
+    task.state = TaskInstanceState.FAILED
+    session.commit()
+    assert "The last run failed." in text_of(client.get("/").text)
+
+
+def test_what_another_user_has_looked_at_is_not_shown(
+    client: TestClient, airflow: Airflow, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mine", "theirs"):
+        airflow.good(airflow.sync(name), airflow.ago(hours=1))
+    session.commit()
+    assert "theirs" in client.get("/", headers=headers("admin")).text
+    monkeypatch.setattr(create_auth_manager(), "filter_authorized_dag_ids", lambda **_: {"cohort_sync__mine"})
+    html = client.get("/").text
+    assert "mine" in html
+    assert "theirs" not in html
 
 
 def test_everything_that_needs_attention(client: TestClient, airflow: Airflow, session: Session) -> None:
