@@ -73,8 +73,8 @@ def _of_reports(sync: Sync) -> Iterator[Attention]:
         return
     last = sync.reports[-1]
     # A run that was cleared is compared with the run before it, not with itself.
-    others = [one for one in sync.reports[:-1] if one.run_id is None or one.run_id != last.run_id]
-    before = others[-1] if others else None
+    others = (one for one in reversed(sync.reports[:-1]) if one.run_id is None or one.run_id != last.run_id)
+    before = next(others, None)
     if text := before and _dropped(before, last):
         yield Attention(Kind.DROP, text, sync, since=last.at)
     if is_low_match_rate(last.match_rate, last.identifiers):

@@ -42,12 +42,11 @@ def exports_since(
     for (dag_id, _), conn_id in conn_ids.items():
         of_dags.setdefault(dag_id, set()).add(conn_id)
     since = {conn_id: _since(told.get(conn_id, ()), now) for conn_id in set(conn_ids.values())}
-    runs: set[int] = set()
+    runs: set[int | None] = set()
     for sync in syncs:
         first = min((since[conn_id] for conn_id in of_dags.get(sync.dag.dag_id, ())), default=now)
-        recent = (run.dag_run_id for run in sync.runs if run.ended is None or run.ended >= first)
-        runs.update(number for number in recent if number is not None)
-    for dag_id, task_id, report in _kept(session, runs):
+        runs.update([run.dag_run_id for run in sync.runs if run.ended is None or run.ended >= first])
+    for dag_id, task_id, report in _kept(session, {number for number in runs if number is not None}):
         project = conn_ids.get((dag_id, task_id)) or _only(of_dags[dag_id])
         if project is not None and report.at >= since[project]:
             yield project, report

@@ -119,8 +119,8 @@ def overdue_since(dag: Dag, runs: Sequence[Run], last_good: Report | None, now: 
     missing = [
         max(run.due, run.queued or run.due)
         for run in runs
-        if run.run_type == "scheduled"
-        and run.state not in (State.SUCCESS, State.SKIPPED)
+        if run.state not in (State.SUCCESS, State.SKIPPED)
+        and run.run_type == "scheduled"
         and (last is None or last < run.due)
     ]
     if dag.next_run is not None and dag.next_run <= now:  # the scheduler has not created the run

@@ -31,6 +31,7 @@ from airflow_provider_cio_cohort.overview.model import (
     State,
     Sync,
 )
+from airflow_provider_cio_cohort.overview.past import Event
 from airflow_provider_cio_cohort.overview.queries import COHORTS, SEGMENTS, Reference, Waiting
 from airflow_provider_cio_cohort.overview.quota import Scheduled, decisive, exports_a_run, quotas
 from airflow_provider_cio_cohort.overview.reading import split_asset
@@ -65,6 +66,7 @@ def load_overview(
     """
     now, memory = now or datetime.now(UTC), memory or Memory()
     memory.begin()
+    queries.without_compiling(session)
     found = _find(session, readable, now)
     found = replace(found, dags=with_timezones(session, found.dags, memory))
     syncs = with_reasons(session, _syncs(session, found, RECENT, now, memory, visible_runs))
@@ -200,7 +202,7 @@ def _syncs(
             uri=one.uri,
             cohort_uri=cohort.uri if cohort else None,
             runs=runs.get((one.dag_id, one.task_id), ()),
-            reports=tuple(event.report for event in events[one]),
+            reports=memory.made(("reports", one), events[one], _reports),
             asset_id=one.asset_id,
         )
         syncs.append(sync)
@@ -216,7 +218,7 @@ def _syncs(
             uri=late.uri,
             cohort_uri=late.cohort_uri or (known.uri if known else None),
             runs=as_runs(late.runs, limit),
-            reports=tuple(event.report for event in late.events),
+            reports=_reports(late.events),
             asset_id=late.asset_id,
             part=late.uri or late.label,
         )
@@ -250,6 +252,10 @@ def _of_sync(sync: Sync, found: _Found, no_pool: Mapping[tuple[str, str], str]) 
     others = {(one.dag_id, one.task_id) for one in (*found.writing, *found.late)} - {own}
     mine = {pool for task, pool in waiting.items() if task not in others}
     return tuple(sorted(mine))
+
+
+def _reports(events: Iterable[Event]) -> tuple[Report, ...]:
+    return tuple([event.report for event in events])
 
 
 def _sync(
@@ -348,13 +354,13 @@ def _quota_reports(
     session: Session, found: _Found, syncs: Sequence[Sync], now: datetime, memory: Memory
 ) -> dict[str, list[Report]]:
     """Return the reports with the quota of each Amplitude connection, and those of runs without a report."""
-    all_said: dict[str, list[Report]] = {}
+    said: dict[str, list[Report]] = {}
     for one, events in past.newest_events(session, found.exporting, _OF_AN_EXPORT, memory).items():
-        all_said.setdefault(split_asset(one.uri)[0], []).extend(event.report for event in events)
+        said.setdefault(split_asset(one.uri)[0], []).extend(_reports(events))
     for sync in syncs:
-        if sync.amplitude_conn_id is not None:
-            all_said.setdefault(sync.amplitude_conn_id, []).extend(sync.reports)
-    said = {conn_id: decisive(reports) for conn_id, reports in all_said.items()}
+        if sync.amplitude_conn_id is not None and sync.reports:
+            subject = ("quota", sync.dag.dag_id, sync.task_id, sync.asset_id, sync.part)
+            said.setdefault(sync.amplitude_conn_id, []).extend(memory.made(subject, sync.reports, decisive))
     reading = (*_reading(found, syncs), *found.exporting)
     of_tasks = {(one.dag_id, one.task_id): split_asset(one.uri)[0] for one in reading}
     for conn_id, report in exports_since(session, syncs, of_tasks, said, now):

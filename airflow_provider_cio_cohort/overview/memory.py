@@ -7,9 +7,10 @@ Nothing is shown from memory alone: each look asks the database which rows there
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 _LOOKS = 50
+Source = TypeVar("Source")
 Made = TypeVar("Made")
 
 
@@ -24,17 +25,18 @@ class Memory:
     def __init__(self) -> None:
         self._look = 0
         self._rows: dict[Hashable, tuple[int, Mapping[Any, Any]]] = {}
-        self._made: dict[Hashable, tuple[Mapping[Any, Any], Any]] = {}
+        self._made: dict[Hashable, tuple[int, Any, Any]] = {}
 
     def begin(self) -> None:
         """Begin a look, and forget what the last ones did not ask for."""
         self._look += 1
         if self._look % _LOOKS:
             return
-        for subject, (last, _) in list(self._rows.items()):
-            if last <= self._look - _LOOKS:
-                self._rows.pop(subject, None)
-                self._made.pop(subject, None)
+        all_kept: tuple[dict[Hashable, Any], ...] = (self._rows, self._made)
+        for kept in all_kept:
+            for subject, (last, *_) in list(kept.items()):
+                if last <= self._look - _LOOKS:
+                    kept.pop(subject, None)
 
     def rows(self, subject: Hashable) -> Mapping[Any, Any]:
         """Return the rows of a subject when they were last kept; none if they never were."""
@@ -49,16 +51,16 @@ class Memory:
         """
         self._rows[subject] = (self._look, rows)
 
-    def made(self, subject: Hashable, rows: Mapping[Any, Any], make: Callable[[Any], Made]) -> Made:
+    def made(self, subject: Hashable, source: Source, make: Callable[[Source], Made]) -> Made:
         """
-        Return what is made of a subject's rows; made only once of the same rows.
+        Return what is made of a subject's rows; made only once of the same ones.
 
-        :param subject: what they belong to.
-        :param rows: the rows as kept; not taken from memory, where another thread may have put older ones.
-        :param make: makes it, always the same of the same rows.
+        :param subject: what is made, and of what.
+        :param source: the rows that were kept, or what was made of them before; the very object.
+        :param make: makes it, always the same of the same source.
         """
-        source, found = self._made.get(subject, (None, None))
-        if source is not rows:
-            found = make(rows)
-            self._made[subject] = (rows, found)
-        return found  # type: ignore[return-value]  # what ``make`` returned, now or before
+        _, known, found = self._made.get(subject, (0, None, None))
+        if known is not source:
+            found = make(source)
+        self._made[subject] = (self._look, source, found)
+        return cast("Made", found)

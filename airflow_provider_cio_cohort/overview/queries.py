@@ -83,6 +83,16 @@ class Waiting:
     since: datetime | None
 
 
+def without_compiling(session: Session) -> None:
+    """
+    Let PostgreSQL not compile the queries of this transaction: these are short, and that takes longer.
+
+    :param session: of the metadata database.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection().exec_driver_sql("SET LOCAL jit = off")
+
+
 def outlets(session: Session, scheme: str, dag_id: str | None = None) -> list[Reference]:
     """
     Return the tasks with outlets of a URI scheme.

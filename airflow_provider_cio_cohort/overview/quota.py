@@ -87,15 +87,16 @@ def _quota(conn_id: str, scheduled: Sequence[Scheduled], said: Sequence[Report],
 
 def decisive(said: Iterable[Report]) -> list[Report]:
     """
-    Return those of a connection's reports that decide its quota: the last with a count, and with a limit.
+    Return those of a sync's reports that may decide a quota: the last with a count, and with a limit.
 
     :param said: the reports, in any order.
     """
     used = limit = None
     for one in said:
-        if one.exports_used is not None and (used is None or one.told_at > used.told_at):
+        told_at = one.exports_at or one.at
+        if one.exports_used is not None and (used is None or told_at > used.told_at):
             used = one
-        if one.exports_limit is not None and (limit is None or one.told_at > limit.told_at):
+        if one.exports_limit is not None and (limit is None or told_at > limit.told_at):
             limit = one
     return [one for one in (used, limit if limit is not used else None) if one is not None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from sys import intern
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -109,6 +110,7 @@ def read_failure(task_id: str, map_index: int, at: datetime, kept: Any, try_numb
     )
 
 
+@lru_cache(maxsize=4096)
 def split_asset(uri: str) -> tuple[str, str]:
     """
     Return the connection and the last part of the URI of a cohort or segment.

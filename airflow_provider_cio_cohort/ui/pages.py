@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from airflow_provider_cio_cohort.overview import Attention, History, Kind, Overview, Run, State, Sync
 from airflow_provider_cio_cohort.ui import words
@@ -120,6 +122,35 @@ def history_link(sync: Sync) -> str:
     return f"history?{urlencode({**which, **known})}"
 
 
+def when(moment: datetime | None, now: datetime, zone: str | None = None) -> Markup | str:
+    """
+    Return how long ago a moment was, with the moment as a tooltip.
+
+    :param moment: the moment.
+    :param now: the current time.
+    :param zone: the name of the timezone to show it in; ``None`` for that chosen in Airflow.
+    """
+    return words.NOTHING if moment is None else _time(moment, words.ago(moment, now), zone)
+
+
+def lasting(since: datetime, now: datetime, zone: str | None = None) -> Markup:
+    """
+    Return how long something has lasted, with its start as a tooltip.
+
+    :param since: the start.
+    :param now: the current time.
+    :param zone: as for :func:`when`.
+    """
+    return _time(since, words.lasting(since, now), zone)
+
+
+# Functions, because a page has thousands of these, and a macro takes much longer.
+def _time(moment: datetime, said: str, zone: str | None) -> Markup:
+    title, local = escape(words.moment(moment, zone or "UTC")), "" if zone else ' data-local="title"'
+    tag = f'<time datetime="{moment.isoformat()}" title="{title}"{local}>{escape(said)}</time>'
+    return Markup(tag)  # noqa: S704 (all of it is escaped above)
+
+
 def _render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
@@ -141,6 +172,8 @@ def _environment() -> Environment:
         dag_link=dag_link,
         run_link=run_link,
         log_link=log_link,
+        when=when,
+        lasting=lasting,
         history_link=history_link,
         small_chart=small_chart,
         large_chart=large_chart,

@@ -22,13 +22,14 @@ def small_chart(reports: Sequence[Report]) -> Markup:
 
     :param reports: the reports, oldest first.
     """
-    shown = tuple(Counts(one.size, one.added, one.removed) for one in reports[-_SLOTS:])
+    shown = tuple([(one.size, one.added, one.removed) for one in reports[-_SLOTS:]])
     return _drawn(shown) if len(shown) > 1 else Markup("")  # one point is no line
 
 
 # When the page is shown again, most charts are the same.
 @lru_cache(maxsize=2048)
-def _drawn(shown: tuple[Counts, ...]) -> Markup:
+def _drawn(counts: tuple[tuple[int | None, int | None, int | None], ...]) -> Markup:
+    shown = [Counts(*one) for one in counts]
     first = _SLOTS - len(shown)  # the newest is always at the right edge
     places = [(first + number + 0.5) * _STEP for number in range(len(shown))]
     size = Scale(*span_of(one.size for one in shown), bottom=20, top=3)
