@@ -39,7 +39,11 @@ class Memory:
                     kept.pop(subject, None)
 
     def rows(self, subject: Hashable) -> Mapping[Any, Any]:
-        """Return the rows of a subject when they were last kept; none if they never were."""
+        """
+        Return the rows of a subject when they were last kept; none if they never were.
+
+        :param subject: what they belong to.
+        """
         return self._rows.get(subject, (0, {}))[1]
 
     def keep(self, subject: Hashable, rows: Mapping[Any, Any]) -> None:
