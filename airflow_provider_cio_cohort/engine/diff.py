@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
@@ -271,23 +272,35 @@ def differences(identifiers_path: Path, members_path: Path) -> Iterator[Differen
         before = set(wanted[-1:]) or before
 
 
-def write_unmatched(path: Path, found: Mapping[str, Iterable[Block]]) -> dict[str, int]:
+def write_unmatched(
+    path: Path, found: Mapping[tuple[str, IdType], Iterable[Block]], rows: Path | None = None
+) -> dict[str, int]:
     """
     Write identifiers with the reasons why nobody was matched, and return how many have each reason.
 
-    :param path: the file to write: sorted lines of an escaped identifier and its reason, with a tab between.
-    :param found: escaped identifiers, by the reason.
+    :param path: the file to write: sorted lines of an escaped identifier, its reason, and which of
+        Customer.io's identifiers it is, with tabs between.
+    :param found: escaped identifiers, by the reason and by which they are.
+    :param rows: a file of more such lines; ``None`` if there are none.
     """
-    counts = dict.fromkeys(found, 0)
+    counts = Counter({reason: 0 for reason, _ in found})
 
     def lines() -> Iterator[Block]:
-        for reason, blocks in found.items():
+        for (reason, id_type), blocks in found.items():
             for block in blocks:
                 counts[reason] += len(block)
-                yield [f"{identifier}\t{reason}" for identifier in block]
+                yield [f"{identifier}\t{reason}\t{id_type}" for identifier in block]
+        for block in read_blocks(rows) if rows else ():
+            counts.update(map(reason_of, block))
+            yield block
 
     sort_distinct(lines(), path)
-    return counts
+    return dict(counts)
+
+
+def reason_of(line: str) -> str:
+    """Return the reason in a line of :func:`write_unmatched`."""
+    return line.split("\t", 2)[1]
 
 
 def common_lines(left: Path, right: Path) -> Iterator[Block]:

@@ -72,10 +72,12 @@ class CohortIdentifiers:
     :param unreadable: the identifiers that are not valid UTF-8, one for each such row; not in the file.
     :param unreadable_rows: how many rows have such an identifier.
     :param kept: identifiers of members that were added to the file, see :func:`.keep_unreadable`.
-    :param unmatched: of several identifiers a row, how many rows match nobody; not in the file.
+    :param unmatched: of several identifiers a row, how many rows match nobody; not in the file. Rows are
+        counted by the identifier that names them in ``rows_path``.
     :param undecided: how many rows match nobody, but Customer.io refused to look one of their identifiers up;
         not in the file.
     :param conflicting: how many rows have identifiers of two people.
+    :param rows_path: these rows, as lines of :func:`.write_unmatched`; ``None`` for one identifier a row.
     :param tallies: what each of several identifiers has found; empty for one identifier a row.
     """
 
@@ -91,6 +93,7 @@ class CohortIdentifiers:
     unmatched: int = 0
     undecided: int = 0
     conflicting: int = 0
+    rows_path: Path | None = None
     tallies: tuple[Tally, ...] = ()
 
     @property
@@ -158,6 +161,18 @@ def may_be_too_long(identifier: str, id_type: IdType) -> bool:
     return len(identifier.encode("utf-8", "surrogatepass")) > MAX_ID_LENGTH
 
 
+def why_unknown(identifier: str, id_type: IdType) -> str:
+    """
+    Return the likely reason why nobody in Customer.io has an identifier.
+
+    :param identifier: the identifier.
+    :param id_type: which of Customer.io's identifiers it is.
+    """
+    if not can_exist(identifier, id_type) or may_be_too_long(identifier, id_type):
+        return "too_long"
+    return "mistyped" if looks_mistyped(identifier, id_type) else "unknown"
+
+
 def collect(values: Iterable[Block], id_type: IdType, path: Path) -> CohortIdentifiers:
     """
     Sort the identifiers of a cohort into ``path``.
@@ -208,7 +223,7 @@ class CohortRows:
     The rows of a cohort in a file, each with several identifiers, and what was left out.
 
     :param path: sorted, distinct lines: a row's escaped identifiers in order of preference, empty where it
-        has none; then its state, empty or :data:`UNREADABLE`, and two fields for :class:`.RowMatching`.
+        has none; then its state, empty or :data:`UNREADABLE`, and three fields for :class:`.RowMatching`.
     :param cohort_rows: rows in the export.
     :param without_identifier: rows without any identifier; not in the file.
     :param mistyped: rows with an identifier that looks mistyped, see :func:`looks_mistyped`.
@@ -252,9 +267,9 @@ def collect_rows(blocks: Iterable[Sequence[Block]], id_types: Sequence[IdType], 
             rows += len(whole)
             unreadable_rows += len(unread)
             mistyped += len(set().union(*(column.mistyped for column in columns)))
-            states = dict.fromkeys(unread, f"\t{UNREADABLE}\t\t")
+            states = dict.fromkeys(unread, f"\t{UNREADABLE}\t\t\t")
             found = [
-                line + states.get(row, "\t\t\t")
+                line + states.get(row, "\t\t\t\t")
                 for row, line in enumerate(whole)
                 if row in unread or line.strip("\t")
             ]

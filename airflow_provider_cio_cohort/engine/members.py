@@ -19,7 +19,7 @@ from typing import Protocol
 
 from airflow_provider_cio_cohort.engine import members
 from airflow_provider_cio_cohort.engine.identifiers import CIO_PREFIX, IdType, normaliser
-from airflow_provider_cio_cohort.engine.sorted_file import Block, escape_all, sort_distinct, unescape
+from airflow_provider_cio_cohort.engine.sorted_file import Block, escape, escape_all, sort_distinct, unescape
 from airflow_provider_cio_cohort.exceptions import MembershipMismatchError
 
 
@@ -58,6 +58,18 @@ def handles(line: str) -> list[tuple[IdType, str]]:
     found: list[tuple[IdType, str]] = [(kind, unescape(value)) for kind, _, value in pairs]  # type: ignore[misc]
     # The Track API expects a cio_id with its prefix in a path; its reference does not say how in a body.
     return found + [(kind, respelt(value)) for kind, value in found if kind == "cio_id"]
+
+
+def name_of(line: str, id_type: IdType) -> tuple[IdType, str]:
+    """
+    Return the key of a member, or another identifier if there is none, as a cohort's file would have it.
+
+    :param line: the member.
+    :param id_type: which of Customer.io's identifiers the keys are.
+    """
+    named = [(id_type, unescape(key_of(line))), *handles(line)]
+    kind, value = next((kind, value) for kind, value in named if value)
+    return kind, escape(normaliser(kind)(value))
 
 
 def has_id(line: str) -> bool:

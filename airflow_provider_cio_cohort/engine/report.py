@@ -49,8 +49,8 @@ class SyncReport:
         identifiers or ``unmatched`` is not known. Those that are ``rejected`` count as if they did not exist.
     :param matched_by: with several identifiers a row, how many people were found by each kind of them, each
         person once; empty for one identifier.
-    :param conflicting: rows whose identifiers lead to two different people, as far as that is known; they
-        follow the first.
+    :param conflicting: rows, by their first identifier, that lead to two different people, as far as that is
+        known; they follow the first.
     """
 
     cohort_id: str

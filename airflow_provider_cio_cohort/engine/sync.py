@@ -615,8 +615,9 @@ class SegmentSync:
 
     def _keep_unmatched(self, cohort: CohortIdentifiers, verification: Verification) -> None:
         if self.options.keep_unmatched:
-            found = write_unmatched(self.directory / UNMATCHED_FILE, verification.why_unmatched())
-            rows = {"no_identifier": cohort.without_identifier, "unreadable": len(cohort.unreadable)}
+            path = self.directory / UNMATCHED_FILE
+            found = write_unmatched(path, verification.why_unmatched(), cohort.rows_path)
+            rows = {"no_identifier": cohort.without_identifier, "unreadable": cohort.unreadable_rows}
             self.unmatched = {**found, **rows}
 
     def _check_removals(self, segment_id: int, outcome: Outcome) -> None:

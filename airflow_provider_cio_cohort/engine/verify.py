@@ -34,6 +34,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -54,7 +55,6 @@ from airflow_provider_cio_cohort.engine.members import FIRST_PAUSE, Reader, Stil
 from airflow_provider_cio_cohort.engine.report import Comparison, Outcome
 from airflow_provider_cio_cohort.engine.sorted_file import (
     Block,
-    escape,
     open_text,
     read_blocks,
     read_lines,
@@ -157,22 +157,23 @@ class Verification:
         """Return the outcome of a run that has written nothing: the members were read a moment ago."""
         return Outcome(self.before, 0, 0, self.change.to_add + self.change.not_sent)
 
-    def why_unmatched(self) -> dict[str, Iterable[Block]]:
+    def why_unmatched(self) -> dict[tuple[str, IdType], Iterable[Block]]:
         """
-        Return whom the run has not matched, as escaped identifiers by the reason.
+        Return whom the run has not matched, as escaped identifiers by the reason and by which they are.
 
         Members who have no ``id``, and so cannot be removed, are named by what else they have.
         """
-        change, read_back = self.change, self._missing_path.exists()
-        long = {line for line in change.held_back if may_be_too_long(unescape(line), self.id_type)}
-        found: dict[str, Iterable[Block]] = {
-            "unknown": read_blocks(self._missing_path if read_back else change.add_path),
-            "too_long": chain(read_blocks(change.impossible_path), [sorted(long)]),
-            "mistyped": [sorted({*change.held_back} - long)],
-            "rejected": read_blocks(self._rejected_path) if self._rejected_path.exists() else (),
+        change, read_back, own = self.change, self._missing_path.exists(), self.id_type
+        long = {line for line in change.held_back if may_be_too_long(unescape(line), own)}
+        found: dict[tuple[str, IdType], Iterable[Block]] = {
+            ("unknown", own): read_blocks(self._missing_path if read_back else change.add_path),
+            ("too_long", own): chain(read_blocks(change.impossible_path), [sorted(long)]),
+            ("mistyped", own): [sorted({*change.held_back} - long)],
+            ("rejected", own): read_blocks(self._rejected_path) if self._rejected_path.exists() else (),
         }
-        stayed = read_blocks(self._not_removed_path) if read_back else ()
-        found["not_removable"] = ([_name_of(line) for line in block if not has_id(line)] for block in stayed)
+        for kind in ID_TYPES:
+            stayed = read_blocks(self._not_removed_path) if read_back else ()
+            found["not_removable", kind] = map(partial(_named_by, kind, own), stayed)
         return found
 
     def remove(self, path: Path, *, attempt: int, total: int) -> None:
@@ -465,8 +466,10 @@ def longest(*lags: float | None) -> float | None:
     return max((lag for lag in lags if lag is not None), default=None)
 
 
-def _name_of(line: str) -> str:
-    return members.key_of(line) or next((escape(value) for _, value in members.handles(line)), "")
+def _named_by(kind: IdType, own: IdType, lines: Block) -> Block:
+    """Return what names the members without an ``id``, of those whom this kind of identifier names."""
+    named = [members.name_of(line, own) for line in lines if not has_id(line)]
+    return [name for name_kind, name in named if name_kind == kind]
 
 
 def _handles_of_kind(path: Path, kind: IdType, attempt: int) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -96,7 +96,7 @@ class Forgetting:
         """Write what is left to a file of the directory, and return how many lines are not."""
         with self.storage.reading(f"{folder}/{manifest.content}") as file:
             read_content(file, self._before, manifest)
-        gone, removed = self._gone(manifest), 0
+        gone, removed = _is_gone(self.people, manifest), 0
         with self._before.open("rb") as lines, self._after.open("wb") as rest:
             for line in lines:
                 if gone(line):
@@ -149,9 +149,6 @@ class Forgetting:
             return None
         return "A run is writing it, or was killed: forget again when the run has ended, or a day later."
 
-    def _gone(self, manifest: Manifest) -> _IsGone:
-        return _IsGone(self.people, manifest)
-
     @property
     def _before(self) -> Path:
         return self.directory / "before"
@@ -161,19 +158,17 @@ class Forgetting:
         return self.directory / "after"
 
 
-class _IsGone:
-    """Says whether a line of a file is about one of the people."""
+def _is_gone(people: Mapping[str, Collection[bytes]], manifest: Manifest) -> Callable[[bytes], bool]:
+    """Return a function that says whether a line of a file is about one of the people."""
+    own, by_kind = people[manifest.id_type], {kind.encode(): who for kind, who in people.items()}
 
-    def __init__(self, people: Mapping[str, Collection[bytes]], manifest: Manifest) -> None:
-        self._own = frozenset(people[manifest.id_type])
-        # Who has no identifier of the sync's type is named by another one.
-        self._any = frozenset().union(*people.values())
-        self._has_reasons = bool(manifest.reasons)
+    def is_gone(line: bytes) -> bool:
+        # A line with a reason says which identifier it has.
+        who, *more = line.rstrip(b"\n").split(b"\t")
+        return who in (by_kind[more[-1]] if more else own)
 
-    def __call__(self, line: bytes) -> bool:
-        who, _, reason = line.rstrip(b"\n").partition(b"\t")
-        return who in (self._any if self._has_reasons and reason == b"not_removable" else self._own)
+    return is_gone
 
 
 def _reason(line: bytes) -> str:
-    return line.rstrip(b"\n").partition(b"\t")[2].decode()
+    return line.split(b"\t")[1].decode()

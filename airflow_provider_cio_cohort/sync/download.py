@@ -9,12 +9,13 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TextIO
 
 from airflow_provider_cio_cohort.cohorts import most_rows
 from airflow_provider_cio_cohort.engine.customer_io import FoundPeople, SegmentStore
+from airflow_provider_cio_cohort.engine.diff import reason_of
 from airflow_provider_cio_cohort.engine.export_csv import read_properties
 from airflow_provider_cio_cohort.engine.identifiers import (
     CohortIdentifiers,
@@ -27,6 +28,7 @@ from airflow_provider_cio_cohort.engine.identifiers import (
     collect_rows,
     matcher_of,
     normaliser,
+    why_unknown,
 )
 from airflow_provider_cio_cohort.engine.members import key_of
 from airflow_provider_cio_cohort.engine.sorted_file import (
@@ -146,6 +148,8 @@ _OPEN, _REFUSED = "", "r"
 #: Sorts after the number of an identifier: a member who stays only because a row may be about them.
 _KEPT = "~"
 _CONFLICTS = "c"
+#: Why a row is kept apart; if nobody has one of its identifiers, what may be wrong with its first.
+_REJECTED, _CONFLICTING, _OTHERS = "rejected", "conflicting", ("unknown", "too_long", "mistyped")
 
 
 class RowMatching:
@@ -156,6 +160,9 @@ class RowMatching:
     found in the segment; of all others, a look-up tells whether they exist. So a later identifier of a row
     counts only once it is certain that nobody has the ones before it. A row of which that is not certain adds
     nobody, and members who may be meant by it stay.
+
+    A row that matches nobody, or two people, is named by its first identifier; by the one that Customer.io
+    refuses to look up, where there is one.
 
     People are compared by their ``cio_id``, which everybody has. Rows are sorted by one identifier after the
     other, and joined with the members sorted likewise, so the memory is flat.
@@ -171,7 +178,6 @@ class RowMatching:
         self.members_path = members_path
         self.directory = members_path.parent
         self._same, self._looked_up, self._exist = ([0] * len(mapping) for _ in range(3))
-        self._unmatched = self._undecided = self._conflicting = 0
 
     def run(self, rows: CohortRows) -> CohortIdentifiers:
         """
@@ -182,19 +188,20 @@ class RowMatching:
         :raises AuthenticationError: if the App API key may not look people up.
         """
         found_path, path = self.directory / "found", rows.path
-        with open_text(found_path, "w") as found:
+        ended_path = self.directory / "ended"
+        with open_text(found_path, "w") as found, open_text(ended_path, "w") as ended:
             for place, identifier in enumerate(self.mapping):
                 index_path = self.directory / "index"
                 sort_distinct(_index(self.members_path, identifier.id_type), index_path)
                 unreadable = [value for at, value in rows.unreadable if at == place]
                 if unreadable:
                     write_block(found, _possibly(unreadable, index_path, identifier.id_type))
-                path = _Step(self, place, index_path, found).run(path)
+                path = _Step(self, place, index_path, found, ended).run(path)
         path.unlink()
         index_path.unlink()
-        return self._people(rows, found_path)
+        return self._people(rows, found_path, ended_path)
 
-    def _people(self, rows: CohortRows, found_path: Path) -> CohortIdentifiers:
+    def _people(self, rows: CohortRows, found_path: Path, ended_path: Path) -> CohortIdentifiers:
         sorted_path, path = self.directory / "found.sorted", self.directory / "cohort"
         sort_distinct(read_blocks(found_path), sorted_path)
         found_path.unlink()
@@ -214,18 +221,24 @@ class RowMatching:
 
         count = write_blocks(path, people())
         sorted_path.unlink()
+        rows_path = self.directory / "unmatched_rows"
+        sort_distinct(read_blocks(ended_path), rows_path)
+        ended_path.unlink()
+        why = Counter(chain.from_iterable(map(reason_of, block) for block in read_blocks(rows_path)))
+        unmatched = sum(why[reason] for reason in _OTHERS)
         facts = zip(self.mapping, rows.present, self._same, self._looked_up, self._exist, strict=True)
         return CohortIdentifiers(
             path,
             rows.cohort_rows,
             rows.without_identifier,
-            count + self._unmatched + self._undecided,
+            count + unmatched + why[_REJECTED],
             rows.mistyped,
             unreadable_rows=rows.unreadable_rows,
             kept=by[_KEPT],
-            unmatched=self._unmatched,
-            undecided=self._undecided,
-            conflicting=self._conflicting,
+            unmatched=unmatched,
+            undecided=why[_REJECTED],
+            conflicting=why[_CONFLICTING],
+            rows_path=rows_path,
             tallies=tuple(Tally(*each, by[str(place)]) for place, each in enumerate(facts)),
         )
 
@@ -238,12 +251,6 @@ class RowMatching:
         self._looked_up[place] += asked
         self._exist[place] += exist
 
-    def note_end(self, state: str, note: str) -> None:
-        """Count a row that has no further identifier."""
-        self._unmatched += state == _OPEN
-        self._undecided += state == _REFUSED
-        self._conflicting += note == _CONFLICTS
-
 
 class _Step:
     """
@@ -253,16 +260,21 @@ class _Step:
     :param place: the position of the identifier.
     :param index_path: the members by this identifier: its value and the person, sorted.
     :param found: takes the people who are found, and by which identifier.
+    :param ended: takes the rows without a further identifier that match nobody, or two people.
     """
 
-    def __init__(self, matching: RowMatching, place: int, index_path: Path, found: TextIO) -> None:
+    def __init__(
+        self, matching: RowMatching, place: int, index_path: Path, found: TextIO, ended: TextIO
+    ) -> None:
         self.matching = matching
         self.place = place
         self.id_type = matching.mapping[place].id_type
         self.index = _Members(index_path)
         self.found = found
+        self.ended = ended
         self._ahead: Block = []
         self._hits: Block = []
+        self._ends: Block = []
 
     def run(self, path: Path) -> Path:
         """Return a file of the rows that have further identifiers, sorted by the next."""
@@ -290,11 +302,12 @@ class _Step:
     def _flush(self, ahead: TextIO) -> None:
         write_block(ahead, self._ahead)
         write_block(self.found, self._hits)
-        self._ahead, self._hits = [], []
+        write_block(self.ended, self._ends)
+        self._ahead, self._hits, self._ends = [], [], []
 
     def _in_segment(self, line: str) -> str | None:
         """Match a row with the members, and return it if it must be looked up."""
-        value, *rest, state, person, note = line.split("\t")
+        value, *rest, state, person, note, name = line.split("\t")
         people = self.index.at(value) if value else ()
         if people:
             if state == _OPEN:
@@ -306,7 +319,7 @@ class _Step:
                 note = _CONFLICTS
         elif value and state == _OPEN and can_exist(unescape(value), self.id_type):
             return line
-        self._pass_on(rest, state, person, note)
+        self._pass_on(rest, state, person, note, name or self._name(value))
         return None
 
     def _look_up(self, path: Path, total: int) -> Iterator[None]:
@@ -322,12 +335,12 @@ class _Step:
             for value, (_, lines) in zip(asked, rows, strict=False):
                 person = known.get(normalise(value), "")
                 for line in lines:
-                    _, *rest, state, _, note = line.split("\t")
+                    field, *rest, state, _, note, name = line.split("\t")
                     if person:
                         state, _ = self._hit([person])
                     elif value in refused:
-                        state = _REFUSED
-                    self._pass_on(rest, state, person, note)
+                        state, name = _REFUSED, ""
+                    self._pass_on(rest, state, person, note, name or self._name(field))
             yield
 
     def _hit(self, people: Sequence[str]) -> tuple[str, str]:
@@ -335,11 +348,17 @@ class _Step:
         self._hits += (f"{each}\t{how}" for each in people)
         return how, people[0]
 
-    def _pass_on(self, rest: Block, state: str, person: str, note: str) -> None:
+    def _name(self, field: str) -> str:
+        return f"{self.place}={field}" if field else ""
+
+    def _pass_on(self, rest: Block, state: str, person: str, note: str, name: str) -> None:
         if any(rest):
-            self._ahead.append("\t".join((*rest, state, person, note)))
-        else:
-            self.matching.note_end(state, note)
+            self._ahead.append("\t".join((*rest, state, person, note, name)))
+        elif note or state in (_OPEN, _REFUSED):
+            place, _, field = name.partition("=")
+            id_type = self.matching.mapping[int(place)].id_type
+            reason = _CONFLICTING if note else _REJECTED if state else why_unknown(unescape(field), id_type)
+            self._ends.append(f"{field}\t{reason}\t{id_type}")
 
 
 class _Members:

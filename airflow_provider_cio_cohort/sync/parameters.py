@@ -351,8 +351,7 @@ class SyncParameters(ExportParameters):
     unmatched_path: Annotated[SnapshotPath | None, AS_OPTIONAL, TEMPLATED] = Field(
         default=None,
         description="Where each good run stores the identifiers that it did not match to a person, with the "
-        "reasons; not with several identifiers. They are kept as long as snapshots. Identifiers are personal "
-        "data.",
+        "reasons. They are kept as long as snapshots. Identifiers are personal data.",
         examples=["s3://aws_default@bucket/cohorts"],
     )
     snapshot_keep_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = Field(
@@ -395,12 +394,6 @@ class SyncParameters(ExportParameters):
                 )
         if len(set(self.mapping)) < len(self.mapping):
             raise wrong_parameter("identifiers", "two of them are equal. Remove one.")
-        if len(self.mapping) > 1 and self.unmatched_path is not None:
-            raise wrong_parameter(
-                "unmatched_path",
-                "a sync with several identifiers does not store whom it did not match. Remove "
-                "unmatched_path, or give one identifier.",
-            )
         return self
 
     @property

@@ -19,7 +19,7 @@ from airflow_provider_cio_cohort.snapshots.layout import UNMATCHED, Manifest, as
 from airflow_provider_cio_cohort.sync.workdir import run_directory
 
 #: Reasons of identifiers, and of rows that have none: these are only counted.
-REASONS = ("unknown", "too_long", "mistyped", "rejected", "not_removable")
+REASONS = ("unknown", "too_long", "mistyped", "rejected", "not_removable", "conflicting")
 ROWS = ("no_identifier", "unreadable")
 
 
@@ -116,11 +116,11 @@ def _fetch(kept: Kept, moment: str | None, path: Path) -> str:
 
 
 def _print_people(path: Path, output: str) -> None:
-    pairs = (line.partition("\t")[::2] for line in read_lines(path))
-    people = ((unescape(identifier), reason) for identifier, reason in pairs)
+    fields = (line.split("\t") for line in read_lines(path))
+    people = ((unescape(identifier), reason, id_type) for identifier, reason, id_type in fields)
     if output != "table":
-        dump([{"identifier": identifier, "reason": reason} for identifier, reason in people], output)
+        dump([dict(zip(("identifier", "reason", "id_type"), each, strict=True)) for each in people], output)
         return
     with answering():
-        sys.stdout.writelines(f"{printable(identifier)}\t{reason}\n" for identifier, reason in people)
+        sys.stdout.writelines("\t".join((printable(who), *why)) + "\n" for who, *why in people)
         sys.stdout.flush()

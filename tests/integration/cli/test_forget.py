@@ -71,8 +71,9 @@ def kept(keep: Callable[..., Any], place: Place) -> list[SnapshotStore]:
     keep(mine, 2, *OTHERS)
     keep(former, 1, f"{PERSON}@example.com", "else@example.com", workspace=8)
     counts = {"unknown": 2, "not_removable": 1, "rejected": 0, "no_identifier": 4}
-    stayed = f"{PERSON}@Example.com\tnot_removable"
-    keep(unmatched, 1, f"{PERSON}\tunknown", f"{OTHERS[0]}\tunknown", stayed, reasons=counts)
+    lines = [f"{PERSON}@example.com\tnot_removable\temail"]
+    lines += [f"{who}\tunknown\tid" for who in (PERSON, OTHERS[0])]
+    keep(unmatched, 1, *lines, reasons=counts)
     return [mine, former, unmatched]
 
 
@@ -88,29 +89,35 @@ def test_a_person_is_in_no_file_any_more_and_all_files_are_valid(
     mine, former, unmatched = kept
     untouched = {name: data for name, data in place.files().items() if "20260202" in name}
     answer = airflow("forget", PERSON, f"{PERSON}@EXAMPLE.com", "--file", file, "--yes", "-o", "json")
-    assert (answer.code, sorted(row["removed"] for row in answer.rows)) == (0, [1, 1, 1])
+    assert (answer.code, sorted(row["removed"] for row in answer.rows)) == (0, [1, 1, 2])
     assert PERSON not in answer.out + answer.err
     assert fetched(mine, 1, tmp_path / "f") == sorted(OTHERS)
     assert fetched(former, 1, tmp_path / "f") == ["else@example.com"]
-    assert fetched(unmatched, 1, tmp_path / "f") == [
-        f"{OTHERS[0]}\tunknown",
-        f"{PERSON}@Example.com\tnot_removable",
-    ]
+    assert fetched(unmatched, 1, tmp_path / "f") == [f"{OTHERS[0]}\tunknown\tid"]
     manifest = unmatched.manifest(unmatched.entries()[0])
-    assert manifest.reasons == {"unknown": 1, "not_removable": 1, "rejected": 0, "no_identifier": 4}
+    assert manifest.reasons == {"unknown": 1, "not_removable": 0, "rejected": 0, "no_identifier": 4}
     assert {name: data for name, data in place.files().items() if "20260202" in name} == untouched
     assert len([name for name in place.files() if name.endswith(".gz")]) == 4
     again = airflow("forget", PERSON, f"{PERSON}@EXAMPLE.com", "--file", file, "--yes", "-o", "json")
     assert (again.code, again.rows) == (0, [])
 
 
-def test_who_has_no_identifier_of_the_type_is_forgotten_as_well(
-    airflow: Any, file: str, kept: list[SnapshotStore], place: Place
+@pytest.mark.parametrize("id_type", ["id", "email", "cio_id"])
+def test_each_line_is_compared_as_its_own_kind(
+    airflow: Any, file: str, keep: Callable[..., Any], place: Place, tmp_path: Path, id_type: str
 ) -> None:
-    airflow("forget", f"{PERSON}@Example.com", "--file", file, "--yes")
-    assert [line for line in held(place) if "@" in line] == ["else@example.com"]
-    unmatched = kept[2]
-    assert unmatched.manifest(unmatched.entries()[0]).reasons["not_removable"] == 0
+    """Rows of several identifiers are named by any of them, in one file."""
+    unmatched = store_of(place, "Power users", "cio_id", UNMATCHED)
+    named = {"id": PERSON, "email": f"{PERSON}@example.com", "cio_id": "0a1b2c3d"}
+    given = {"id": PERSON, "email": f"{PERSON}@EXAMPLE.com", "cio_id": "cio_0a1b2c3d"}
+    lines = [f"{who}\tunknown\t{kind}" for kind, who in named.items()]
+    lines += [f"{who.upper()}\tconflicting\tid" for who in named.values()]  # others: ids have a case
+    keep(unmatched, 1, *lines, reasons={"unknown": 3, "conflicting": 3})
+    assert airflow("forget", given[id_type], "--file", file, "--yes").code == 0
+    left = {named[kind] for kind in named.keys() - {id_type}}
+    rest = fetched(unmatched, 1, tmp_path / "f")
+    assert {line.split("\t")[0] for line in rest if "unknown" in line} == left
+    assert unmatched.manifest(unmatched.entries()[0]).reasons == {"unknown": 2, "conflicting": 3}
 
 
 def test_the_retention_of_the_rest_does_not_change(

@@ -27,16 +27,22 @@ def two_days(file: str, cohort: Callable[..., Any], sandbox: Any) -> None:
         rows = [{"amplitude_id": str(n), "user_id": f"{PERSON}-{who}"} for n, who in enumerate(people)]
         rows.append({"amplitude_id": "9", "user_id": ""})
         sandbox.project.add_cohort(id="a1b2c3d", name="Power users", rows=rows)
-        (found,) = in_file(file, None)
-        task: Any = found.task
-        usual = {"dry_run": False, "limit": None, "source": "cohort", "snapshot_at": None}
-        flags = ("adopt_segment", "allow_large_removal", "allow_empty_cohort", "allow_short_cohort")
-        more = ("allow_low_match", "allow_no_match", "allow_large_addition")
-        for key, value in {**usual, **dict.fromkeys((*flags, *more), False)}.items():
-            setattr(task, key, value)
-        date = datetime(2026, 2, day, 6, tzinfo=UTC)
-        task.execute({"dag": found.dag, "dag_run": Run(date, f"day-{day}"), "ti": None})
+        run(file, day)
         sandbox.workspace.add_person(id=f"{PERSON}-c")
+
+
+def run(file: str, day: int) -> dict[str, Any]:
+    """Run the sync of a file as on a day in February."""
+    (found,) = in_file(file, None)
+    task: Any = found.task
+    usual = {"dry_run": False, "limit": None, "source": "cohort", "snapshot_at": None}
+    flags = ("adopt_segment", "allow_large_removal", "allow_empty_cohort", "allow_short_cohort")
+    more = ("allow_low_match", "allow_no_match", "allow_large_addition")
+    for key, value in {**usual, **dict.fromkeys((*flags, *more), False)}.items():
+        setattr(task, key, value)
+    date = datetime(2026, 2, day, 6, tzinfo=UTC)
+    report: dict[str, Any] = task.execute({"dag": found.dag, "dag_run": Run(date, f"day-{day}"), "ti": None})
+    return report
 
 
 @pytest.mark.usefixtures("two_days")
@@ -63,9 +69,9 @@ def test_show_names_them_only_if_asked(airflow: Any, file: str) -> None:
     row = airflow("unmatched", "show", file, "--at", "2026-02-01", "-o", "json").row
     assert (row["sync"], row["unknown"], row["no_identifier"]) == ("sync", 3, 1)
     people = airflow("unmatched", "show", file, "--identifiers")
-    assert people.out.splitlines() == [f"{PERSON}-b\tunknown", f"{PERSON}-d\tunknown"]
+    assert people.out.splitlines() == [f"{PERSON}-b\tunknown\tid", f"{PERSON}-d\tunknown\tid"]
     people = airflow("unmatched", "show", file, "--identifiers", "-o", "json")
-    assert people.rows[0] == {"identifier": f"{PERSON}-b", "reason": "unknown"}
+    assert people.rows[0] == {"identifier": f"{PERSON}-b", "reason": "unknown", "id_type": "id"}
 
 
 @pytest.mark.usefixtures("two_days")
@@ -95,3 +101,25 @@ def test_where_there_is_nothing(airflow: Any, file: str, write: Callable[..., st
     assert (answer.code, "has only 0 files of unmatched identifiers" in answer.err) == (1, True)
     answer = airflow("unmatched", "list", write({}, name="none.yaml"))
     assert (answer.code, "unmatched_path is not set" in answer.err) == (1, True)
+
+
+def test_rows_of_several_identifiers(
+    airflow: Any, write: Callable[..., str], place: Place, sandbox: Any
+) -> None:
+    both = [{"property": "user_id", "id_type": "id"}, {"property": "mail", "id_type": "email"}]
+    file = write({"unmatched_path": place.path, "deferrable": False, "identifiers": both})
+    mail = f"{PERSON}@example.com"
+    sandbox.workspace.add_person(id="1", email=mail)
+    sandbox.workspace.add_person(id="2")
+    rows = [("1", mail), ("2", ""), ("3", "x@example.com"), ("", f"x-{mail}"), ("2", mail.upper())]
+    table = [{"amplitude_id": str(n), "user_id": id, "mail": mail} for n, (id, mail) in enumerate(rows)]
+    sandbox.project.add_cohort(id="a1b2c3d", name="Power users", rows=table)
+    run(file, 1)
+    report = run(file, 2)  # now that both are members, it is seen that a row leads to two
+    row = airflow("unmatched", "show", file, "-o", "json").row
+    assert (row["unknown"], row["conflicting"]) == (2, 1) == (report["unmatched"], report["conflicting"])
+    people = airflow("unmatched", "show", file, "--identifiers").out.splitlines()
+    assert people == ["2\tconflicting\tid", "3\tunknown\tid", f"x-{mail}\tunknown\temail"]
+    assert airflow("forget", f"X-{mail}", "--file", file, "--yes").code == 0
+    row = airflow("unmatched", "show", file, "-o", "json").row
+    assert (row["unknown"], row["conflicting"]) == (1, 1)

@@ -379,7 +379,6 @@ def test_a_snapshot_restores_the_people(sandbox, sync, rows, person, tmp_path) -
         ({"identifiers": TWO, "user_id_property": "x"}, "user_id_property: identifiers is given too"),
         ({"identifiers": []}, "identifiers"),
         ({"identifiers": [TWO[0], TWO[0]]}, "two of them are equal"),
-        ({"identifiers": TWO, "unmatched_path": "file:///srv/x"}, "unmatched_path: a sync with several"),
         ({"identifiers": [{"property": "x"}]}, "id_type is missing"),
         ({"identifiers": [{"property": "x", "id_type": "phone"}]}, "id_type is 'phone'"),
     ],

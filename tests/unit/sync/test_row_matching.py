@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.engine import members, sorted_file
 from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers, Identifier, IdType, collect_rows
-from airflow_provider_cio_cohort.engine.sorted_file import read_values
+from airflow_provider_cio_cohort.engine.sorted_file import escape, read_lines, read_values
 from airflow_provider_cio_cohort.exceptions import MappingError
 from airflow_provider_cio_cohort.hooks.membership import MemberPage
 from airflow_provider_cio_cohort.hooks.people import FoundPeople
@@ -51,6 +52,12 @@ class Everybody:
             yield block, FoundPeople(len(known), shown, len(refused), len(block), cio_ids, refused)
 
 
+def ended(cohort: CohortIdentifiers) -> list[tuple[str, ...]]:
+    """Return the rows that match nobody or two people: an identifier, the reason, and its kind."""
+    assert cohort.rows_path is not None
+    return [tuple(line.split("\t")) for line in read_lines(cohort.rows_path)]
+
+
 def key(person: Person, id_type: str) -> str | None:
     return (person.email or "").lower() if id_type == "email" else person.id
 
@@ -66,7 +73,7 @@ def match(
     store: Any = Everybody(people, refused)
     cohort = RowMatching(store, MAPPING, path / "members").run(found)
     left = {each.name for each in path.iterdir()}
-    assert left == {"members", "cohort"}
+    assert left == {"members", "cohort", "unmatched_rows"}
     return cohort, set(read_values(cohort.path)), store
 
 
@@ -83,28 +90,39 @@ everybody = st.lists(
 def test_matching_is_what_sets_say(rows, people, inside, refused) -> None:
     present = [each for place, each in enumerate(people) if place in inside]
     found: dict[str, int] = {}
-    kept, unmatched = set(), False
+    kept, reasons = set(), set()
     for row in rows:
         undecided = person = None
+        first, conflicts = None, False
         for place, (value, mapped) in enumerate(zip(row, MAPPING, strict=True)):
             value = value.lower() if mapped.id_type == "email" else value
             owner = next((each for each in people if value and key(each, mapped.id_type) == value), None)
-            if person is not None or not value:
+            if not value:
                 continue
-            if owner in present and undecided:
+            named = (escape(value), mapped.id_type)
+            first = first or named
+            if person is not None:
+                conflicts |= owner in present and owner.cio_id != person
+            elif owner in present and undecided:
                 kept.add(owner.cio_id)
             elif owner in present or (owner and value not in refused and not undecided):
                 person = owner.cio_id
                 found[person] = min(place, found.get(person, 9))
             elif value in refused:
-                undecided = True
-        unmatched = unmatched or (any(row) and not person and not undecided)
+                undecided = undecided or named
+        if undecided:
+            reasons.add((undecided[0], "rejected", undecided[1]))
+        elif first and (conflicts or person is None):
+            reasons.add((first[0], "conflicting" if conflicts else "unknown", first[1]))
     with TemporaryDirectory() as name:
         cohort, matched, store = match(rows, people, present, refused, Path(name))
+        assert ended(cohort) == sorted(reasons)
     assert matched == found.keys() | kept
     assert cohort.kept == len(kept - found.keys())
     assert [each.people for each in cohort.tallies] == [list(found.values()).count(n) for n in range(3)]
-    assert (cohort.unmatched > 0) == unmatched
+    counts = Counter(reason for _, reason, _ in reasons)
+    assert (cohort.unmatched, cohort.undecided) == (counts["unknown"], counts["rejected"])
+    assert cohort.conflicting == counts["conflicting"]
     assert cohort.without_identifier == rows.count(("", "", ""))
     assert not {("id", p.id) for p in present} & set(store.asked)
     assert cohort.duplicates >= 0
@@ -120,6 +138,7 @@ def test_files_larger_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert matched == {each.cio_id for each in people}
     assert [each.people for each in cohort.tallies] == [200, 100, 0]
     assert (cohort.unmatched, cohort.identifiers, cohort.duplicates) == (100, 400, 450)
+    assert ended(cohort) == sorted((f"u{n}", "unknown", "id") for n in range(300, 400))
 
 
 def test_members_outside_the_cohort_are_passed_over(tmp_path: Path) -> None:
@@ -131,10 +150,29 @@ def test_members_outside_the_cohort_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_conflicts_are_counted_where_they_are_seen(tmp_path: Path) -> None:
+    """One for each first identifier, however many rows have it."""
     people = [Person("p", "p@x", "1"), Person("q", "q@x", "2"), Person("r", "r@x", "3")]
     rows = [("p", "q@x", ""), ("p", "p@x", "q"), ("p", "q@x", "q"), ("q", "r@x", ""), ("p", "p@x", "p")]
-    cohort, matched, _ = match(rows, people, people[:2], set(), tmp_path)
-    assert (cohort.conflicting, matched) == (3, {"1", "2"})
+    cohort, matched, _ = match([*rows, ("", "q@X", "p")], people, people[:2], set(), tmp_path)
+    assert (cohort.conflicting, matched) == (2, {"1", "2"})
+    assert ended(cohort) == [("p", "conflicting", "id"), ("q@x", "conflicting", "email")]
+
+
+def test_a_row_is_named_by_its_first_identifier_and_its_reason_is_about_that_one(tmp_path: Path) -> None:
+    long = "l" * 151
+    rows = [("x", "p@x", ""), ("x", "q@x", ""), ("y", "p@x", ""), ("", "", "z"), (long, "p@x", "")]
+    rows += [(long, "", ""), ("\u00e9" * 76, "", ""), ("typo ", "p@x", ""), ("p", "odd@x", "odd")]
+    cohort, _, _ = match(rows, [], [], {"odd@x", "odd"}, tmp_path)
+    assert ended(cohort) == [
+        (long, "too_long", "id"),
+        ("odd@x", "rejected", "email"),
+        ("typo ", "mistyped", "id"),
+        ("x", "unknown", "id"),
+        ("y", "unknown", "id"),
+        ("z", "unknown", "id"),
+        ("\u00e9" * 76, "too_long", "id"),
+    ]
+    assert (cohort.unmatched, cohort.undecided, cohort.identifiers) == (6, 1, 7)
 
 
 def test_members_without_a_cio_id_are_refused(tmp_path: Path) -> None:
