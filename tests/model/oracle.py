@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from airflow_provider_cio_cohort.exceptions import ExportFailedError, GuardTrippedError
 from airflow_provider_cio_cohort.sandbox.customer_io import Workspace
+from tests.model.matching import Led, lead, mapping_of
 from tests.model.world import MARKS, Place, Run, Snapshot, Try, World, moment_now
 
 #: Removals that no guard looks at: as the machine sets it, few enough for a small world.
@@ -35,6 +37,23 @@ class Plan:
     approval: dict[str, Any]
     values: set[str]
     removals: set[str]
+
+
+@dataclass
+class Last:
+    """
+    A segment after the last good run of a sync that keeps snapshots.
+
+    :param values: the identifiers that were synced.
+    :param members: how many members there were.
+    :param matched: how many of the identifiers some member had.
+    :param certain: whether no try was made since, so that the next one must know of it.
+    """
+
+    values: set[str]
+    members: int
+    matched: int
+    certain: bool
 
 
 @dataclass
@@ -66,6 +85,8 @@ class Oracle:
         #: Segments of which a good run is known to later ones.
         self.filled: set[Place] = set()
         self.snapshots: list[Snapshot] = []
+        #: What the last good run has left, for what others change afterwards; ``None`` if that is unknown.
+        self.last: dict[tuple[Any, ...], Last | None] = {}
 
     def check(self, done: Try, plan: Plan | None = None) -> None:
         """
@@ -88,6 +109,9 @@ class Oracle:
         self._nobody_left_whom_it_must_keep(done, changed)
         if self.world.mixed:
             self._hardly_anything_was_written(done, changed)
+        self._tells_what_others_did(done)
+        if done.report is not None:
+            self._counts_are_right(done, (self.world.reads.site_id, done.report["segment_id"]), values)
         if done.is_green:
             self._is_right(done, values, plan)
         else:
@@ -116,7 +140,8 @@ class Oracle:
 
     def _snapshot(self, done: Try) -> Snapshot | None:
         wanted = str(done.parameters["snapshot_at"])
-        older = [each for each in self.snapshots if each.moment.isoformat() <= wanted]
+        mine = [each for each in self.snapshots if each.segment == done.parameters["segment_name"]]
+        older = [each for each in mine if each.moment.isoformat() <= wanted]
         return older[-1] if older else None
 
     def _only_the_cohort_was_added(self, done: Try, values: set[str]) -> None:
@@ -124,8 +149,26 @@ class Oracle:
             workspace = self._workspace(place)
             added = people - done.before.get(place, set())
             added -= self.world.changed_since(done.began, place[0])
-            outside = added - self.world.matches(values, done.parameters, workspace)
+            led = self.led(done, values, place)
+            # Whom a row led to is not known, where people have come or gone meanwhile.
+            allowed = led.anyone if led and done.events else self.wanted(done, values, place, workspace)
+            outside = added - allowed
             assert not outside, f"{len(outside)} people were added who are not in the cohort"
+
+    def led(self, done: Try, values: set[Any], place: Place) -> Led | None:
+        """Return whom rows of several identifiers lead to; ``None`` for what is compared by one."""
+        mapping = mapping_of(done.parameters)
+        if not mapping or done.parameters.get("source") == "snapshot":
+            return None
+        members = done.before.get((self.world.reads.site_id, place[1]), set())
+        return lead(values, [kind for _, kind in mapping], self.world.reads, members)
+
+    def wanted(self, done: Try, values: set[Any], place: Place, workspace: Workspace) -> set[str]:
+        """Return who of a workspace belongs in a segment."""
+        led = self.led(done, values, place)
+        if led is None and not mapping_of(done.parameters):
+            return self.world.matches(values, done.parameters, workspace)
+        return (values if led is None else led.wanted) & workspace.people.keys()
 
     def _nobody_left_whom_it_must_keep(self, done: Try, changed: set[tuple[Place, str]]) -> None:
         """A limited run removes nobody and adds few; a guard lets at most people in."""
@@ -193,6 +236,63 @@ class Oracle:
         if run.tries and (overtaken or not run.failed):
             run.may_spend += 1
 
+    # ---- what is counted
+
+    def _counts_are_right(self, done: Try, place: Place, values: set[Any]) -> None:
+        """Of several identifiers, the report and the kept file count what each row has come to."""
+        led, report = self.led(done, values, place), done.report
+        if led is None or report is None or report.get("unchanged") or done.events or self.world.mixed:
+            return
+        assert report["matched_by"] == led.matched_by([kind for _, kind in mapping_of(done.parameters)])
+        assert report["conflicting"] == led.count("conflicting"), "conflicts are not counted right"
+        assert report["identifiers"] == led.identifiers, "identifiers are not counted right"
+        assert report["rejected"] == led.count("rejected"), "refused look-ups are not counted right"
+        if done.parameters.get("limit") is not None and not report["dry_run"]:
+            assert report["unmatched"] is None
+            return
+        assert report["unmatched"] == led.unmatched, "rows that lead to nobody are not counted right"
+        if not report["dry_run"]:
+            manifest, lines = self.world.kept(done.parameters["segment_name"], "unmatched")
+            kept = [tuple(line.split("\t")) for line in lines]
+            assert {each for each in kept if each[1] != "not_removable"} == led.ended
+            counts = {reason: number for reason, number in manifest["reasons"].items() if number}
+            counts.pop("no_identifier", None)
+            assert counts == Counter(reason for _, reason, _ in kept)
+            assert counts.get("not_removable", 0) == report["not_removable"]
+
+    def _tells_what_others_did(self, done: Try) -> None:
+        """Hold what a report says of others' changes since the last good run."""
+        report, told = done.report, ("joined_elsewhere", "left_elsewhere")
+        if report is not None and not report.get("unchanged") and not done.events:
+            place = (self.world.reads.site_id, report["segment_id"])
+            key, before = self._key(done, place), done.before.get(place, set())
+            self._tells_since(self.last.get(key), before, done, [report[name] for name in told])
+            if key not in self.last:
+                assert [report[name] for name in told] == [None, None], "nobody has looked before"
+        if self.world.away.failed or self.world.mixed:
+            self.last = {**dict.fromkeys(self.last), **self._of_any_place(done)}
+        for last in filter(None, self.last.values()):
+            last.certain = False
+
+    def _tells_since(self, last: Last | None, before: set[str], done: Try, seen: list[int | None]) -> None:
+        if last is None:
+            return
+        if None in seen:
+            assert not last.certain, "it does not say what others have changed"
+            return
+        still = self._had(last.values, done, before)
+        joined = len(before) - still - (last.members - last.matched)
+        assert seen == [max(joined, 0), max(last.matched - still, 0)], "others have changed something else"
+
+    def _of_any_place(self, done: Try) -> dict[tuple[Any, ...], Last | None]:
+        return {self._key(done, place): None for place in done.after}
+
+    def _had(self, values: set[str], done: Try, members: set[str]) -> int:
+        """Return how many identifiers some member has."""
+        if mapping_of(done.parameters):
+            return len(values & members)
+        return len(values & {p.id for p in self.world.reads.people.values() if p.cio_id in members})
+
     # ---- what a good run has come to
 
     def _is_right(self, done: Try, values: set[str], plan: Plan | None) -> None:
@@ -201,14 +301,14 @@ class Oracle:
         if place not in done.after:
             assert done.events, "green, and there is no such segment"
             return
-        wanted = self.world.matches(values, done.parameters, self.world.reads)
+        wanted = self.wanted(done, values, place, self.world.reads)
         self._is_the_segment_that_was_named(done, place)
         if done.report.get("unchanged"):
             self._is_unchanged(done, place)
             return
         is_limited = done.parameters.get("limit") is not None
         if not is_limited:
-            self._holds_the_cohort(done, place, wanted)
+            self._holds_the_cohort(done, place, wanted, self.led(done, values, place))
         if done.parameters.get("source") != "snapshot":
             self._is_of_the_newest_export(done, place)
         elif snapshot := self._snapshot(done):
@@ -218,7 +318,7 @@ class Oracle:
         if not done.events:
             self._limits_were_kept(done, place, values, wanted, plan)
         if not self.world.mixed and not is_limited:
-            self._remember(done, place, values)
+            self._remember(done, place, values, wanted)
 
     def _is_the_segment_that_was_named(self, done: Try, place: Place) -> None:
         """A segment of another name is one that a sync has filled before, or made: it was renamed since."""
@@ -227,18 +327,36 @@ class Oracle:
         is_known = place in self.good or place in self.made_for or done.events
         assert is_known or called in (name, name[:limit]), "another segment was filled than the one named"
 
-    def _holds_the_cohort(self, done: Try, place: Place, wanted: set[str]) -> None:
+    def _holds_the_cohort(self, done: Try, place: Place, wanted: set[str], led: Led | None) -> None:
         assert done.report is not None
+        if led and done.events:
+            self._holds_whom_it_can_be_sure_of(done, place, led, done.began)
+            return
         people, others = done.after[place], self.world.changed_since(done.began, place[0])
         was = done.before.get(place, set())
-        refused = self.world.refused(done.parameters, self.world.reads)
-        reachable = wanted - ((self.world.out_of_reach(self.world.reads) | refused) - was) - others
+        away = set()
+        if not mapping_of(done.parameters):
+            refused = self.world.refused(done.parameters, self.world.reads)
+            away = (self.world.out_of_reach(self.world.reads) | refused) - was
+        reachable = wanted - away - others
         assert reachable <= people, f"green, and {len(reachable - people)} of the cohort are missing"
         if done.is_mirror:
             outside = people - wanted - others
             left = outside & self._not_removable() if done.report["not_removable"] else set()
             assert outside <= left, f"green, and {len(outside - left)} are in it who are not in the cohort"
             assert done.events or len(left) <= done.report["not_removable"], "more are left than it says"
+
+    def _holds_whom_it_can_be_sure_of(self, done: Try, place: Place, led: Led, since: int) -> None:
+        """Hold what must be true of rows of several identifiers while people come and go."""
+        assert done.report is not None
+        people, others = done.after[place], self.world.changed_since(since, place[0])
+        missing = led.sure - people - others
+        assert len(missing) <= done.report["rejected"], "green, and somebody of the cohort is missing"
+        if done.is_mirror:
+            left = len(people - led.anyone - others)
+            assert left <= done.report["not_removable"], (
+                "green, and somebody is left who is not in the cohort"
+            )
 
     def _not_removable(self) -> set[str]:
         """Return people whom Customer.io's API does not remove from a segment."""
@@ -250,8 +368,11 @@ class Oracle:
         """Nothing is looked at but a count and a time, so what others have changed since may be missed."""
         cohort = self.world.sandbox.project.cohorts[done.parameters["cohort_id"]]
         values = self.world.values_of(cohort.rows, done.parameters)
-        wanted = self.world.matches(values, done.parameters, self.world.reads, once=True)
         assert place in self.good, "unchanged, and there was no good run"
+        if led := self.led(done, values, place):
+            self._holds_whom_it_can_be_sure_of(done, place, led, self.good[place].changes)
+            return
+        wanted = self.world.matches(values, done.parameters, self.world.reads, once=True)
         others = self.world.changed_since(self.good[place].changes, place[0])
         people = done.after[place]
         assert done.report is not None
@@ -283,7 +404,8 @@ class Oracle:
         assert trips <= set(plan.approval["guards"]), f"it was not approved: {sorted(trips)}"
         if trips or done.parameters["approved_plan"]["strict"]:
             assert gone <= plan.removals, "people were removed who were not in what was approved"
-            assert values == plan.values, "another cohort was approved"
+            compared = wanted if mapping_of(done.parameters) else values
+            assert compared == plan.values, "another cohort was approved"
 
     def _trips(
         self, done: Try, place: Place, values: set[str], wanted: set[str], before: int, gone: int
@@ -292,7 +414,8 @@ class Oracle:
         given = done.parameters
         trips = set()
         rate = given.get("min_match_rate")
-        if rate is not None and len(wanted) < Fraction(str(rate)) * len(values):
+        identifiers = self._count(done, place, values)
+        if rate is not None and len(wanted) < Fraction(str(rate)) * identifiers:
             trips.add("low_match")
         if self._is_flooded(done, place, before):
             trips.add("large_addition")
@@ -311,9 +434,13 @@ class Oracle:
             trips.add("no_match")
         if self.made_for.get(place) != given["cohort_id"]:
             trips.add("unmanaged_segment")
-        if self._is_short(done, place, len(values), gone):
+        if self._is_short(done, place, identifiers, gone):
             trips.add("short_cohort")
         return trips
+
+    def _count(self, done: Try, place: Place, values: set[Any]) -> int:
+        led = self.led(done, values, place)
+        return len(values) if led is None else led.identifiers
 
     def _is_flooded(self, done: Try, place: Place, before: int) -> bool:
         settings, given = self.world.sandbox.settings, done.parameters
@@ -340,9 +467,10 @@ class Oracle:
 
     def _key(self, done: Try, place: Place) -> tuple[Any, ...]:
         names = ("segment_name", "cohort_id", "user_id_property", "id_type", "mode")
-        return (place, *(done.parameters.get(name) for name in names))
+        mapped = tuple(mapping_of(done.parameters))
+        return (place, *(done.parameters.get(name) for name in names), mapped)
 
-    def _remember(self, done: Try, place: Place, values: set[str]) -> None:
+    def _remember(self, done: Try, place: Place, values: set[Any], wanted: set[str]) -> None:
         key, before = self._key(done, place), self.good.get(place)
         job = self.world.job_used()
         newest = max(int(job.id) if job else 0, before.job if before else 0)
@@ -353,13 +481,25 @@ class Oracle:
             self.previous.pop(key, None)
             self.not_removable.pop(key, None)
         else:
-            self.previous[key] = len(values)
+            self.previous[key] = self._count(done, place, values)
             assert done.report is not None
             self.not_removable[key] = done.report["not_removable"]
             self.filled.add(place)
         self.good[place] = Good(newest, len(self.world.changes))
-        if done.parameters.get("snapshot_path") and done.parameters.get("source") != "snapshot":
-            self.snapshots.append(Snapshot(moment_now(), values, place[0]))
+        if not done.parameters.get("snapshot_path"):
+            return
+        segment = done.parameters["segment_name"]
+        led = self.led(done, values, place)
+        synced = values if led is None else set(self.world.kept(segment, "snapshot")[1])
+        if led and not done.events:
+            assert synced == wanted, "the snapshot holds others than those who were matched"
+        if done.parameters.get("source") != "snapshot":
+            self.snapshots.append(Snapshot(moment_now(), synced, segment, place[0]))
+        self.last[key] = None
+        if not self.world.away.failed and not done.events:
+            members = done.after[place]
+            is_known = done.report is not None and done.report["unmatched"] is not None
+            self.last[key] = Last(synced, len(members), self._had(synced, done, members), is_known)
 
     def _workspace(self, place: Place) -> Workspace:
         return next(each for each in self.world.sandbox.workspaces if each.site_id == place[0])

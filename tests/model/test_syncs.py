@@ -22,7 +22,21 @@ from airflow_provider_cio_cohort.hooks import customer_io, membership, people
 from airflow_provider_cio_cohort.sandbox.settings import Settings
 from airflow_provider_cio_cohort.sync import download
 from tests.model.oracle import OVERRIDES, UNGUARDED, UNGUARDED_ADDITIONS, Oracle, Plan
-from tests.model.world import COHORTS, EMAILS, IDS, NOBODY, SEGMENTS, Away, Event, Run, Try, World
+from tests.model.world import (
+    BOTH,
+    COHORTS,
+    EMAILS,
+    IDS,
+    KEEPING,
+    NOBODY,
+    PAIRS,
+    SEGMENTS,
+    Away,
+    Event,
+    Run,
+    Try,
+    World,
+)
 
 LONG = int(os.environ.get("MODEL_EXAMPLES", "0"))
 SETTINGS = settings(
@@ -36,7 +50,7 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, Phase.shrink] if LONG else [Phase.generate],
 )
-syncs = st.integers(0, 2)
+syncs = st.integers(0, BOTH)
 cohorts = st.sampled_from(COHORTS)
 names = st.sampled_from(SEGMENTS)
 persons = st.integers(0, len(IDS) + len(EMAILS) - 1)
@@ -52,7 +66,9 @@ flags = st.fixed_dictionaries(
         "min_match_rate": st.sampled_from([0.01, 0.5]),
     },
 )
-members = st.lists(st.integers(0, len(IDS) + len(NOBODY) - 1), unique=True, max_size=10)
+rows = st.integers(0, len(IDS) + len(NOBODY) + len(PAIRS) - 1)
+pairs = st.integers(len(IDS) + len(NOBODY), len(IDS) + len(NOBODY) + len(PAIRS) - 1)
+members = st.lists(rows | pairs, unique=True, max_size=10)
 #: What happens to the vendors, between two runs or between two requests.
 events: st.SearchStrategy[Event] = st.one_of(
     st.tuples(st.just("cohort"), cohorts, members, st.booleans()),
@@ -119,8 +135,16 @@ FAULTS: list[dict[str, Any]] = [
 ]
 
 
+def mapped(which: int, column: str) -> dict[str, Any]:
+    """Return the parameters that map a column as the only identifier, or as the first of two."""
+    if which != BOTH:
+        return {"user_id_property": column}
+    mail = {"property": "mail", "id_type": "email"}
+    return {"identifiers": [{"property": column, "id_type": "id"}, mail]}
+
+
 class Syncs(RuleBasedStateMachine):
-    """Syncs of three kinds, and everything that can happen to them."""
+    """Syncs of four kinds, and everything that can happen to them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -203,7 +227,7 @@ class Syncs(RuleBasedStateMachine):
         run = self.world.new_run(which, {"deferrable": True})
         run.may_spend += 2
         self.world.sandbox.configure(export_seconds=0.05)
-        edit = {"cohort_id": cohort, "user_id_property": column}
+        edit = {"cohort_id": cohort, **mapped(which, column)}
         self.attempt(run, edit=edit, meanwhile=lambda: self.world.happen(event))
         self.world.sandbox.configure(export_seconds=0)
 
@@ -244,9 +268,10 @@ class Syncs(RuleBasedStateMachine):
         if done.plan is None or done.report is None or job is None:
             return
         values = self.world.values_of(self.world.rows_of(job), done.parameters)
-        wanted = self.world.matches(values, done.parameters, self.world.reads)
-        was = done.before.get((self.world.reads.site_id, done.report["segment_id"]), set())
-        self.plans.append(Plan(run, done.plan, values, was - wanted))
+        place = (self.world.reads.site_id, done.report["segment_id"])
+        wanted = self.oracle.wanted(done, values, place, self.world.reads)
+        approved = wanted if run.sync.name == "both" else values
+        self.plans.append(Plan(run, done.plan, approved, done.before.get(place, set()) - wanted))
 
     @rule(
         strict=st.booleans(),
@@ -271,13 +296,19 @@ class Syncs(RuleBasedStateMachine):
                 self.world.happen(between)
             self.attempt(plan.run, plan, approved_plan=approval)
 
-    @rule(given=flags, back=st.integers(1, 5), kill=st.none() | st.integers(1, 20))
-    def back_to_a_snapshot(self, given: dict[str, Any], back: int, kill: int | None) -> None:
-        snapshots = self.oracle.snapshots
+    @rule(
+        which=st.sampled_from(KEEPING),
+        given=flags,
+        back=st.integers(1, 5),
+        kill=st.none() | st.integers(1, 20),
+    )
+    def back_to_a_snapshot(self, which: int, given: dict[str, Any], back: int, kill: int | None) -> None:
+        segment = self.world.syncs[which].parameters["segment_name"]
+        snapshots = [each for each in self.oracle.snapshots if each.segment == segment]
         if not snapshots:
             return
         moment = snapshots[-min(back, len(snapshots))].moment.isoformat()
-        run = self.world.new_run(0, {**given, "source": "snapshot", "snapshot_at": moment})
+        run = self.world.new_run(which, {**given, "source": "snapshot", "snapshot_at": moment})
         run.may_spend = 0
         if kill is not None:
             self.during(run, self._kill, after=kill)
@@ -287,7 +318,28 @@ class Syncs(RuleBasedStateMachine):
     def run_with_a_wrong_mapping(self, which: int, column: str) -> None:
         # Only the mapping stands between such a run and the loss of everybody.
         others = {name: True for name in OVERRIDES.values() if name != "allow_no_match"}
-        self.attempt(self.world.new_run(which, {**others, "user_id_property": column}))
+        self.attempt(self.world.new_run(which, {**others, **mapped(which, column)}))
+
+    @rule(
+        which=st.sampled_from(KEEPING),
+        moves=st.lists(st.tuples(persons, st.booleans()), min_size=1, max_size=5),
+        given=flags,
+    )
+    def others_move_people_between_two_runs(
+        self, which: int, moves: list[tuple[int, bool]], given: dict[str, Any]
+    ) -> None:
+        first = self.attempt(self.world.new_run(which, dict.fromkeys(OVERRIDES.values(), True)))
+        name = self.world.syncs[which].parameters["segment_name"]
+        for person, joins in moves:
+            self.world.happen(("by_hand", name, person, joins))
+        now = self.attempt(self.world.new_run(which, {**given, "skip_unchanged": False}))
+        if first.error or first.report is None or now.report is None:
+            return
+        place = (self.world.reads.site_id, now.report["segment_id"])
+        then, before = first.after.get(place, set()), now.before.get(place, set())
+        if not first.report["not_removable"] and first.report["segment_id"] == place[1]:
+            told = (now.report["joined_elsewhere"], now.report["left_elsewhere"])
+            assert told == (len(before - then), len(then - before)), self.described()
 
     @rule(which=syncs, after=st.integers(0, 25), given=flags)
     def kill_a_run_between_two_requests(self, which: int, after: int, given: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk.exceptions import TaskDeferred
@@ -27,6 +29,7 @@ from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import (
     AmplitudeCohortToCustomerIOOperator,
 )
 from tests.integration.operator.conftest import AssetStores, Store, Xcoms, resume
+from tests.model import matching
 
 COHORTS = ("aaaaaaa", "bbbbbbb")
 #: Stand in every identifier, and nowhere else: no message, report or store may hold them. In lower case.
@@ -44,7 +47,22 @@ IDS = [
 #: Identifiers in exports that no person has; some people have one that is nearly the same.
 NOBODY = ["zqzunknown", "zqz2 ", "zqz4\u3000", "Zqz5", "zqz6\u200b", "zqz" + "y" * 148, "zqz" + "é" * 74]
 EMAILS = [f"Zqz{n}@x.Test" for n in range(8)]
-SEGMENTS = ("Power users", "By mail")
+#: Rows of an id and an address that are not one person's: of two people, or of a person by the second only.
+PAIRS = [
+    ("zqz1", EMAILS[2]),
+    ("zqz3", EMAILS[1].upper()),
+    ("zqznew1", EMAILS[5]),
+    ("zqznew2", EMAILS[6].upper()),
+    ("zqznew3", EMAILS[0]),
+    ("zqznew3", "zqznobody@x.test"),
+    ("", EMAILS[4]),
+    ("zqz2", ""),
+    ("", EMAILS[7]),
+]
+SEGMENTS = ("Power users", "By mail", "By both")
+#: The place of the sync with several identifiers, and those that keep snapshots.
+BOTH = 3
+KEEPING = (0, BOTH)
 
 #: Something that happens to the vendors: its name, and what it is about.
 Event = tuple[Any, ...]
@@ -141,10 +159,11 @@ class Run:
 
 @dataclass
 class Snapshot:
-    """What a run has kept: until when it is the newest, which identifiers, and of which workspace."""
+    """What a run has kept: until when it is the newest, which identifiers, and of which segment."""
 
     moment: datetime
     values: set[str]
+    segment: str
     site: str
 
 
@@ -218,12 +237,17 @@ class World:
         #: Where reads and writes of the first connection go.
         self.reads = self.writes = self.sandbox.workspace
         self._make_people()
+        self.folder = Path(folder)
         keep = {"snapshot_path": f"file://{folder}"}
+        keep_all = {**keep, "unmatched_path": f"file://{folder}"}
         mail = {"user_id_property": "mail", "id_type": "email"}
+        both = [{"property": "user_id", "id_type": "id"}, {"property": "mail", "id_type": "email"}]
+        by_both = {"segment_name": SEGMENTS[2], "identifiers": both, **keep_all}
         self.syncs = [
             Sync("mirror", {"cohort_id": COHORTS[0], "segment_name": SEGMENTS[0], **keep}),
             Sync("adds", {"cohort_id": COHORTS[1], "segment_name": SEGMENTS[0], "mode": "add_only"}),
             Sync("mail", {"cohort_id": COHORTS[1], "segment_name": SEGMENTS[1], **mail}),
+            Sync("both", {"cohort_id": COHORTS[0], **by_both}),
         ]
         #: What was done, for whoever reads of a failure.
         self.history: list[str] = []
@@ -258,10 +282,15 @@ class World:
     # ---- the world changes
 
     def set_cohort(self, cohort_id: str, people: Iterable[int], *, listed: bool = True) -> None:
-        """Let a cohort hold people, by their places in ``IDS`` and, behind these, in ``NOBODY``."""
+        """Let a cohort hold people, by their places in ``IDS`` and, after it, ``NOBODY`` and ``PAIRS``."""
         rows = []
+        ids = [*IDS, *NOBODY]
         for number in people:
-            each = [*IDS, *NOBODY][number]
+            if number >= len(ids):
+                each, mail = PAIRS[number - len(ids)]
+                rows.append({"amplitude_id": str(number), "user_id": each, "mail": mail, "empty": ""})
+                continue
+            each = ids[number]
             person = self.sandbox.workspace._by_id.get(each)
             mail = person.email if person and person.email else f"zqznobody{number}@x.test"
             if each in NOBODY:
@@ -487,8 +516,14 @@ class World:
             return rows
         return rows[: max(1, int((len(rows) + 1) * self.cut.keep)) - 1]
 
-    def values_of(self, rows: Iterable[Mapping[str, str]], parameters: Mapping[str, Any]) -> set[str]:
-        """Return the identifiers in some rows; a tab before one is an artefact of exports."""
+    def values_of(self, rows: Iterable[Mapping[str, str]], parameters: Mapping[str, Any]) -> set[Any]:
+        """
+        Return the identifiers in some rows; a tab before one is an artefact of exports.
+
+        With several identifiers, what a row leads to depends on the vendors, so these are the rows.
+        """
+        if matching.mapping_of(parameters):
+            return matching.rows_of(rows, parameters)
         column = parameters.get("user_id_property", "user_id")
         values = {row.get(column, "").lstrip("\t") for row in rows} - {""}
         return {value.lower() for value in values} if parameters.get("id_type") == "email" else values
@@ -531,6 +566,18 @@ class World:
             (p.cio_id, p.email and p.email.lower() if by_mail else p.id) for p in workspace.people.values()
         ]
         return {cio_id for cio_id, value in known if value and re.search(pattern, value)}
+
+    def kept(self, segment: str, kind: str) -> tuple[dict[str, Any], list[str]]:
+        """Return the manifest and the lines of the last ``snapshot`` or ``unmatched`` of a segment."""
+        manifests = [
+            (json.loads(path.read_text(encoding="utf-8")), path)
+            for path in self.folder.rglob("manifest.json")
+            if (path.parent.parent.name == "unmatched") == (kind == "unmatched")
+        ]
+        mine = [each for each in manifests if segment in each[0]["identity"]]
+        manifest, path = max(mine, key=lambda each: str(each[0]["taken_at"]))
+        packed = path.with_name(manifest["content"]).read_bytes()
+        return manifest, gzip.decompress(packed).decode().splitlines()
 
     def without_id(self, workspace: Workspace) -> set[str]:
         """Return people who have no id."""
