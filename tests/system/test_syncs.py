@@ -164,6 +164,28 @@ def test_a_flood_is_stopped_tried_with_a_few_people_and_let_through_by_the_form(
     assert len(members(vendors, "Flooded")) == 700
 
 
+def test_a_fallback_identifier_lifts_the_match_rate(airflow: AirflowInstance, vendors: Sandbox) -> None:
+    fill(vendors, "byone2b", *(f"i-{n}" for n in range(40)), known=False)
+    for n in range(30):
+        vendors.workspace.add_person(id=f"i-{n}")
+    for n in range(30, 39):  # Customer.io has them under other ids, or none
+        vendors.workspace.add_person(id=None if n % 2 else f"other-{n}", email=f"I-{n}@Example.com")
+    run_id, state = run(airflow, "cohort_sync__by_one")
+    assert (state, members(vendors, "By one identifier")) == ("failed", set())
+    assert "only 30 of 40 identifiers (75.0 %) are people in Customer.io" in airflow.log(
+        "cohort_sync__by_one", run_id
+    )
+    run_id, state = run(airflow, "cohort_sync__by_two")
+    assert state == "success"
+    report = airflow.report("cohort_sync__by_two", run_id)
+    assert (report["match_rate"], report["unmatched"]) == (39 / 40, 1)
+    assert report["matched_by"] == {"id": 30, "email": 9}
+    segment = vendors.workspace.find_segment("By two identifiers")
+    assert segment is not None
+    assert len(segment.members) == report["segment_after"] == 39
+    assert "id 30, email 9" in airflow.log("cohort_sync__by_two", run_id)
+
+
 def test_people_are_added_although_a_guard_stops_the_removals(airflow, vendors) -> None:
     fill(vendors, "add1ngo", *(f"a-{n}" for n in range(40)))
     assert run(airflow, "cohort_sync__adding")[1] == "success"
