@@ -33,7 +33,7 @@ The errors of this package, as one tree: the branch says whether a retry can hel
         ├── UnknownCohortError            no such cohort in this Amplitude project
         ├── ArchivedCohortError           the cohort is archived
         ├── GroupCohortError              the cohort holds groups (accounts), not people
-        ├── MissingPropertyError          the export has no column for ``user_id_property``
+        ├── MissingPropertyError          the export has no column for a mapped property
         ├── ExportEncodingError           too many identifiers of the export are not valid UTF-8
         ├── ExportMismatchError           the export is of another cohort, property or connection
         ├── OutdatedExportError           the segment has already been synced from a later export
@@ -212,7 +212,8 @@ class MappingError(ConfigurationError):
     """
     Cohort and segment cannot be compared: one side lacks the key, or no identifier of the cohort matches.
 
-    Usually ``user_id_property`` or ``id_type`` is wrong; ``allow_no_match`` lets one run pass.
+    Usually ``user_id_property`` or ``id_type`` is wrong, or one in ``identifiers``; ``allow_no_match`` lets
+    one run pass.
     """
 
     segment_touched = None

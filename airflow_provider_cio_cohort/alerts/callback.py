@@ -154,7 +154,7 @@ class SyncAlerts:
                     reason=f"Only {rate:.1%} of the cohort exists in Customer.io (alert below "
                     f"{alert.limit:.0%}).",
                     facts=_facts(report),
-                    explanation=_LOW_MATCH,
+                    explanation=_why_low(report),
                 )
                 low += send([alert], message, context, told)
         return low
@@ -171,12 +171,20 @@ class SyncAlerts:
         return f"{self.sync}, target {target}" if target else self.sync
 
 
-_LOW_MATCH = (
-    "The segment holds every member of the cohort who exists in Customer.io. The others do not exist there, "
-    "so they get no messages. Check that user_id_property is the right Amplitude property, that id_type is "
-    "the right Customer.io identifier, and that these people have been imported into Customer.io. Set "
-    "min_match_rate to refuse such a run, or match_rate_below to change the limit of this alert."
-)
+def _why_low(report: Mapping[str, Any]) -> str:
+    found = ", ".join(f"{count:,} by {kind}" for kind, count in (report.get("matched_by") or {}).items())
+    check = (
+        f"Check that each property and id_type in identifiers is right (they have found {found})"
+        if found
+        else "Check that user_id_property is the right Amplitude property, that id_type is the right "
+        "Customer.io identifier (identifiers takes several, for people who lack the first)"
+    )
+    return (
+        "The segment holds every member of the cohort who exists in Customer.io. The others do not exist "
+        f"there, so they get no messages. {check}, and that these people have been imported into "
+        "Customer.io. Set min_match_rate to refuse such a run, or match_rate_below to change the limit of "
+        "this alert."
+    )
 
 
 def _in_words(report: Mapping[str, Any]) -> str:

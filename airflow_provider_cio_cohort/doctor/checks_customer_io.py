@@ -320,8 +320,8 @@ def _identifiers(hook: CustomerIOHook, of_syncs: Sequence[str]) -> Iterator[Find
             Status.WARNING,
             "The App API key may not look people up.",
             "A run cannot tell unknown people from a dropped batch: it sends them once more and warns. "
-            "min_match_rate cannot be checked, large_addition counts people who may not exist, and dry runs "
-            "do not know how many people match.",
+            "min_match_rate cannot be checked, large_addition counts people who may not exist, dry runs do "
+            "not know how many people match, and syncs with several identifiers are refused.",
             "Allow the key to read people in Customer.io (the scope of the App API key).",
         )
         yield lookup

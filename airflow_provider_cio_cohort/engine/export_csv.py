@@ -299,8 +299,8 @@ def _column(header: list[str], name: str) -> int:
         if title in columns:
             return columns.index(title)
     raise MissingPropertyError(
-        f"Amplitude's export has no column {wanted!r} for user_id_property.\n"
-        f"The columns are {_shown(columns)}. Check user_id_property: {hint}."
+        f"Amplitude's export has no column {wanted!r}.\n"
+        f"The columns are {_shown(columns)}. Check user_id_property, or the property in identifiers: {hint}."
     )
 
 

@@ -71,6 +71,7 @@ class Counts:
     :param previous: identifiers at the last good sync; ``None`` if that is not known.
     :param matched: identifiers that exist in Customer.io; ``None`` if that is not known.
     :param of: what the change is between: cohort, segment, mapping, connections.
+    :param mapping: the parameters that map the identifiers, in words.
     :param cohort_digest: of the cohort's identifiers.
     :param removal_digest: of the members that would be removed.
     :param joining: how many of the identifiers to add exist in Customer.io; ``None`` if that is not known.
@@ -89,6 +90,7 @@ class Counts:
     previous: int | None = None
     matched: int | None = None
     of: Mapping[str, str] = field(default_factory=dict)
+    mapping: str = "user_id_property and id_type, or identifiers"
     cohort_digest: str = ""
     removal_digest: str = ""
     not_removable: int = 0
@@ -377,8 +379,7 @@ def _low_match(seen: Counts, limits: Limits) -> Iterator[Trip]:
             "low_match",
             f"only {seen.matched:,} of {seen.identifiers:,} identifiers "
             f"({100 * seen.matched / seen.identifiers:.1f} %) are people in Customer.io, less than "
-            f"min_match_rate asks for ({100 * limits.min_match_rate:g} %); check user_id_property and "
-            f"id_type, or identifiers; {way_out}",
+            f"min_match_rate asks for ({100 * limits.min_match_rate:g} %); check {seen.mapping}; {way_out}",
             f"only {seen.matched:,} of {seen.identifiers:,} identifiers match",
         )
 

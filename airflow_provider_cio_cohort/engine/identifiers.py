@@ -37,6 +37,18 @@ class Identifier(NamedTuple):
     id_type: IdType
 
 
+def mapping_in_words(mapping: Sequence[tuple[str, str]]) -> str:
+    """
+    Return the parameters that decide how people are found, with their values, for messages.
+
+    :param mapping: the Amplitude properties and the kinds of identifiers that they hold, in order.
+    """
+    if len(mapping) == 1:
+        ((name, id_type),) = mapping
+        return f"user_id_property {name!r} and id_type {id_type} (identifiers takes several)"
+    return f"identifiers: {', '.join(f'{name!r} as {id_type}' for name, id_type in mapping)}"
+
+
 @dataclass(frozen=True)
 class Tally:
     """

@@ -257,7 +257,8 @@ class Proof:
         return KeysNotProvenError(
             f"Nothing proves that the keys that fill segment {self.segment_id} belong to one workspace.\n"
             f"{what} Nothing more was sent, and nobody was removed. {remedy} Check that Site ID, Tracking "
-            "API key and App API key are of one workspace, and that user_id_property and id_type are right."
+            "API key and App API key are of one workspace, and that user_id_property and id_type, or "
+            "identifiers, are right."
         )
 
 

@@ -49,6 +49,7 @@ from airflow_provider_cio_cohort.engine.identifiers import (
     IdType,
     Tally,
     looks_mistyped,
+    mapping_in_words,
     may_be_too_long,
     normaliser,
 )
@@ -182,6 +183,7 @@ class Options:
             announced=self.announced,
             previous=self.previous,
             of=self.of,
+            mapping=mapping_in_words(self.mapping),
             unmatched_before=self.unmatched_before,
             first_fill=is_made and self.never_filled,
             baseline=self.baseline,

@@ -384,8 +384,8 @@ class Rejections:
             f"{self._api.name} refused {rejected:,} of {self.accepted + rejected:,} identifiers while "
             f"{self._what}.\n"
             f"{quoted(self.detail)}That is too many to leave them out (HTTP {status}), so nothing more was "
-            "sent. A retry would be refused as well: check user_id_property and id_type, and what the "
-            f"identifiers look like in Amplitude (connection {self._api.conn_id!r}).",
+            "sent. A retry would be refused as well: check user_id_property and id_type, or identifiers, and "
+            f"what the values look like in Amplitude (connection {self._api.conn_id!r}).",
             status,
         )
 

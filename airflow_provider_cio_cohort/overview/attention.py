@@ -80,7 +80,7 @@ def _of_reports(sync: Sync) -> Iterator[Attention]:
     if is_low_match_rate(last.match_rate, last.identifiers):
         text = (
             f"Only {last.match_rate:.1%} of the cohort's identifiers exist in Customer.io: check "
-            "user_id_property and id_type."
+            "user_id_property and id_type, or identifiers."
         )
         yield Attention(Kind.LOW_MATCH, text, sync, since=last.at)
     if last.not_removable:

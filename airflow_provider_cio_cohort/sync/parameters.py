@@ -318,7 +318,7 @@ class SyncParameters(ExportParameters):
         default=False,
         title="Allow no match",
         description="Let a run continue although no identifier of the cohort matches a person in "
-        "Customer.io (usually a wrong user_id_property or id_type).",
+        "Customer.io (usually a wrong user_id_property or id_type, or a wrong one in identifiers).",
     )
     adopt_segment: Annotated[Flag, TEMPLATED, _guard()] = Field(
         default=False,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,12 @@ from airflow_provider_cio_cohort.cohorts import is_low_match_rate
 from airflow_provider_cio_cohort.engine.customer_io import Target
 from airflow_provider_cio_cohort.engine.diff import LastMembers
 from airflow_provider_cio_cohort.engine.guards import Counts
-from airflow_provider_cio_cohort.engine.identifiers import CohortIdentifiers, CohortRows
+from airflow_provider_cio_cohort.engine.identifiers import (
+    CohortIdentifiers,
+    CohortRows,
+    Identifier,
+    mapping_in_words,
+)
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Reader, SegmentReading
 from airflow_provider_cio_cohort.engine.report import SyncReport
 from airflow_provider_cio_cohort.engine.sync import UNMATCHED_FILE, Options, SegmentSync
@@ -421,7 +426,7 @@ class CohortSync:
         self.plan, self._unmatched = sync.plan, sync.unmatched
         self._visible_after = sync.visible_after
         log.info("%s\n%s", report.summary(), report.as_table())
-        _warn_of_the_mapping(report)
+        _warn_of_the_mapping(report, parameters.mapping)
         return report
 
     def _check_deleted(self, segment_id: int) -> None:
@@ -640,12 +645,12 @@ def as_usable(cohort: Cohort) -> Cohort:
     return cohort
 
 
-def _warn_of_the_mapping(report: SyncReport) -> None:
+def _warn_of_the_mapping(report: SyncReport, mapping: Sequence[Identifier]) -> None:
     if is_low_match_rate(report.match_rate, report.identifiers):
         log.warning(
-            "Only %s of the cohort exists in Customer.io: check user_id_property and id_type, or "
-            "identifiers.",
+            "Only %s of the cohort exists in Customer.io: check %s.",
             f"{report.match_rate:.1%}",
+            mapping_in_words(mapping),
         )
     if report.mistyped:
         log.warning(

@@ -98,7 +98,8 @@ def check_id_type(customer_io: CustomerIO, id_type: str) -> None:
         f"The Customer.io workspace of connection {customer_io.customer_io_conn_id!r} does not identify "
         f"people by {id_type}.\n"
         f"No value of id_type {id_type} would match a person, so no export was requested. Set id_type to id "
-        "and user_id_property to the property that holds Customer.io's id; or switch the identifier on in "
+        "and user_id_property to the property that holds Customer.io's id (with identifiers, remove this "
+        "one); or switch the identifier on in "
         "Customer.io (Settings > Workspace settings > General workspace settings)."
     )
 

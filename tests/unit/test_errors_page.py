@@ -16,6 +16,7 @@ from airflow_provider_cio_cohort.dag_generation.loader import load
 from airflow_provider_cio_cohort.dag_generation.messages import CohortSyncConfigError
 from airflow_provider_cio_cohort.engine import guards
 from airflow_provider_cio_cohort.engine.guards import Counts, Limits, check
+from airflow_provider_cio_cohort.engine.identifiers import mapping_in_words
 from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
 from airflow_provider_cio_cohort.state import EARLIER, NOT_KNOWN, NOTHING, ONLY_ADDED, SOME
 from tests.unit.messages import Message, leaves, messages
@@ -34,7 +35,11 @@ GUARDS = {
     "large_addition": {"to_add": 40_000, "joining": 40_000, "segment_before": 9214},
     "short_cohort": {"cohort_rows": 6000, "announced": 10_000, "to_remove": 4000},
     "unmanaged_segment": {"owned": False, "to_remove": 40},
-    "low_match": {"matched": 40, "identifiers": 100},
+    "low_match": {
+        "matched": 40,
+        "identifiers": 100,
+        "mapping": mapping_in_words([("user_id", "id")]),
+    },
 }
 USUAL = Counts(
     cohort_rows=10_000,

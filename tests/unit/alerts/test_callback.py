@@ -209,6 +209,15 @@ def test_a_low_match_is_told_at_the_first_run_and_without_a_limit_of_its_own(
     assert "id_type" in message.details
 
 
+def test_a_low_match_of_several_identifiers_says_what_each_has_found(told: list[Any], runs: Runs) -> None:
+    task, alerts = Task({}, runs), SyncAlerts("one", [ALERT])
+    found = {"match_rate": 0.4, "identifiers": 9000, "matched_by": {"id": 3000, "email": 600}}
+    alerts.succeeded(task.context({**REPORT, **found}))
+    [message] = told
+    assert "in identifiers is right (they have found 3,000 by id, 600 by email)" in message.details
+    assert "user_id_property" not in message.details
+
+
 def test_a_handful_of_identifiers_has_no_low_match_unless_a_limit_is_set(told: list[Any], runs: Runs) -> None:
     few = {**REPORT, "match_rate": 0.1, "identifiers": 20}
     SyncAlerts("one", [Alert(RECEIVER)]).succeeded(Task({}, runs).context(few))

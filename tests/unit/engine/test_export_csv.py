@@ -99,7 +99,7 @@ def test_a_file_without_its_header_shows_nobody(tmp_path: Path) -> None:
 
 
 def test_a_missing_property_names_the_columns_that_there_are(tmp_path: Path) -> None:
-    with pytest.raises(MissingPropertyError, match=r"'mail' .*\nThe columns are amplitude_id, user_id"):
+    with pytest.raises(MissingPropertyError, match=r"'mail'\.\nThe columns are amplitude_id, user_id"):
         values_of(write(tmp_path, HEADER), "mail")
 
 

@@ -17,6 +17,7 @@ from airflow_provider_cio_cohort.engine.guards import (
     check,
     depends_on_matches,
 )
+from airflow_provider_cio_cohort.engine.identifiers import mapping_in_words
 
 USUAL = Counts(
     cohort_rows=1000,
@@ -249,6 +250,17 @@ def test_a_low_match(matched: int | None, tripped: list[str]) -> None:
     assert names(seen, Limits(min_match_rate=0.9)) == tripped
     assert names(seen) == []
     assert names(seen, Limits(min_match_rate=0.9, allow_low_match=True)) == []
+
+
+def test_a_low_match_names_the_whole_mapping() -> None:
+    one, two = [("customer_id", "id")], [("customer_id", "id"), ("mail", "email")]
+    words = []
+    for mapping in (one, two):
+        seen = replace(USUAL, matched=1, mapping=mapping_in_words(mapping))
+        (trip,) = check(seen, Limits(min_match_rate=0.9))
+        words.append(trip.reason)
+    assert "check user_id_property 'customer_id' and id_type id (identifiers takes several);" in words[0]
+    assert "check identifiers: 'customer_id' as id, 'mail' as email;" in words[1]
 
 
 def test_a_limit_of_nought_lets_nobody_go() -> None:

@@ -212,7 +212,8 @@ def test_everything_that_needs_attention(client: TestClient, airflow: Airflow, s
         "The DAG is paused, so its schedule does not run.",
         "Its configuration has a mistake",
         "No good sync since one was due.",
-        "Only 20.0% of the cohort's identifiers exist in Customer.io: check user_id_property and id_type.",
+        "Only 20.0% of the cohort's identifiers exist in Customer.io: check user_id_property and id_type, "
+        "or identifiers.",
         "exports will be needed by the month's end",
     ):
         assert words in said.replace("&#39;", "'")
