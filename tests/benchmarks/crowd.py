@@ -16,17 +16,26 @@ _DIGITS = 9
 _USER = "user-"
 _AMPLITUDE = "731"
 _CIO = "b30"  # a cio_id is hexadecimal, and no other person's starts like this
+_DOMAIN = "@crowd.test"
 _GAP = "\0"
-_LOOKS = {"user_id": f"{_USER}{_GAP}", "amplitude_id": f"{_AMPLITUDE}{_GAP}"}
-#: One in this many people is in Amplitude but does not exist in Customer.io.
+_LOOKS = {
+    "user_id": f"{_USER}{_GAP}",
+    "amplitude_id": f"{_AMPLITUDE}{_GAP}",
+    "mail": f"{_USER}{_GAP}{_DOMAIN}",
+}
+#: One in this many people is in Amplitude but does not exist in Customer.io; and in an export with addresses,
+#: another one has an id that does not exist, and is found by the address.
 UNKNOWN_EVERY = 10
+_BY_MAIL = 5
+_ELSEWHERE = f"left-{_GAP}"
 
 
 class Names(NamedTuple):
-    """The identifiers of a person of the crowd in Customer.io, who has no e-mail address."""
+    """The identifiers of a person of the crowd in Customer.io."""
 
     id: str
     cio_id: str
+    email: str | None = None
 
 
 class Crowd:
@@ -34,13 +43,15 @@ class Crowd:
     People who are numbers: the sandbox's ``NumberedPeople``.
 
     :param size: the number of people in Amplitude, from 0 on; every tenth does not exist in Customer.io.
+    :param emails: whether they have e-mail addresses.
     :raises ValueError: if there are more people than numbers of nine digits.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, emails: bool = False) -> None:
         if not 0 <= size <= NUMBERS:
             raise ValueError(f"A crowd has 0 to {NUMBERS:,} people.")
         self.size = size
+        self.emails = emails
 
     def known(self, start: int, stop: int) -> int:
         """Return how many of the numbers from ``start`` up to ``stop`` exist in Customer.io."""
@@ -51,19 +62,22 @@ class Crowd:
     def names(self, number: int) -> Names:
         """Return the identifiers of a person."""
         digits = _digits([number])[0]
-        return Names(f"{_USER}{digits}", f"{_CIO}{digits}")
+        email = f"{_USER}{digits}{_DOMAIN}" if self.emails else None
+        return Names(f"{_USER}{digits}", f"{_CIO}{digits}", email)
 
     def people(self, numbers: Iterable[int]) -> list[Person]:
         """Return some as people."""
-        return [Person(names.id, None, names.cio_id) for names in map(self.names, numbers)]
+        return [Person(names.id, names.email, names.cio_id) for names in map(self.names, numbers)]
 
     def numbers_of(self, values: Sequence[str], id_type: str) -> tuple[list[int], Sequence[str]]:
         """
         Return the numbers of the people who exist in Customer.io, and the values outside of the crowd.
 
         :param values: identifiers.
-        :param id_type: ``id`` or ``cio_id``; the crowd has no e-mail addresses.
+        :param id_type: ``id``, ``cio_id``, or ``email`` if the crowd has addresses.
         """
+        if id_type == "email" and self.emails and all(value.endswith(_DOMAIN) for value in values):
+            return self.numbers_of([value.removesuffix(_DOMAIN) for value in values], "id")
         start = {"id": _USER, "cio_id": _CIO}.get(id_type)
         if not self.size or start is None:
             return [], values
@@ -85,9 +99,9 @@ class Crowd:
         :param email: whether e-mail addresses are identifiers.
         """
         digits = _digits(numbers)
-        entry = f'{{"email": null, "id": "{_USER}{_GAP}", "cio_id": "{_CIO}{_GAP}"}}, '
-        if not email:
-            entry = entry.replace('"email": null, ', "")
+        address = f'"{_USER}{_GAP}{_DOMAIN}"' if self.emails else "null"
+        shown = f'"email": {address}, ' if email else ""
+        entry = f'{{{shown}"id": "{_USER}{_GAP}", "cio_id": "{_CIO}{_GAP}"}}, '
         return _woven(entry, digits)[:-2], _woven(f'"{_USER}{_GAP}", ', digits)[:-2]
 
 
@@ -133,9 +147,16 @@ class CrowdRows(Sequence[Mapping[str, str]]):
         :param end: the end of a line.
         :param at_once: the number of rows in each text.
         """
-        line = ",".join(f'"{tab}{_LOOKS.get(column, "")}"' for column in columns) + end
+        looks = [_LOOKS.get(column, "") for column in columns]
+        line = ",".join(f'"{tab}{look}"' for look in looks) + end
+        by_mail = line.replace(_LOOKS["user_id"] + '"', _ELSEWHERE + '"') if _LOOKS["mail"] in looks else line
         for first in range(0, len(self), at_once):
-            yield _woven(line, _digits(self._numbers[first : first + at_once]))
+            numbers = self._numbers[first : first + at_once]
+            if by_mail == line:
+                yield _woven(line, _digits(numbers))
+                continue
+            yield _woven(line, _digits(each for each in numbers if each % UNKNOWN_EVERY != _BY_MAIL))
+            yield _woven(by_mail, _digits(each for each in numbers if each % UNKNOWN_EVERY == _BY_MAIL))
 
 
 def _digits(numbers: Iterable[int]) -> list[str]:

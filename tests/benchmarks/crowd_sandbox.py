@@ -52,11 +52,12 @@ def main() -> None:
     """Serve until SIGINT or SIGTERM; print the address of the control API and the connections as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--crowd", type=int, required=True, help="how many people there are")
+    parser.add_argument("--emails", action="store_true", help="they have e-mail addresses")
     options = parser.parse_args()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with CrowdSandbox(crowd=Crowd(options.crowd)) as sandbox:
+    with CrowdSandbox(crowd=Crowd(options.crowd, options.emails)) as sandbox:
         started = {"control": sandbox.urls["control"], "connections": sandbox.connections()}
         print(json.dumps(started), flush=True)
         stop.wait()

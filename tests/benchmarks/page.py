@@ -19,6 +19,7 @@ WIDTH = 120
 #: In the order of the page; the module of each has ``section(record)``, which returns lines of Markdown.
 BENCHMARKS = (
     "big_sync",
+    "identifiers",
     "pace",
     "local_work",
     "peers",

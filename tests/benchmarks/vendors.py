@@ -43,11 +43,15 @@ class Vendors:
     :param people: how many people there are in Amplitude; one in ten is nobody in Customer.io.
     :param latency_ms: added to every answer.
     :param pace: requests a second that the Track API takes, and that the connection sets.
+    :param emails: whether people in Customer.io have e-mail addresses.
     :param spread: how far the latency spreads around ``latency_ms``: sigma of a log-normal distribution.
     """
 
-    def __init__(self, people: int, latency_ms: float, pace: int = 100, spread: float = 0) -> None:
+    def __init__(
+        self, people: int, latency_ms: float, pace: int = 100, spread: float = 0, *, emails: bool = False
+    ) -> None:
         self.people = people
+        self.emails = emails
         self.pace = pace
         self.settings = {
             "latency_ms": float(latency_ms),
@@ -60,6 +64,7 @@ class Vendors:
 
     def __enter__(self) -> Vendors:
         command = [sys.executable, "-m", "tests.benchmarks.crowd_sandbox", "--crowd", str(self.people)]
+        command += ["--emails"] if self.emails else []
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         started = json.loads(self.process.stdout.readline())

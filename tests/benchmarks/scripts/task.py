@@ -20,6 +20,12 @@ TIMED = {
     "parse, sort": (f"{_PACKAGE}.sync.download", "collect"),
     "diff": (f"{_PACKAGE}.engine.sync", "compare"),
 }
+#: The same with several identifiers, and what finds the people of their rows.
+TIMED_OF_SEVERAL = {
+    **TIMED,
+    "parse, sort": (f"{_PACKAGE}.sync.download", "collect_rows"),
+    "matching": (f"{_PACKAGE}.sync.run", "CohortSync._match"),
+}
 
 
 def prepare() -> Callable[[], Any]:
@@ -28,12 +34,15 @@ def prepare() -> Callable[[], Any]:
         AmplitudeCohortToCustomerIOOperator,
     )
 
+    identifiers = json.loads(os.environ.get("IDENTIFIERS", "null"))
     task = AmplitudeCohortToCustomerIOOperator(
-        task_id="sync", cohort_id=COHORT, segment_name=SEGMENT, poll_interval=1
+        task_id="sync", cohort_id=COHORT, segment_name=SEGMENT, poll_interval=1, identifiers=identifiers
     )
     spans: dict[str, tuple[float, float]] = {}
-    for phase, (module, name) in TIMED.items():
-        _time(importlib.import_module(module), name, phase, spans)
+    for phase, (module, path) in (TIMED_OF_SEVERAL if identifiers else TIMED).items():
+        holder, _, name = path.rpartition(".")
+        found: Any = importlib.import_module(module)
+        _time(getattr(found, holder) if holder else found, name, phase, spans)
     stores = AssetStores(Path(os.environ["STATE"]))
     return lambda: {"report": task.execute({"asset_state_store": stores}), "spans": spans}
 
@@ -81,8 +90,8 @@ class AssetStores:
         return Store(self._kept[asset.uri], lambda: self._path.write_text(json.dumps(self._kept)))
 
 
-def _time(module: Any, name: str, phase: str, spans: dict[str, tuple[float, float]]) -> None:
-    function = getattr(module, name)
+def _time(holder: Any, name: str, phase: str, spans: dict[str, tuple[float, float]]) -> None:
+    function = getattr(holder, name)
 
     @functools.wraps(function)
     def timed(*args: Any, **kwargs: Any) -> Any:
@@ -92,4 +101,4 @@ def _time(module: Any, name: str, phase: str, spans: dict[str, tuple[float, floa
         finally:
             spans.setdefault(phase, (start, time.monotonic()))
 
-    setattr(module, name, timed)
+    setattr(holder, name, timed)

@@ -114,3 +114,33 @@ def test_a_cohort_can_hold_those_alone_who_are_somebody() -> None:
     everybody, known = list(CrowdRows(5, 45)), list(CrowdRows(5, 45, known=True))
     assert known == [row for number, row in enumerate(everybody, start=5) if number % 10]
     assert len(known) == Crowd(100).known(5, 45)
+
+
+@pytest.fixture
+def with_emails() -> Iterator[CrowdSandbox]:
+    """Both vendors with a crowd of people who have addresses."""
+    with CrowdSandbox(crowd=Crowd(100, emails=True), export_seconds=0) as vendors:
+        yield vendors
+
+
+def test_a_crowd_with_addresses_is_found_by_them(with_emails: CrowdSandbox) -> None:
+    workspace, crowd = with_emails.workspace, with_emails.crowd
+    emails = [str(crowd.names(number).email) for number in range(12)]
+    found = workspace.look_up(emails, "email")
+    assert [(each.id, each.email) for each in found] == [
+        (crowd.names(n).id, emails[n]) for n in range(12) if n % 10
+    ]
+    shown, _ = crowd.as_json([3], True)
+    assert json.loads(shown.rstrip(", "))["email"] == emails[3]
+
+
+def test_an_export_with_addresses_has_rows_that_only_these_match(with_emails: CrowdSandbox) -> None:
+    workspace, crowd = with_emails.workspace, with_emails.crowd
+    text = "".join(CrowdRows(0, 20).lines(["amplitude_id", "user_id", "mail"], "", "\n", 7))
+    rows = sorted(csv.reader(io.StringIO(text)), key=lambda row: row[2])
+    assert [row[2] for row in rows] == sorted(str(crowd.names(number).email) for number in range(20))
+    by_id, by_mail = (
+        len(workspace.look_up([row[place] for row in rows], kind))
+        for place, kind in ((1, "id"), (2, "email"))
+    )
+    assert (by_id, by_mail) == (16, 18)
