@@ -283,7 +283,8 @@ class WriteMarker:
             log.error("The try ends with %s. %s", type(error).__name__, segment)
             keep_failure(self._context, error, segment, self._known())
             raise
-        self._store.delete(WRITE_MARKER)
+        if self._now or not self._is_first_try:
+            self._store.delete(WRITE_MARKER)
 
     @contextmanager
     def around(self, stop: Callable[[], object]) -> Iterator[None]:

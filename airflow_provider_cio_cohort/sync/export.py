@@ -173,6 +173,19 @@ class ExportMemory:
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
+        #: What is stored, if this process has read or stored it: a read is a request to Airflow's API server.
+        self._known: Any = UNKNOWN
+
+    def _kept(self) -> Any:
+        if self._known is UNKNOWN:
+            self._known = self._store.get(EXPORT)
+        return self._known
+
+    def _keep(self, export: Export) -> bool:
+        value = export.to_dict()
+        is_kept = self._store.set(EXPORT, value, retention=LIFE)
+        self._known = value if is_kept else UNKNOWN
+        return is_kept
 
     def load(self, wanted: ExportOf) -> Export | None:
         """
@@ -181,7 +194,7 @@ class ExportMemory:
         :param wanted: what the export must be of.
         :raises StateStoreError: if the store cannot be read, because an export may be in it.
         """
-        kept = self._store.get(EXPORT)
+        kept = self._kept()
         if kept is UNKNOWN and self._store.exists:
             raise StateStoreError(
                 "Airflow's state store cannot be read, so no export was requested.\n"
@@ -222,13 +235,14 @@ class ExportMemory:
 
         :param export: the export.
         """
-        if self._store.exists and not self._store.set(EXPORT, export.to_dict(), retention=LIFE):
+        if self._store.exists and not self._keep(export):
             # This try can still use it: only a retry would have to request another.
             log.warning("The export cannot be stored for a retry: a retry would request another one.")
 
     def forget(self) -> None:
         """Forget the export, which Amplitude lost or gave up on, so that a retry requests another."""
         self._store.delete(EXPORT)
+        self._known = UNKNOWN
 
     def used(self, export: Export) -> None:
         """
@@ -236,9 +250,8 @@ class ExportMemory:
 
         :param export: the export.
         """
-        if Export.from_dict(self._store.get(EXPORT)) is not None:
-            used = replace(export, used=True, is_replacement=False)
-            self._store.set(EXPORT, used.to_dict(), retention=LIFE)
+        if Export.from_dict(self._kept()) is not None:
+            self._keep(replace(export, used=True, is_replacement=False))
 
 
 def check_given(export: Export, wanted: ExportOf, synced_from: float | None) -> None:
@@ -374,14 +387,26 @@ class CohortExport:
         :param hold: the least seconds to wait, however soon the export is finished.
         :raises ExportNotReadyError: if it takes longer than the timeout.
         """
-        log.info("Waiting for Amplitude to compute the export, for at most %g s.", self.timeout)
-        deadline, held_until = self.clock() + self.timeout, self.clock() + hold
+        if not self.is_finished_within(self.timeout, export, hold):
+            raise self.not_ready()
+
+    def is_finished_within(self, seconds: float, export: Export, hold: float = 0.0) -> bool:
+        """
+        Wait for an export, and say whether it is finished; if so, the task's slot was kept long enough.
+
+        :param seconds: the most seconds to wait for the export.
+        :param export: the export.
+        :param hold: the least seconds to wait, however soon the export is finished.
+        """
+        log.info("Waiting for Amplitude to compute the export, for at most %g s.", seconds)
+        deadline, held_until = self.clock() + seconds, self.clock() + hold
         cancel = self.amplitude.cancel_token
         while not self.is_ready(export):
             if self.clock() >= deadline:
-                raise self.not_ready()
+                return False
             cancel.wait(min(self.poll_interval, max(0.0, deadline - self.clock())))
         cancel.wait(max(0.0, held_until - self.clock()))
+        return True
 
     def not_ready(self, problem: str = "", limit: str = "") -> ExportNotReadyError:
         """

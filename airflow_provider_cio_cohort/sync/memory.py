@@ -94,11 +94,17 @@ class SegmentMemory:
         self._segment_name = ""
         #: Whether something could not be read, so that a decision may have been made without it.
         self._is_incomplete = False
+        #: What was read since :meth:`refresh`: each read is a request to Airflow's API server.
+        self._read: dict[str, Any] = {}
 
     @property
     def exists(self) -> bool:
         """Whether anything can be remembered; needs Airflow 3.3."""
         return self._store.exists
+
+    def refresh(self) -> None:
+        """Read everything anew from now on: another sync may have filled the segment meanwhile."""
+        self._read.clear()
 
     # ---- which segment it is
 
@@ -151,6 +157,7 @@ class SegmentMemory:
 
     def note_proof(self) -> None:
         """Remember that a write to the segment with these keys has become visible in a read with them."""
+        self._read.pop(self._segment_key, None)
         if not self._note(proven=True):
             self._run_store.set(KEYS_PROVEN, self._proof)
 
@@ -233,6 +240,7 @@ class SegmentMemory:
         """
         if not self._store.exists:
             return
+        self._read.pop(self._writes_key, None)
         growth = self._kept(self._writes_key).get("growth")
         if self.baseline is not None and isinstance(growth, Mapping):
             growth = {**growth, "sent": growth["sent"] + joiners}
@@ -272,6 +280,7 @@ class SegmentMemory:
             if self.keys_are_proven:
                 self._run_store.set(KEYS_PROVEN, self._proof)  # the earlier run may be cleared or deleted
             return
+        self._read.pop(self._writes_key, None)
         before = self.synced_from or 0.0
         dated, now = synced_from or 0.0, time.time()
         if dated > now + _CLOCK_SKEW:  # it would tell nothing until then, and older exports would pass
@@ -304,6 +313,7 @@ class SegmentMemory:
         }
         # The segment is right even if this cannot be stored: what was marked as outdated stays so.
         self._store.set(self._key, kept)
+        self.refresh()
 
     def unchanged(self, computed_at: int | None, members: int) -> dict[str, Any] | None:
         """
@@ -370,14 +380,24 @@ class SegmentMemory:
     def _add(self, key: str, kept: dict[str, Any]) -> bool:
         if self._segment_id is None:
             return True
-        if self._store.get(key) is UNKNOWN:
+        self._kept(key)
+        if key not in self._read:
             return False  # what is there must not be overwritten unread
-        return self._store.set(key, kept)
+        is_kept = self._store.set(key, kept)
+        if is_kept:
+            self._read[key] = kept
+        else:
+            self.refresh()
+        return is_kept
 
     def _kept(self, key: str) -> dict[str, Any]:
-        kept = self._store.get(key)
-        if kept is UNKNOWN and self._store.exists:
-            self._is_incomplete = True
+        if key not in self._read:
+            kept = self._store.get(key)
+            if kept is not UNKNOWN:
+                self._read[key] = kept
+            elif self._store.exists:
+                self._is_incomplete = True
+        kept = self._read.get(key)
         return kept if isinstance(kept, dict) else {}
 
 

@@ -163,6 +163,7 @@ class CohortSync:
         :raises SegmentConflictError: if another sync of the same file writes to it.
         """
         customer_io, memory = self.ports.customer_io, self.memory
+        memory.refresh()
         segment = target.find_segment(customer_io, self.parameters, memory.remembered)
         target.check_other_writers(customer_io, segment, self.parameters, self.ports.workspace_of)
         self.ports.on_segment(segment.id if segment else None)
@@ -252,21 +253,22 @@ class CohortSync:
 
     # ---- the transfer
 
-    def transfer(self, export: Export, cohort: CohortFacts) -> SyncReport:
+    def transfer(self, export: Export, cohort: CohortFacts, goal: Target | None = None) -> SyncReport:
         """
         Download the export, compare it with the segment, write, verify, and keep a snapshot.
 
-        The sync may have waited for the export, so the segment is looked for again.
-
         :param export: the finished export.
         :param cohort: what Amplitude's list said about the cohort, see :attr:`Preflight.facts`.
+        :param goal: the segment, as :meth:`preflight` has just found it; ``None`` to look for it again, after
+            a wait for the export.
         :raises OutdatedExportError: if the segment was synced from a later export meanwhile.
         :raises GuardTrippedError: before the first write, if the change looks dangerous.
         :raises VerificationError: if the segment does not hold afterwards what it should.
         """
         parameters, announced = self.parameters, cohort.get("size")
-        self.ports.customer_io.check_track()
-        goal = self.find_target()
+        if goal is None:
+            self.ports.customer_io.check_track()
+            goal = self.find_target()
         check_given(export, self.export.wanted, self.memory.synced_from)
         with self._private_directory() as directory, self.export.forgotten_if_lost():
             with self._members_read_aside(goal.id, directory, announced) as reading:
@@ -355,6 +357,7 @@ class CohortSync:
 
     def _last_members(self, directory: Path) -> LastMembers | None:
         """Return the segment after the last good sync, as far as a snapshot tells of it."""
+        self.memory.refresh()  # fetching the people may have taken minutes
         report, snapshots = self.last_report, self.ports.snapshots
         reference = self.memory.snapshot if snapshots else None
         if snapshots is None or reference is None or report.get("unmatched") is None:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.types import TaskInstanceKey
 
+    from airflow_provider_cio_cohort.engine.customer_io import Target
     from airflow_provider_cio_cohort.hooks.amplitude import AmplitudeHook
     from airflow_provider_cio_cohort.hooks.customer_io import CustomerIOHook
     from airflow_provider_cio_cohort.snapshots.run import RunSnapshots
@@ -326,11 +327,13 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         export = sync.request_export(found, outdated)
         if sync.export.given is None:
             keep_export(context, export)
+        goal = found.target
         if not sync.export.is_ready(export):
             if self.deferrable:
                 self._defer(sync, export, found)
             sync.export.wait(export)
-        return self._transfer(context, sync, export, found.facts)
+            goal = None
+        return self._transfer(context, sync, export, found.facts, goal)
 
     def _begin(self, sync: CohortSync) -> None:
         cohort_id = sync.parameters.cohort_id
@@ -355,10 +358,15 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         )
 
     def _transfer(
-        self, context: Context, sync: CohortSync, export: Export, cohort: Mapping[str, Any]
+        self,
+        context: Context,
+        sync: CohortSync,
+        export: Export,
+        cohort: Mapping[str, Any],
+        goal: Target | None = None,
     ) -> dict[str, Any]:
         try:
-            report = sync.transfer(export, cohort)
+            report = sync.transfer(export, cohort, goal)
         except OutdatedExportError:
             if sync.parameters.export is not None:
                 raise

@@ -149,3 +149,25 @@ def test_no_dag_spends_an_export_where_no_snapshot_can_be_kept(
     with pytest.raises(exceptions.SnapshotStorageError, match=r"file:///not/mounted/\{braces\}"):
         export.execute(context)
     assert exports(sandbox) == 0
+
+
+def test_a_sync_with_a_finished_export_looks_for_its_segment_once(sandbox, cohort, sync) -> None:
+    cohort("a")
+    segment = sandbox.workspace.add_segment(name="Power users")
+    export = checked(sync, SYNC)
+    before = sandbox.count(api="app", path_regex=r"/segments/\d+$")
+    assert sync(export=export, adopt_segment=True)["segment_id"] == segment.id
+    assert sandbox.count(api="app", path_regex=r"/segments/\d+$") == before + 1
+
+
+def test_a_sync_that_has_waited_for_its_export_looks_for_its_segment_again(sandbox, cohort, sync) -> None:
+    cohort("a")
+    sandbox.configure(export_seconds=0.2)
+    segment = sandbox.workspace.add_segment(name="Power users")
+
+    def delete(request: Any) -> None:
+        del sandbox.workspace.segments[segment.id]
+
+    sandbox.at_request(delete, api="amplitude", path="request-status", after=0)
+    report = sync(adopt_segment=True, deferrable=False)
+    assert (report["segment_id"], report["added"]) == (sandbox.workspace.find_segment("Power users").id, 1)

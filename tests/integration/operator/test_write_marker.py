@@ -113,3 +113,23 @@ def test_what_an_earlier_try_did_is_not_known_without_a_store(sandbox, cohort, s
     for number, expected in ((1, (False, NOTHING)), (2, (None, NOT_KNOWN))):
         ti = SimpleNamespace(try_number=number, xcom_push=lambda **kwargs: None)
         assert held(fail(sync, context={"task_state_store": store, "ti": ti})) == expected
+
+
+@pytest.mark.parametrize(("number", "has_written", "deletes"), [(1, False, 0), (1, True, 1), (2, False, 1)])
+def test_nothing_is_deleted_where_no_try_can_have_written(
+    number: int, has_written: bool, deletes: int
+) -> None:
+    class Counting:
+        deletes = 0
+
+        def set(self, key: str, value: Any) -> None: ...
+
+        def delete(self, key: str) -> None:
+            self.deletes += 1
+
+    store = Counting()
+    marker = WriteMarker({"task_state_store": store, "ti": SimpleNamespace(try_number=number)})
+    with marker.told():
+        if has_written:
+            marker.note()
+    assert store.deletes == deletes

@@ -123,3 +123,33 @@ def test_a_given_export_that_is_older_than_the_segments_last_one_is_refused() ->
     check_given(kept, OF, kept.requested_at)
     with pytest.raises(OutdatedExportError, match="requested 1 hour ago"):
         check_given(kept, OF, kept.requested_at + 1)
+
+
+def test_a_process_reads_once_what_is_kept_and_believes_no_store_that_failed() -> None:
+    class Counting(Store):
+        reads, is_away = 0, False
+
+        def get(self, key: str, default: Any = None) -> Any:
+            self.reads += 1
+            return super().get(key, default)
+
+        def set(self, key: str, value: Any, **how: Any) -> None:
+            if self.is_away:
+                raise ConnectionError
+            super().set(key, value, **how)
+
+    store = Counting()
+    found = ExportMemory(StateStore(store))
+    assert found.load(OF) is None
+    assert found.continued(OF, None) is None
+    found.keep(kept := export())
+    found.used(kept)
+    assert store.reads == 1
+    assert store["amplitude_export"]["used"] is True
+    store.is_away = True
+    found.keep(replace(kept, request_id="r2"))
+    again = found.load(OF)
+    assert again is not None
+    assert (again.request_id, store.reads) == ("r1", 2)
+    found.forget()
+    assert found.load(OF) is None

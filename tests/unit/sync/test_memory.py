@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -277,3 +278,78 @@ def test_a_lag_that_cannot_be_right_tells_nothing(kept: Any) -> None:
     (key,) = (key for key, value in store.items() if "visible_after" in value)
     store[key]["visible_after"] = kept
     assert memory(store).visible_after is None
+
+
+class Counting(Store):
+    """A store that counts what is read, and fails as often as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: Counter[str] = Counter()
+        self.failures = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.reads[key] += 1
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("away")
+        return super().get(key, default)
+
+
+def look_at_all(found: SegmentMemory) -> None:
+    """Ask for all that a run asks for before it writes."""
+    found.note_segment()
+    _ = found.remembered, found.keys_are_proven, found.synced_from, found.baseline, found.snapshot
+    _ = found.has_unverified_writes, found.visible_after, found.is_made_for("a"), found.unchanged(100, 7)
+
+
+def test_each_value_is_read_once_until_a_run_looks_again() -> None:
+    store = Counting()
+    found = memory(store)
+    look_at_all(found)
+    look_at_all(found)
+    assert set(store.reads.values()) == {1}
+    found.refresh()
+    look_at_all(found)
+    assert set(store.reads.values()) == {2}
+
+
+def test_a_run_looks_again_for_what_another_sync_has_stored() -> None:
+    store = Store()
+    found = memory(store)
+    assert found.synced_from is None
+    memory(store, cohort_id="b").save(REPORT, 100, 50.0)
+    found.refresh()
+    assert found.synced_from == 50.0
+
+
+@pytest.mark.parametrize("step", ["void", "save", "note_proof"])
+def test_what_another_sync_has_stored_meanwhile_is_not_overwritten(step: str) -> None:
+    store = Store()
+    found = memory(store)
+    look_at_all(found)
+    other = memory(store, mode="add_only")
+    other.note_segment(made_for="a")
+    other.save(REPORT, 100, 60.0)
+    {
+        "void": found.void,
+        "save": lambda: found.save(REPORT, 100, 50.0),
+        "note_proof": found.note_proof,
+    }[step]()
+    after = memory(store)
+    assert (after.synced_from, after.is_made_for("a")) == (60.0, True)
+
+
+def test_a_read_that_failed_is_tried_again_and_what_could_not_be_stored_is_not_believed() -> None:
+    store = Counting()
+    memory(store).save(REPORT, 100, 50.0)
+    found = memory(store)
+    store.failures = 1
+    assert found.synced_from is None
+    assert found.synced_from == 50.0
+    read_only = ReadOnly(store)
+    found = memory(read_only)
+    assert not found.has_unverified_writes
+    with pytest.raises(StateStoreError):
+        found.void()
+    assert not found.has_unverified_writes
