@@ -181,8 +181,14 @@ def _options() -> dict[str, Any]:
         "verify_interval": ("Seconds between two checks of that count; the first come sooner.", 1),
         "export_hold": (
             "The least seconds for which a task that requests an export in a pool (use_pools) keeps its "
-            "slot: four slots for 40 s each are the 60 exports in 10 minutes that Amplitude allows.",
+            "slot, what it does before the request included: four slots for 40 s each are the 60 exports in "
+            "10 minutes that Amplitude allows.",
             40,
+        ),
+        "wait_before_deferral": (
+            "Seconds for which a deferrable task that requests an export in a pool (use_pools) waits in its "
+            "worker; only then does it wait in the triggerer. At most four tasks of an Amplitude project do.",
+            90,
         ),
     }
     return {

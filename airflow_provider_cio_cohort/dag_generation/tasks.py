@@ -137,7 +137,8 @@ def _parameters(sync: Sync, in_form: Collection[str]) -> dict[str, Any]:
 
 
 def _in_pool(sync: Sync, pool: str) -> dict[str, Any]:
-    return {"pool": pool} if sync.use_pools else {}
+    """Return a task's pool, and that a sync which has its export comes before those that still need one."""
+    return {"pool": pool, "weight_rule": "upstream"} if sync.use_pools else {}
 
 
 def verbatim(value: Any) -> Any:

@@ -118,8 +118,9 @@ class AmplitudeCohortExportOperator(BaseOperator):
 
         :param context: the task's context.
         """
+        start = getattr(context.get("ti"), "start_date", None)
         with self._run(context) as (needed, parameters):
-            return self._start(context, needed, parameters)
+            return self._start(context, needed, parameters, start.timestamp() if start else time.time())
 
     def execute_complete(
         self,
@@ -148,7 +149,7 @@ class AmplitudeCohortExportOperator(BaseOperator):
                     "The task was changed while it waited for its export, so the export is not used: "
                     "starting again."
                 )
-                return self._start(context, needed, parameters)
+                return self._start(context, needed, parameters, time.time())
             read_event(needed, awaited, event, self.carried.get("limit", ""))
             return self._finish(context, needed, awaited, cohort or {})
 
@@ -176,10 +177,14 @@ class AmplitudeCohortExportOperator(BaseOperator):
         return OperatorLineage(outputs=[] if dataset is None else [dataset])
 
     def _start(
-        self, context: Context, needed: CohortExport, parameters: SharedExportParameters
+        self,
+        context: Context,
+        needed: CohortExport,
+        parameters: SharedExportParameters,
+        has_slot_since: float,
     ) -> dict[str, Any] | None:
         from airflow_provider_cio_cohort.sync.run import check_cohort
-        from airflow_provider_cio_cohort.transfers.deferral import deferral, export_hold, longest_wait
+        from airflow_provider_cio_cohort.transfers.deferral import hold_left
 
         began = time.time()
         self.carried = {
@@ -196,20 +201,43 @@ class AmplitudeCohortExportOperator(BaseOperator):
         self._check_syncs(context, needed, parameters.syncs)
         export = needed.request(cohort.last_computed if cohort else None)
         keep_export(context, export)
-        hold = export_hold() if export.is_new and parameters.hold_slot else 0.0
+        hold = hold_left(has_slot_since) if export.is_new and parameters.hold_slot else 0.0
         facts = {"size": cohort.size} if cohort else {}
         if hold or not needed.is_ready(export):
             if self.deferrable:
-                longest, self.carried["limit"] = longest_wait(needed, self.execution_timeout, began)
-                trigger, timeout = deferral(needed, export, longest, hold)
-                self.defer(
-                    trigger=trigger,
-                    timeout=timeout,
-                    method_name="execute_complete",
-                    kwargs={"cohort": facts, "carried": self.carried, "export": export.to_dict()},
-                )
-            needed.wait(export, hold)
+                self._wait_or_defer(needed, export, facts, began, hold)
+            else:
+                needed.wait(export, hold)
         return self._finish(context, needed, export, facts)
+
+    def _wait_or_defer(
+        self, needed: CohortExport, export: Export, cohort: dict[str, Any], began: float, hold: float
+    ) -> None:
+        """
+        Wait here while the task has to keep its slot anyway, and for the rest of the export in the triggerer.
+
+        A task that resumes has to wait for a slot of its pool again, beside those that have not begun, and
+        its second process costs as much as the first. Only as many tasks as the pool has slots wait here.
+        """
+        from airflow_provider_cio_cohort.transfers.deferral import (
+            deferral,
+            longest_wait,
+            wait_before_deferral,
+        )
+
+        longest, self.carried["limit"] = longest_wait(needed, self.execution_timeout, began)
+        here = min(wait_before_deferral(), longest) if hold else 0.0
+        since = time.time()
+        if here and needed.is_finished_within(here, export, hold):
+            return
+        waited = time.time() - since
+        trigger, timeout = deferral(needed, export, max(0.0, longest - waited), max(0.0, hold - waited))
+        self.defer(
+            trigger=trigger,
+            timeout=timeout,
+            method_name="execute_complete",
+            kwargs={"cohort": cohort, "carried": self.carried, "export": export.to_dict()},
+        )
 
     def _finish(
         self, context: Context, needed: CohortExport, export: Export, cohort: Mapping[str, Any]

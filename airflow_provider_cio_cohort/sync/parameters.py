@@ -522,8 +522,9 @@ class SharedExportParameters(ExportParameters):
     )
     hold_slot: bool = Field(
         default=False,
-        description="After requesting an export, run for at least [cio_cohort] export_hold seconds, so "
-        "that a pool of few slots also keeps to Amplitude's 60 exports in 10 minutes.",
+        description="For a task that requests an export: keep its slot for at least [cio_cohort] "
+        "export_hold seconds, so that a pool of four slots also keeps to Amplitude's 60 exports in 10 "
+        "minutes, and wait in the worker for up to wait_before_deferral seconds before deferring.",
     )
 
 

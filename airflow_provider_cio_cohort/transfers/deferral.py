@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,39 @@ GRACE = 600.0
 #: The least seconds for which a task in a pool of four slots keeps its slot: four slots for 40 s each are the
 #: 60 exports in 10 minutes that Amplitude allows. Source: "Behavioral Cohorts API", rate limits.
 EXPORT_HOLD = 40.0
+#: The seconds for which such a task waits in its worker before it is deferred: Amplitude usually needs 30 to
+#: 60 s.
+WAIT_BEFORE_DEFERRAL = 90.0
+#: The exports that each slot takes in ten minutes.
+_REQUESTS_OF_SLOT = 15
+#: The most time before the request that counts, as part of the hold: 15 of 40 s. More would lengthen it.
+_MOST_BEFORE_REQUEST = 0.375
 
 
-def export_hold() -> float:
-    """Return the seconds for which a task that holds its slot keeps it after it has requested an export."""
+def hold_left(started: float) -> float:
+    """
+    Return the seconds for which a task that has just requested an export still keeps its slot.
+
+    The time before the request counts as well, up to 0.375 of ``[cio_cohort] export_hold`` (*h*). Let *v* be
+    the task's start, or 0.375 *h* before now if that is later: the slot is kept until *v* + 1.025 *h*, and
+    the next task starts then at the earliest. Each request is made after its task's start, and at most
+    0.375 *h* after *v*, so that 16 requests of a slot take at least 15 * 1.025 *h* - 0.375 *h* = 15 *h*.
+
+    :param started: when the task started, in epoch seconds: it has had its slot since then, or for longer.
+    """
     from airflow_provider_cio_cohort.hooks.retry import settings
 
-    return settings({"export_hold": EXPORT_HOLD})["export_hold"]
+    hold = settings({"export_hold": EXPORT_HOLD})["export_hold"]
+    most = _MOST_BEFORE_REQUEST * hold
+    before = min(max(0.0, time.time() - started), most)
+    return hold + most / _REQUESTS_OF_SLOT - before
+
+
+def wait_before_deferral() -> float:
+    """Return the seconds for which a task that holds its slot waits in its worker before it is deferred."""
+    from airflow_provider_cio_cohort.hooks.retry import settings
+
+    return settings({"wait_before_deferral": WAIT_BEFORE_DEFERRAL})["wait_before_deferral"]
 
 
 def longest_wait(

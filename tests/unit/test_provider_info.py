@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_cio_cohort.engine.verify import VerifyTimeouts
 from airflow_provider_cio_cohort.get_provider_info import get_provider_info
 from airflow_provider_cio_cohort.hooks.retry import Policy
-from airflow_provider_cio_cohort.transfers.deferral import EXPORT_HOLD
+from airflow_provider_cio_cohort.transfers.deferral import EXPORT_HOLD, WAIT_BEFORE_DEFERRAL
 from dev.provider_schemas import schema_faults
 
 INFO = get_provider_info()
@@ -65,7 +65,8 @@ def test_the_form_fields_are_those_of_the_readme() -> None:
 def test_the_configuration_names_every_setting_with_its_default() -> None:
     options = INFO["config"]["cio_cohort"]["options"]
     verify = {f"verify_{name}": value for name, value in vars(VerifyTimeouts()).items()}
-    settings = {**vars(Policy()), **verify, "export_hold": EXPORT_HOLD}
+    pools = {"export_hold": EXPORT_HOLD, "wait_before_deferral": WAIT_BEFORE_DEFERRAL}
+    settings = {**vars(Policy()), **verify, **pools}
     assert {name: float(option["default"]) for name, option in options.items()} == settings
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import random
 import time
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.operators.amplitude import AmplitudeCohortExportOperator
+from airflow_provider_cio_cohort.transfers import deferral
 from airflow_provider_cio_cohort.transfers.deferral import SHORTEST_DEFERRAL, initial_delay
 from tests.integration.operator.conftest import resume
 from tests.integration.operator.test_export import exports
 
 HOLD = "AIRFLOW__CIO_COHORT__EXPORT_HOLD"
+BEFORE = "AIRFLOW__CIO_COHORT__WAIT_BEFORE_DEFERRAL"
 
 
 def export(**parameters) -> AmplitudeCohortExportOperator:
@@ -26,30 +31,76 @@ def kept_id(store) -> str:
     return store.kept["amplitude_export"]["request_id"]
 
 
-def test_an_export_that_is_finished_at_once_waits_in_the_triggerer_all_the_same(
+def test_an_export_that_is_finished_soon_takes_no_second_process(sandbox, cohort, store, monkeypatch) -> None:
+    cohort("a")
+    sandbox.configure(export_seconds=0.3)
+    monkeypatch.setenv(HOLD, "0.6")
+    began = time.time()
+    assert export(deferrable=True).execute({"task_state_store": store})["request_id"] == kept_id(store)
+    assert time.time() - began >= 0.6  # the slot was kept
+
+
+def test_an_export_that_takes_longer_is_waited_for_in_the_triggerer(
+    sandbox, cohort, store, monkeypatch
+) -> None:
+    cohort("a")
+    sandbox.configure(export_seconds=1)
+    monkeypatch.setenv(HOLD, "1234")
+    monkeypatch.setenv(BEFORE, "0.2")
+    context, operator = {"task_state_store": store}, export(deferrable=True, export_timeout=50)
+    began = time.time()
+    with pytest.raises(TaskDeferred) as caught:
+        operator.execute(context)
+    trigger = caught.value.trigger.serialize()[1]
+    assert 1200 < trigger["initial_delay"] <= 1234 * 1.025 - 0.2
+    assert trigger["deadline"] == pytest.approx(began + 50, abs=5)  # the wait here counts
+    time.sleep(1)
+    assert resume(operator, caught.value, context)["request_id"] == kept_id(store)
+
+
+def test_an_export_that_is_finished_at_once_waits_in_the_triggerer_if_none_waits_in_a_worker(
     sandbox, cohort, store, monkeypatch
 ) -> None:
     cohort("a")
     monkeypatch.setenv(HOLD, "1234")
+    monkeypatch.setenv(BEFORE, "0")
     context = {"task_state_store": store}
     operator = export(deferrable=True)
     with pytest.raises(TaskDeferred) as caught:
         operator.execute(context)
-    assert caught.value.trigger.serialize()[1]["initial_delay"] == 1234
+    # What the task has done before counts.
+    assert 1234 < caught.value.trigger.serialize()[1]["initial_delay"] <= 1234 * 1.025
     assert resume(operator, caught.value, context)["request_id"] == kept_id(store)
 
 
-def test_by_default_sixty_exports_in_ten_minutes_fit_four_slots(sandbox, cohort, store) -> None:
+@pytest.mark.parametrize("longest", [0, 3, 20, 90])
+def test_by_default_sixty_exports_in_ten_minutes_fit_four_slots(monkeypatch, longest: float) -> None:
+    """However long tasks take until they request, fifteen of a slot take ten minutes."""
+    clock, chance, requests = 0.0, random.Random(longest), []  # noqa: S311
+    monkeypatch.setattr(deferral.time, "time", lambda: clock)
+    for _ in range(200):
+        started = clock
+        clock += chance.choice([0, chance.uniform(0, longest), longest])
+        requests.append(clock)
+        clock += max(0.0, deferral.hold_left(started))
+    assert all(last - first >= 599.999 for first, last in zip(requests, requests[15:], strict=False))
+    assert longest or requests[15] < 620
+
+
+def test_the_time_since_the_tasks_start_counts(sandbox, cohort, store, monkeypatch) -> None:
     cohort("a")
+    monkeypatch.setenv(BEFORE, "0")
+    ti = SimpleNamespace(start_date=datetime.now(UTC) - timedelta(seconds=11), try_number=1)
+    ti.xcom_push = lambda key, value: None
     with pytest.raises(TaskDeferred) as caught:
-        export(deferrable=True).execute({"task_state_store": store})
-    wait = caught.value.trigger.serialize()[1]["initial_delay"]
-    assert 4 * 600 / wait <= 60
+        export(deferrable=True).execute({"task_state_store": store, "ti": ti})
+    assert 20 < caught.value.trigger.serialize()[1]["initial_delay"] <= 30
 
 
 def test_a_retry_that_continues_an_export_holds_nothing(sandbox, cohort, store, monkeypatch) -> None:
     cohort("a")
     monkeypatch.setenv(HOLD, "1234")
+    monkeypatch.setenv(BEFORE, "0")
     with pytest.raises(TaskDeferred):
         export(deferrable=True).execute({"task_state_store": store})
     assert export(deferrable=True).execute({"task_state_store": store})
@@ -79,7 +130,7 @@ def test_on_a_worker_the_slot_is_held_as_well(sandbox, cohort, store, monkeypatc
     monkeypatch.setattr(CancelToken, "wait", noted)
     assert operator.execute({"task_state_store": store})
     # The wait asked for, not the time taken: what is left of the hold when the export was finished.
-    assert 0 < max(waits) <= 0.5
+    assert 0 < max(waits) <= 0.5 * 1.025
     assert store.kept["amplitude_export"]["requested_at"] >= began
 
 

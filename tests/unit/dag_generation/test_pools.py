@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -51,6 +53,18 @@ def test_without_it_nothing_is_as_in_a_pool(dag_with) -> None:
     assert {task.pool for dag in (plain, shared) for task in dag.tasks} == {"default_pool"}
     assert shared.get_task("export").hold_slot is False
     assert "pools" not in plain.doc_md
+
+
+def test_where_worker_slots_are_few_syncs_that_have_their_export_come_first(dag_with) -> None:
+    def weights(*lines: str) -> list[int]:
+        dag = DagSerialization.from_dict(DagSerialization.to_dict(dag_with(*lines)))
+        weight = {task.task_id: task.weight_rule.get_weight(SimpleNamespace(task=task)) for task in dag.tasks}
+        return [weight[name] for name in ("export", "plan", "sync") if name in weight]
+
+    for lines in (["use_pools: true"], ["use_pools: true", "on_guard: approve"]):
+        found = weights(*lines)
+        assert found == sorted(set(found))
+        assert len(found) > 1
 
 
 HEAD = "syncs:\n- name: one\n  cohort_id: b\n  segment_id: 1\n  use_pools: true\n"
