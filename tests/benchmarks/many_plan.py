@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,10 +51,16 @@ class Plan:
 
         :param app_requests: requests to the App API that the busiest workspace got.
         """
-        exports = math.ceil(self.syncs / self.projects)
-        windows = math.ceil(exports / IN_TEN_MINUTES) - 1
-        parallel = math.ceil(exports / PARALLEL) * EXPORT_SECONDS * self.scale
-        return max(windows * 600 * self.scale, parallel, app_requests / APP_PER_SECOND)
+        exports = self._exported_after(math.ceil(self.syncs / self.projects))
+        return max(exports, app_requests / APP_PER_SECOND)
+
+    def _exported_after(self, exports: int) -> float:
+        """Return when the last export of a project is finished, if each is requested as soon as it may be."""
+        free, requested = [0.0] * PARALLEL, deque([-math.inf] * IN_TEN_MINUTES, IN_TEN_MINUTES)
+        for _ in range(exports):
+            requested.append(max(heapq.heappop(free), requested[0] + 600 * self.scale))
+            heapq.heappush(free, requested[-1] + EXPORT_SECONDS * self.scale)
+        return max(free)
 
 
 def fill(vendors: Sandbox, plan: Plan) -> dict[str, dict[str, Any]]:

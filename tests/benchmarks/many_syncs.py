@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import Popen
 from typing import Any, TypeVar
 
 import psutil
@@ -34,7 +35,8 @@ from tests.benchmarks.many_plan import (
     right,
     write_files,
 )
-from tests.benchmarks.record import load, save
+from tests.benchmarks.many_times import States, cpu_by_process
+from tests.benchmarks.record import ROOT, load, save
 from tests.benchmarks.tables import number, table
 
 NAME = "many_syncs"
@@ -77,7 +79,7 @@ class Watcher:
                 yield look(process)
 
 
-def run(plan: Plan, executor: str, patience: float) -> dict[str, Any]:
+def run(plan: Plan, executor: str, patience: float, imports_ahead: bool) -> dict[str, Any]:
     """Run the plan on an executor, and return what was measured."""
     settings = {"export_seconds": EXPORT_SECONDS * plan.scale, "limit_scale": plan.scale}
     paces = {"app_per_second": APP_PER_SECOND, "track_per_second": TRACK_PER_SECOND}
@@ -88,6 +90,8 @@ def run(plan: Plan, executor: str, patience: float) -> dict[str, Any]:
         connections = fill(vendors, plan)
         home = Path(directory)
         files = write_files(plan, home / "dags")
+        if imports_ahead:
+            import_ahead(home)
         celery = executor == CELERY
         airflow = DistributedAirflow(
             home,
@@ -108,13 +112,19 @@ def run(plan: Plan, executor: str, patience: float) -> dict[str, Any]:
         with airflow:
             tell(airflow.command("cohort-sync", "pools", *map(str, files)))
             airflow.wait_until(lambda: count(airflow, "dags") >= plan.syncs, "the DAGs", patience)
+            states = States(airflow.postgres.address)
+            states.record()
+            used = cpu_by_process(_running(airflow))
             start = datetime.now(UTC)
             with Watcher() as watcher:
                 run_all(airflow, plan, patience)
+            used = cpu_by_process(_running(airflow)) - used
+            in_state = states.means()
             done = list(tasks(airflow))
         return {
             "executor": executor,
             **asdict(plan),
+            "imports_ahead": imports_ahead,
             "seconds": round((max(ends(done)) - start).total_seconds(), 1),
             "floor": round(plan.floor(busiest(vendors)), 1),
             "succeeded": right(vendors, plan),
@@ -126,7 +136,22 @@ def run(plan: Plan, executor: str, patience: float) -> dict[str, Any]:
             "exports": sum(project.used for project in vendors.projects.values()),
             "peak_mib": round(watcher.peak / 2**20),
             "cpu_seconds": round(watcher.cpu),
+            "cpu_by_process": {name: round(seconds, 1) for name, seconds in used.items()},
+            "seconds_in_state": in_state,
         }
+
+
+def _running(airflow: DistributedAirflow) -> dict[str, Popen[bytes]]:
+    return {**airflow.processes.running, **airflow.servers.running}
+
+
+def import_ahead(home: Path) -> None:
+    """Let each process of Airflow import at its start what tasks need, as docs/scale.md says."""
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    block = page.split("# airflow_local_settings.py\n", 1)[1].split("```", 1)[0]
+    folder = home / "config"
+    folder.mkdir()
+    (folder / "airflow_local_settings.py").write_text(block)
 
 
 def run_all(airflow: DistributedAirflow, plan: Plan, patience: float) -> None:
@@ -197,7 +222,12 @@ def section(record: dict[str, Any]) -> list[str]:
         f"{first['syncs']} syncs due at once, in {first['projects']} Amplitude projects and "
         f"{first['workspaces']} Customer.io workspaces, with `use_pools`, {first['slots']} task slots and "
         f"`max_concurrent_tasks: {first['max_concurrent_tasks']}`. Amplitude's minutes, its exports and "
-        f"`export_hold` are scaled by {first['scale']:g}; the floor is the least time that its limits allow.",
+        f"`export_hold` are scaled by {first['scale']:g}; the floor is the least time that its limits allow."
+        + (
+            " Tasks find their imports done ([scale.md](scale.md#what-a-task-imports))."
+            if _ahead(rows)
+            else ""
+        ),
         "",
         *table(_TITLES, map(_row, rows)),
     ]
@@ -206,10 +236,35 @@ def section(record: dict[str, Any]) -> list[str]:
     refused = sum(sum(row["too_many"].values()) for row in rows)
     return [
         *lines,
+        *_where(rows),
         "",
         f"{wrong:,} segments were wrong, {tries:,} tasks were retried, {refused:,} requests got a 429. "
         "Memory and CPU are sums over all processes of Airflow, PostgreSQL and Redis.",
     ]
+
+
+def _ahead(rows: list[dict[str, Any]]) -> bool:
+    return all(row.get("imports_ahead") for row in rows)
+
+
+def _where(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the lines about where time and CPU of each sync go."""
+    lines = []
+    for row in rows:
+        if "cpu_by_process" not in row:  # measured before this was
+            continue
+        cpu = {name: seconds / row["syncs"] for name, seconds in row["cpu_by_process"].items()}
+        states = [
+            f"{task} {', '.join(f'{number(seconds, 1)} s {state}' for state, seconds in times.items())}"
+            for task, times in row["seconds_in_state"].items()
+        ]
+        lines += [
+            "",
+            f"{row['executor']}, CPU of a sync: "
+            + ", ".join(f"{name} {number(seconds, 2)} s" for name, seconds in cpu.items())
+            + f". On average, its tasks are: {'; '.join(states)}.",
+        ]
+    return lines
 
 
 def tell(text: str) -> None:
@@ -220,20 +275,23 @@ def tell(text: str) -> None:
 def main() -> None:
     """Run, and keep what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in asdict(Plan(200, 2, 4, 50, 10, 2, 0.3)).items():
+    for name, default in asdict(Plan(200, 2, 4, 50, 16, 2, 0.3)).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     parser.add_argument("--executors", nargs="+", choices=EXECUTORS, default=EXECUTORS)
+    parser.add_argument("--imports-ahead", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--patience", type=float, default=3600, help="seconds for each executor")
     parser.add_argument("--dry", action="store_true", help="print the figures instead of keeping them")
     parser.add_argument("--quick", action="store_const", const=8, dest="syncs", help="few syncs only")
     options = vars(parser.parse_args())
-    executors, patience, dry = (options.pop(name) for name in ("executors", "patience", "dry"))
+    executors, patience, dry, ahead = (
+        options.pop(name) for name in ("executors", "patience", "dry", "imports_ahead")
+    )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything started here is ended
     plan = Plan(**options)
     kept = [] if dry else (load(NAME) or {"figures": {"rows": []}})["figures"]["rows"]
     rows = {row["executor"]: row for row in kept if all(row[key] == v for key, v in asdict(plan).items())}
     for executor in executors:
-        rows[executor] = run(plan, executor, patience)
+        rows[executor] = run(plan, executor, patience, ahead)
         tell(str(rows[executor]))
         if not dry:
             save(NAME, {"rows": [rows[name] for name in EXECUTORS if name in rows]})
