@@ -55,6 +55,7 @@ TOPICS = {
         "allow_empty_cohort",
         "allow_short_cohort",
         "allow_low_match",
+        "allow_lost_tracking",
         "allow_no_match",
         "dry_run",
     ),

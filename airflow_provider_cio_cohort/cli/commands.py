@@ -404,6 +404,7 @@ def _restore() -> ActionCommand:
         "allow_large_addition": "Allow it to add more than max_growth_percent or max_additions",
         "allow_empty_cohort": "Allow it to empty the segment",
         "allow_low_match": "Allow it to write although few identifiers of the snapshot match people",
+        "allow_lost_tracking": "Allow it to begin anew although it is unknown whom the sync has added",
         "allow_no_match": "Allow it to continue although no identifier of the snapshot matches a person in "
         "Customer.io",
         "adopt_segment": "Allow it to remove people from a segment that no sync created for this cohort",

@@ -180,8 +180,10 @@ def _trips(outlook: Outlook, sync: CohortSync) -> list[Trip]:
     size = outlook.cohort.size if outlook.cohort else None
     if target is None or members is None:
         return []
-    removes = parameters.mode == "mirror" and parameters.limit is None and members > 0
-    is_managed = target.owned or limits.adopt_segment or not removes
+    tracked = last.get("tracked") or 0 if parameters.mode == "tracked" else None
+    removable = {"mirror": members, "add_only": 0, "tracked": tracked or 0}[parameters.mode]
+    removes = parameters.limit is None and removable > 0
+    is_managed = target.owned or limits.adopt_segment or not removes or tracked is not None
     unmanaged = [] if is_managed else _maybe_unmanaged(members)
     if size is None:
         return unmanaged
@@ -192,10 +194,11 @@ def _trips(outlook: Outlook, sync: CohortSync) -> list[Trip]:
         cohort_rows=size,
         identifiers=size,
         to_add=to_add if parameters.limit is None else min(to_add, parameters.limit),
-        to_remove=max(members - size, 0) if removes else 0,
-        not_removable=min(max(members - size, 0), last.get("not_removable") or 0),
+        to_remove=max(removable - size, 0) if removes else 0,
+        not_removable=min(max(removable - size, 0), last.get("not_removable") or 0),
         announced=size,
         joining=None if unmatched is None else max(to_add - unmatched, 0),
+        tracked=tracked,
     )
     # The match rate is unknown without an export, and nothing has been approved.
     trips = check(seen, replace(limits, min_match_rate=None))
@@ -234,6 +237,8 @@ def _sentences(outlook: Outlook, parameters: TaskParameters) -> list[str]:
         return [f"Cohort and segment have the same size; a run sends only the differences.{limited}"]
     relation = f"{'larger' if difference > 0 else 'smaller'} than the segment by {abs(difference):,}"
     leaves = ", and removes nobody" if parameters.mode == "add_only" or limited else ""
+    if parameters.mode == "tracked" and not limited:
+        leaves = ", and removes only people whom the sync has added"
     return [f"The cohort is {relation}; a run sends only the differences{leaves}.{limited}"]
 
 

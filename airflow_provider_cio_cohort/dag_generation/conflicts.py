@@ -11,8 +11,8 @@ from airflow_provider_cio_cohort.dag_generation.spec import Sync
 Label = tuple[str, str]
 
 _UNDO = (
-    "write to the same segment, and a mirror removes everybody who is not in its own cohort, so they would "
-    "undo each other's work"
+    "write to the same segment, and a mirror or a tracked sync removes people who are not in its own cohort, "
+    "so they would undo each other's work"
 )
 _WAYS_OUT = "Give each a segment of its own, make all of them add_only, or set enabled: false."
 
@@ -24,8 +24,9 @@ def find_conflicts(syncs: Mapping[Label, Sync]) -> dict[Label, str]:
     Two mirrors of one segment remove each other's members at every run, and so do a mirror and an
     ``add_only`` sync of another cohort: people would repeatedly enter and leave the segment, and get its
     messages again. An ``add_only`` sync may share the segment with a mirror of the same people (add every
-    hour, remove every night), and any number of ``add_only`` syncs may write to one segment. Disabled syncs
-    conflict with nothing.
+    hour, remove every night), and any number of ``add_only`` syncs may write to one segment. A ``tracked``
+    sync shares its segment with no other: whom the other one has added, it would never remove. Disabled
+    syncs conflict with nothing.
 
     :param syncs: every valid sync or target by its label.
     """
@@ -124,7 +125,7 @@ def _collide(one: Sync, other: Sync) -> bool:
     modes = {one.mode, other.mode}
     if modes == {"add_only"}:
         return False
-    return modes == {"mirror"} or one.people != other.people
+    return modes != {"mirror", "add_only"} or one.people != other.people
 
 
 def shown(label: Label) -> str:

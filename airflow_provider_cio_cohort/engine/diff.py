@@ -119,6 +119,48 @@ def compare(
     return Change(add_path, remove_path, to_add, to_remove, same, impossible, no_id)
 
 
+def of_any(paths: Iterable[Path]) -> Iterator[Block]:
+    """Yield the lines of sorted files of distinct lines in order, each of them once."""
+    return map(distinct, merge(map(read_blocks, paths)))
+
+
+def present(identifiers: Iterable[Block], members_path: Path) -> Iterator[Block]:
+    """
+    Yield those of some identifiers that a member has.
+
+    :param identifiers: sorted and distinct, see :mod:`.identifiers`.
+    :param members_path: sorted members, see :mod:`.members`.
+    """
+    for wanted, there in side_by_side(identifiers, read_blocks(members_path), key_of):
+        have = set(keys_of(there))
+        yield list(filter(have.__contains__, wanted))
+
+
+def only_tracked(change: Change, tracked_path: Path) -> Change:
+    """
+    Return a change that removes only members whom the sync itself has added; its file of those is rewritten.
+
+    :param change: the change.
+    :param tracked_path: sorted identifiers of those whom the sync has added.
+    """
+    path, no_id = change.remove_path.with_name("remove_tracked"), 0
+
+    def tracked() -> Iterator[Block]:
+        nonlocal no_id
+        last: set[str] = set()  # members of the next stretch may have this one, too
+        blocks = side_by_side(read_blocks(tracked_path), read_blocks(change.remove_path), key_of)
+        for wanted, others in blocks:
+            known = {*wanted, *last}
+            own = list(compress(others, map(known.__contains__, keys_of(others))))
+            no_id += without_id(own)
+            yield own
+            last = set(wanted[-1:]) or last
+
+    to_remove = write_blocks(path, tracked())
+    path.replace(change.remove_path)
+    return replace(change, to_remove=to_remove, without_id=no_id)
+
+
 @dataclass(frozen=True)
 class LastMembers:
     """

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Literal
 
 #: What a run makes of the segment; what it does when a guard trips, and when people cannot be removed.
-Mode = Literal["mirror", "add_only"]
+Mode = Literal["mirror", "add_only", "tracked"]
 OnGuard = Literal["fail", "add_only"]
 OnNotRemovable = Literal["warn", "fail"]
 #: Up to this many removals are allowed whatever their share is: a segment of a dozen people may lose most of
@@ -34,6 +34,7 @@ PASSES = {
     "short_cohort": "allow_short_cohort",
     "low_match": "allow_low_match",
     "unmanaged_segment": "adopt_segment",
+    "lost_tracking": "allow_lost_tracking",
 }
 #: The guards that are about people to remove, and have nothing against those to add.
 OF_REMOVALS = frozenset({"empty_cohort", "large_removal", "short_cohort", "unmanaged_segment"})
@@ -52,6 +53,10 @@ class Baseline:
     members: int
     sent: int
     since: str
+
+
+#: Of which members a guard gives numbers: of all, or of those whom the sync itself has added.
+_MEMBERS, _TRACKED = "members", "members whom this sync has added"
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,9 @@ class Counts:
     :param unmatched_before: identifiers that did not exist there at the last good sync.
     :param first_fill: whether a sync has made the segment for this cohort, and none has filled it yet.
     :param baseline: the segment at an earlier good sync; ``None`` if that is not known.
+    :param tracked: members whom the sync itself has added, where it removes no others; ``None`` where it may
+        remove everybody.
+    :param tracking_problem: why it is unknown whom the sync has added; empty if it is known.
     """
 
     cohort_rows: int
@@ -98,6 +106,23 @@ class Counts:
     unmatched_before: int = 0
     first_fill: bool = False
     baseline: Baseline | None = None
+    tracked: int | None = None
+    tracking_problem: str = ""
+
+    @property
+    def base(self) -> int:
+        """
+        The members that percentages are of: the sync's own part of the segment.
+
+        Members whom others have added say nothing about the cohort: beside 100,000 of them, the loss of all
+        1,000 people of a cohort would be 1 %.
+        """
+        return self.segment_before if self.tracked is None else self.tracked
+
+    @property
+    def base_name(self) -> str:
+        """What these members are, in words."""
+        return _MEMBERS if self.tracked is None else _TRACKED
 
     @property
     def removals(self) -> int:
@@ -116,7 +141,7 @@ class Counts:
         """People who would have joined since the baseline, but those whom others have added."""
         if self.baseline is None:
             return self.joiners
-        grown = self.segment_before - self.to_remove - self.baseline.members
+        grown = self.base - self.to_remove - self.baseline.members
         return self.joiners + max(min(grown, self.baseline.sent), 0)
 
 
@@ -160,10 +185,11 @@ class Limits:
     """
     What a sync allows.
 
-    :param max_removal_percent: of the segment before the run, 0 to 100; ``None`` turns the guard off.
+    :param max_removal_percent: of the segment before the run, or of the members whom the sync has added if it
+        removes no others, 0 to 100; ``None`` turns the guard off.
     :param max_shortfall_percent: by which the cohort may fall short of what was announced, or of the last
         good sync, 0 to 100; ``None`` turns the guard off.
-    :param max_growth_percent: of the segment before the run, by which it may grow; ``None`` turns this off.
+    :param max_growth_percent: of the same members, by which the segment may grow; ``None`` turns this off.
     :param max_removals: members that a run may remove; ``None`` for no such limit.
     :param max_additions: people that a run may add; ``None`` for no such limit.
     :param min_match_rate: of the identifiers that exist in Customer.io, 0 to 1; ``None`` turns the guard off.
@@ -173,6 +199,7 @@ class Limits:
     :param allow_empty_cohort: let this run empty the segment.
     :param allow_short_cohort: let this run remove people for a cohort that fell short.
     :param allow_low_match: let this run write although few of the cohort exist in Customer.io.
+    :param allow_lost_tracking: let this run begin anew although it is unknown whom the sync has added.
     :param allow_no_match: let this run write although cohort and segment cannot be compared, see
         :func:`check_mapping`.
     :param approved: the change that a person has approved.
@@ -190,6 +217,7 @@ class Limits:
     allow_empty_cohort: bool = False
     allow_short_cohort: bool = False
     allow_low_match: bool = False
+    allow_lost_tracking: bool = False
     allow_no_match: bool = False
     approved: Approval | None = None
 
@@ -211,7 +239,7 @@ class Trip:
 
 def check(seen: Counts, limits: Limits) -> list[Trip]:
     """Return a trip for each guard that refuses the change; an empty list allows it."""
-    trips = [*_low_match(seen, limits), *_large_addition(seen, limits)]
+    trips = [*_lost_tracking(seen, limits), *_low_match(seen, limits), *_large_addition(seen, limits)]
     if seen.to_remove > 0:
         trips += _empty_cohort(seen, limits)
         trips += _large_removal(seen, limits)
@@ -270,8 +298,8 @@ def _empty_cohort(seen: Counts, limits: Limits) -> Iterator[Trip]:
     )
     yield Trip(
         "empty_cohort",
-        f"{observed}, so the segment would lose all its {seen.to_remove:,} members; allow_empty_cohort "
-        "allows it for one run",
+        f"{observed}, so the segment would lose all its {seen.to_remove:,} {seen.base_name}; "
+        "allow_empty_cohort allows it for one run",
         f"no identifier in {seen.cohort_rows:,} rows" if seen.cohort_rows else observed,
     )
 
@@ -282,18 +310,18 @@ def _large_removal(seen: Counts, limits: Limits) -> Iterator[Trip]:
     if seen.identifiers == 0:
         return  # an empty cohort removes everybody by definition: its own guard has checked that
     way_out = "allow_large_removal allows it for one run"
-    short = f"{seen.removals:,} of {seen.segment_before:,} members would be removed"
+    short = f"{seen.removals:,} of {seen.base:,} {seen.base_name} would be removed"
     if limits.max_removals is not None and seen.removals > limits.max_removals:
         yield Trip(
             "large_removal",
             f"{short}, more than max_removals allows ({limits.max_removals:,}); {way_out}",
             short,
         )
-    elif _is_large(seen.removals, seen.segment_before, limits.max_removal_percent, UNGUARDED_REMOVALS):
-        share = f"{100 * seen.removals / seen.segment_before:.1f} %" if seen.segment_before else "all"
+    elif _is_large(seen.removals, seen.base, limits.max_removal_percent, UNGUARDED_REMOVALS):
+        share = f"{100 * seen.removals / seen.base:.1f} %" if seen.base else "all"
         yield Trip(
             "large_removal",
-            f"{seen.removals:,} of {seen.segment_before:,} members ({share}) would be removed, more than "
+            f"{seen.removals:,} of {seen.base:,} {seen.base_name} ({share}) would be removed, more than "
             f"max_removal_percent allows ({limits.max_removal_percent:g} %); {way_out}",
             short,
         )
@@ -304,7 +332,7 @@ def _large_addition(seen: Counts, limits: Limits) -> Iterator[Trip]:
         return
     way_out = "allow_large_addition allows it for one run"
     about = "up to " if seen.joining is None else ""
-    short = f"{about}{seen.joiners:,} people would join {seen.segment_before:,} members"
+    short = f"{about}{seen.joiners:,} people would join {seen.base:,} {seen.base_name}"
     if limits.max_additions is not None and seen.joiners > limits.max_additions:
         yield Trip(
             "large_addition",
@@ -313,15 +341,15 @@ def _large_addition(seen: Counts, limits: Limits) -> Iterator[Trip]:
         )
         return
     percent, base = limits.max_growth_percent, seen.baseline
-    if _is_large(seen.joiners, seen.segment_before, percent, UNGUARDED_ADDITIONS):
-        share = f" (+{100 * seen.joiners / seen.segment_before:.1f} %)" if seen.segment_before else ""
+    if _is_large(seen.joiners, seen.base, percent, UNGUARDED_ADDITIONS):
+        share = f" (+{100 * seen.joiners / seen.base:.1f} %)" if seen.base else ""
         yield Trip(
             "large_addition",
             f"{short}{share}, more than max_growth_percent allows ({percent:g} %); {way_out}",
             short,
         )
     elif base is not None and _is_large(seen.joiners_since, base.members, percent, UNGUARDED_ADDITIONS):
-        since = f"{about}{seen.joiners_since:,} people would have joined {base.members:,} members"
+        since = f"{about}{seen.joiners_since:,} people would have joined {base.members:,} {seen.base_name}"
         yield Trip(
             "large_addition",
             f"with this run, {since} since the good sync of {base.since}, more than max_growth_percent "
@@ -385,13 +413,25 @@ def _low_match(seen: Counts, limits: Limits) -> Iterator[Trip]:
 
 
 def _unmanaged_segment(seen: Counts, limits: Limits) -> Iterator[Trip]:
-    if seen.owned or limits.adopt_segment:
-        return
+    if seen.owned or limits.adopt_segment or seen.tracked is not None:
+        return  # whom the sync itself has added, it may remove from any segment
     yield Trip(
         "unmanaged_segment",
         f"{seen.to_remove:,} members would be removed from a segment that no sync created for this cohort; "
         "adopt_segment allows it",
         f"no sync created it, and {seen.to_remove:,} members would be removed",
+    )
+
+
+def _lost_tracking(seen: Counts, limits: Limits) -> Iterator[Trip]:
+    if not seen.tracking_problem or limits.allow_lost_tracking:
+        return
+    short = "it is unknown whom this sync has added"
+    yield Trip(
+        "lost_tracking",
+        f"{short}: {seen.tracking_problem}. Those people would never be removed; allow_lost_tracking allows "
+        "it for one run, and later runs then remove only whom they have added themselves",
+        short,
     )
 
 

@@ -14,15 +14,15 @@ class SyncReport:
     :param cohort_id: the Amplitude cohort.
     :param segment_id: the Customer.io segment; ``None`` when a dry run found none to read.
     :param segment_name: its name.
-    :param mode: ``mirror`` or ``add_only``.
+    :param mode: ``mirror``, ``add_only`` or ``tracked``.
     :param source: ``cohort``, or ``snapshot`` for a run that restores the segment.
     :param snapshot_at: the moment of the snapshot; ``None`` for a cohort.
     :param dry_run: whether the run wrote nothing.
     :param limit: the most people that the run was to add, if it was limited; it then removes nobody.
     :param cohort_rows: rows in the export.
     :param without_identifier: rows whose mapped property is empty; skipped.
-    :param unreadable: rows whose identifier is not valid UTF-8; skipped, but in mirror mode a member who may
-        be such a person stays.
+    :param unreadable: rows whose identifier is not valid UTF-8; skipped, but a member who may be such a
+        person stays.
     :param mistyped: rows whose identifier has white space around it or holds invisible characters; such an
         identifier is compared as it is, and sent only where a person has exactly this identifier.
     :param duplicates: rows that repeat the identifier of an earlier row.
@@ -33,7 +33,8 @@ class SyncReport:
     :param left_elsewhere: members of the last good sync whom others have removed or deleted since;
         ``None`` if that is not known.
     :param to_add: identifiers that were not in the segment and were (or would be) sent.
-    :param to_remove: members that were not in the cohort and were (or would be) removed.
+    :param to_remove: members that were not in the cohort and were (or would be) removed; in tracked mode, of
+        those whom the sync has added.
     :param left_to_add: identifiers that were not in the segment and are left to later runs, by the limit.
     :param left_to_remove: members that were not in the cohort and are left to later runs, by the limit, or
         because a guard tripped with ``on_guard: add_only``.
@@ -42,6 +43,8 @@ class SyncReport:
     :param not_removable: people who should have left and are still members, because they have no ``id`` and
         Customer.io's API removes nobody without one; in a dry run, how many of ``to_remove`` have none.
     :param segment_after: members after the run, as read back.
+    :param tracked: in tracked mode, how many of them the sync has added; it removes no others. ``None`` in
+        other modes.
     :param unmatched: identifiers that do not exist in Customer.io; ``None`` when a dry run cannot know, and
         in a limited run, which sends only a part.
     :param rejected: identifiers that Customer.io refuses to add; not among the ``unmatched``.
@@ -78,6 +81,7 @@ class SyncReport:
     removed: int
     not_removable: int
     segment_after: int
+    tracked: int | None
     unmatched: int | None
     rejected: int
     match_rate: float | None
@@ -153,6 +157,7 @@ class Outcome:
     :param rejected: identifiers that Customer.io refuses, of people who are not in the segment.
     :param not_removable: people without an ``id`` who are still in the segment although they were removed.
     :param visible_after: seconds until the last write showed, at most; ``None`` if that was not measured.
+    :param tracked: members whom the sync has added, where it removes no others.
     """
 
     segment_after: int
@@ -162,6 +167,7 @@ class Outcome:
     rejected: int = 0
     not_removable: int = 0
     visible_after: float | None = None
+    tracked: int | None = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +192,7 @@ class Comparison:
     :param is_known: whether it is known of each of the missing whether it exists.
     :param is_whole: whether nobody can be missing on the pages that were read.
     :param read_at: the moment at which the members had been read.
+    :param tracked: members whom the sync has added, where it removes no others.
     """
 
     segment_after: int
@@ -204,6 +211,7 @@ class Comparison:
     is_known: bool = False
     is_whole: bool = False
     read_at: float = 0.0
+    tracked: int | None = None
 
     @property
     def looks_up(self) -> bool:

@@ -31,6 +31,8 @@ from airflow_provider_cio_cohort.engine.diff import (
     drift,
     keep_unreadable,
     limited,
+    only_tracked,
+    present,
     without,
     without_removals,
     write_unmatched,
@@ -56,8 +58,8 @@ from airflow_provider_cio_cohort.engine.identifiers import (
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Members, Reader, collect
 from airflow_provider_cio_cohort.engine.proof import Proof, Proven
 from airflow_provider_cio_cohort.engine.report import Outcome, SyncReport, match_rate
-from airflow_provider_cio_cohort.engine.sorted_file import escape, read_values
-from airflow_provider_cio_cohort.engine.verify import Verification, VerifyTimeouts, longest
+from airflow_provider_cio_cohort.engine.sorted_file import escape, read_blocks, read_values, write_blocks
+from airflow_provider_cio_cohort.engine.verify import TRACKED_FILE, Verification, VerifyTimeouts, longest
 from airflow_provider_cio_cohort.exceptions import GuardTrippedError, MappingError, NotRemovableError
 
 log = logging.getLogger(__name__)
@@ -73,7 +75,8 @@ class Options:
 
     :param cohort_id: the Amplitude cohort, for the report.
     :param id_type: by which of Customer.io's identifiers cohort and segment are compared.
-    :param mode: ``mirror`` makes the segment equal to the cohort, ``add_only`` removes nobody.
+    :param mode: ``mirror`` makes the segment equal to the cohort, ``add_only`` removes nobody, ``tracked``
+        removes only those whom the sync has added.
     :param dry_run: compare, but write nothing.
     :param limits: what the guards allow.
     :param verify_timeouts: how long a write may take to become visible in a read.
@@ -103,6 +106,8 @@ class Options:
     :param baseline: the segment at an earlier good sync, for the guard of its growth.
     :param last: the segment after the last good sync, if nothing but others has written to it since.
     :param keep_unmatched: whether the run leaves a file of those whom it has not matched.
+    :param tracked: sorted identifiers of those whom the sync has added; ``None`` if it removes others, too.
+    :param tracking_problem: why it is unknown who they are; empty if it is known.
     """
 
     cohort_id: str
@@ -135,6 +140,8 @@ class Options:
     baseline: guards.Baseline | None = None
     last: LastMembers | None = None
     keep_unmatched: bool = False
+    tracked: Path | None = None
+    tracking_problem: str = ""
 
     @property
     def fallbacks(self) -> bool:
@@ -187,6 +194,7 @@ class Options:
             unmatched_before=self.unmatched_before,
             first_fill=is_made and self.never_filled,
             baseline=self.baseline,
+            tracking_problem=self.tracking_problem,
         )
 
 
@@ -220,6 +228,10 @@ class SegmentSync:
         self.unmatched: dict[str, int] = {}
         #: People who join, as far as it is known, once the guards have looked at the change.
         self.joiners = 0
+        #: The members whom the sync has added, as far as they are known; ``None`` if it removes others, too.
+        self.tracked: int | None = None
+        #: The file of those whom the run is about to add.
+        self.adding: Path | None = None
         #: What the people of a limited run are chosen by.
         self.cutoff = options.cutoff
         #: Seconds after which the slowest write was visible, at most; ``None`` if that was not measured.
@@ -260,8 +272,12 @@ class SegmentSync:
             members_path,
             self.directory / "change",
             id_type=options.id_type,
-            remove=options.mode == "mirror",
+            remove=options.mode != "add_only",
         )
+        if options.tracked is not None:
+            own = present(read_blocks(options.tracked), members_path)
+            self.tracked = write_blocks(self.directory / TRACKED_FILE, own)
+            change = only_tracked(change, options.tracked)
         change = replace(change, impossible=change.impossible + cohort.unmatched + cohort.undecided)
         members_path.unlink()
         whole = self._hold_back(change, cohort)
@@ -336,7 +352,7 @@ class SegmentSync:
         return seen
 
     def _keep_unreadable(self, cohort: CohortIdentifiers, members_path: Path) -> CohortIdentifiers:
-        if not cohort.unreadable or self.options.mode != "mirror":
+        if not cohort.unreadable or self.options.mode == "add_only":
             return cohort
         cohort = keep_unreadable(cohort, members_path, self.options.id_type)
         if cohort.kept:
@@ -467,6 +483,7 @@ class SegmentSync:
             not_removable=min(change.without_id, options.not_removable_before),
             cohort_digest=cohort_digest,
             removal_digest=removal_digest,
+            tracked=self.tracked,
         )
 
     def _guard(self, seen: guards.Counts, known: Lookup | None) -> list[guards.Trip]:
@@ -571,13 +588,15 @@ class SegmentSync:
             unverified_writes=options.unverified_writes,
             unknown=set(known.unknown) if known else set(),
             lag=options.lag,
+            tracked=options.tracked,
         )
         nobody_to_add = not change.to_add or (known is not None and known.is_exact and not known.people)
         if known is not None and known.refused and options.keys_proven:
             nobody_to_add = False  # whom a look-up refuses may exist all the same
         if not change.to_remove and nobody_to_add:
             self._keep_unmatched(cohort, verification)
-            return verification.nothing_written()
+            return replace(verification.nothing_written(), tracked=self.tracked)
+        self.adding = change.add_path
         self.before_writing()
         proven = Proven(True)
         if not options.keys_proven:
@@ -696,6 +715,7 @@ class SegmentSync:
             removed=outcome.removed,
             not_removable=outcome.not_removable,
             segment_after=outcome.segment_after,
+            tracked=outcome.tracked,
             unmatched=unmatched,
             rejected=rejected,
             match_rate=match_rate(cohort.identifiers, unmatched, rejected),
@@ -711,7 +731,7 @@ class SegmentSync:
         if known is not None and known.is_exact:
             unmatched = whole.not_sent + whole.to_add - known.people
         may_stay = 0 if self.options.removes_without_id else change.without_id
-        return Outcome(segment_after=before, added=0, removed=0, unmatched=unmatched, not_removable=may_stay)
+        return Outcome(before, 0, 0, unmatched, not_removable=may_stay, tracked=self.tracked)
 
 
 def _check_identifier(sides: Sides, tally: Tally, *, is_first: bool) -> guards.Mismatch | None:

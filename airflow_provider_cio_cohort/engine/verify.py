@@ -49,7 +49,14 @@ from airflow_provider_cio_cohort.engine.customer_io import (
     look_up_values,
     sample,
 )
-from airflow_provider_cio_cohort.engine.diff import Change, common_lines, compare, without
+from airflow_provider_cio_cohort.engine.diff import (
+    Change,
+    common_lines,
+    compare,
+    of_any,
+    present,
+    without,
+)
 from airflow_provider_cio_cohort.engine.identifiers import CIO_PREFIX, ID_TYPES, IdType, may_be_too_long
 from airflow_provider_cio_cohort.engine.members import FIRST_PAUSE, Reader, Stillness, has_id, without_id
 from airflow_provider_cio_cohort.engine.report import Comparison, Outcome
@@ -67,6 +74,8 @@ from airflow_provider_cio_cohort.exceptions import NotRemovableError, Verificati
 
 log = logging.getLogger(__name__)
 
+#: The file, in a run's directory, of the members whom the sync has added.
+TRACKED_FILE = "tracked"
 #: How often a removal that had no effect is sent again: a member may have further identifiers.
 MAX_REMOVALS = 3
 #: Up to this many members, the segment is read at once after the writes: ten pages, so about a second.
@@ -118,6 +127,7 @@ class Verification:
     :param writer: writes to the segment.
     :param reader: reads the segment's members.
     :param mirror: whether nobody else may be in the segment.
+    :param tracked: sorted identifiers of those whom the sync has added before, where it removes no others.
     :param cohort_path: sorted identifiers of the cohort.
     :param change: what was written.
     :param before: members before it.
@@ -142,6 +152,7 @@ class Verification:
     unverified_writes: bool = False
     unknown: set[str] = field(default_factory=set, repr=False)
     lag: float | None = None
+    tracked: Path | None = None
 
     @property
     def segment_id(self) -> int:
@@ -365,9 +376,12 @@ class Verification:
     def _look(self, *, thorough: bool) -> Comparison:
         path = self.directory / "members_after"
         seen, read_at = self.reader.read_once(path), time.monotonic()
-        rest = compare(
-            self.cohort_path, path, self.directory / "rest", id_type=self.id_type, remove=self.mirror
-        )
+        removes = self.mirror or self.change.to_remove > 0
+        rest = compare(self.cohort_path, path, self.directory / "rest", id_type=self.id_type, remove=removes)
+        tracked = None
+        if self.tracked is not None:
+            added = of_any([self.tracked, self.change.add_path])
+            tracked = write_blocks(self.directory / TRACKED_FILE, present(added, path))
         path.unlink()
         if self.change.held_back:
             rest = without(rest, self.change.held_back)
@@ -387,13 +401,14 @@ class Verification:
             missing_of_sent=sum(map(len, common_lines(self.change.add_path, rest.add_path))),
             lost=None,
             not_removed=not_removed,
-            unexpected=rest.to_remove - not_removed,
+            unexpected=rest.to_remove - not_removed if self.mirror else 0,
             unreliable="" if seen.agrees else str(seen),
             rejected=missing - rest.to_add,
             without_id=no_id,
             refused=refused,
             is_whole=seen.is_whole,
             read_at=read_at,
+            tracked=tracked,
         )
         if thorough:
             return self._look_up_all(found)
@@ -454,6 +469,7 @@ class Verification:
             unmatched=found.missing + self.change.not_sent,
             rejected=found.rejected,
             not_removable=found.without_id,
+            tracked=found.tracked,
         )
 
 

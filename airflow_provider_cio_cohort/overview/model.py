@@ -61,7 +61,7 @@ class Report:
     :param segment_id: the Customer.io segment.
     :param segment_name: its name.
     :param segment_url: its page in Customer.io.
-    :param mode: ``mirror`` or ``add_only``.
+    :param mode: ``mirror``, ``add_only`` or ``tracked``.
     :param identifiers: distinct identifiers in the cohort.
     :param before: members of the segment before the run.
     :param joined_elsewhere: members whom others have added since the last good run.
@@ -69,6 +69,7 @@ class Report:
     :param added: people who joined.
     :param removed: people who left.
     :param size: members of the segment after the run.
+    :param tracked: how many of them the sync has added, where it removes no others.
     :param unmatched: identifiers that match no person in Customer.io.
     :param not_removable: people who should have left and could not be removed.
     :param rejected: identifiers that Customer.io refuses.
@@ -100,6 +101,7 @@ class Report:
     added: int | None = None
     removed: int | None = None
     size: int | None = None
+    tracked: int | None = None
     unmatched: int | None = None
     not_removable: int | None = None
     rejected: int | None = None

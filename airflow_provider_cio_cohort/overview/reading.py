@@ -45,6 +45,7 @@ def read_report(at: datetime, run_id: str | None, extra: Any) -> Report:
         added=_count(said.get("added")),
         removed=_count(said.get("removed")),
         size=_count(said.get("segment_after")),
+        tracked=_count(said.get("tracked")),
         unmatched=_count(said.get("unmatched")),
         not_removable=_count(said.get("not_removable")),
         rejected=_count(said.get("rejected")),

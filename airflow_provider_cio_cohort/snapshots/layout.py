@@ -39,6 +39,8 @@ class Kind(NamedTuple):
 
 SNAPSHOTS = Kind("snapshot_path", "snapshots", "")
 UNMATCHED = Kind("unmatched_path", "unmatched identifiers", "unmatched")
+#: Whom a run in tracked mode is about to add, until a snapshot holds those who have arrived.
+PENDING = Kind("snapshot_path", "pending additions", "pending")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _STAMPED = r"\d{8}T\d{6}\.\d{6}Z"
 _UNKNOWN = "unknown"
@@ -182,7 +184,7 @@ class Subject:
     :param customer_io_conn_id: the connection to its workspace.
     :param segment: what the sync calls it: ``name`` or ``id``, and which.
     :param id_type: which of Customer.io's identifiers the snapshots hold.
-    :param mode: ``mirror`` or ``add_only``.
+    :param mode: ``mirror``, ``add_only`` or ``tracked``.
     :param cohort_id: the cohort.
     """
 
@@ -197,8 +199,8 @@ class Subject:
         """
         What tells the snapshots of one segment from all others.
 
-        A mirror is its segment's only writer, whatever cohort it uses now. Several add_only syncs may write
-        to one segment, and each has added other people.
+        A mirror is its segment's only writer, whatever cohort it uses now, and a tracked sync the only one of
+        its segment. Several add_only syncs may write to one segment, and each has added other people.
         """
         whose = [self.cohort_id] if self.mode == "add_only" else []
         return [self.customer_io_conn_id, *self.segment, *whose]
@@ -255,7 +257,8 @@ class Manifest:
     :param cohort_id: the cohort.
     :param user_id_property: the Amplitude property that held the identifiers.
     :param id_type: which of Customer.io's identifiers they are.
-    :param mode: ``mirror`` or ``add_only``.
+    :param mode: ``mirror`` or ``add_only`` if they are the cohort's, ``tracked`` if they are the members whom
+        the sync has added.
     :param origin: the run, with its times as text.
     :param moment: what it is the state of, in ISO 8601.
     :param taken_at: when it was taken, in ISO 8601.
@@ -264,6 +267,7 @@ class Manifest:
     :param size: of the file, in bytes.
     :param sha256: of what the file holds.
     :param reasons: how many were not matched, by the reason; empty for a snapshot.
+    :param base: for pending additions, the snapshot that holds those who were added before; else empty.
     :param format: of the file.
     """
 
@@ -283,6 +287,7 @@ class Manifest:
     size: int
     sha256: str
     reasons: dict[str, int] = field(default_factory=dict)
+    base: str = ""
     format: int = FORMAT
 
     def to_bytes(self) -> bytes:
@@ -319,6 +324,12 @@ class Manifest:
                 f"The snapshot of {self.moment} is for {' and '.join(wrong)}, not for this sync's.\n"
                 f"It is in the folder {subject.folder}, but its people belong elsewhere. {ELSE}"
             )
+        if self.mode == "tracked" and subject.mode != "tracked":
+            raise SnapshotMismatchError(
+                f"The snapshot of {self.moment} holds only the members whom the sync had added.\n"
+                "It was taken with mode: tracked. This sync would remove everybody else, whom others have "
+                f"added. Restore it with mode: tracked. {ELSE}"
+            )
 
 
 def read_manifest(data: bytes | None, moment: datetime) -> Manifest:
@@ -347,7 +358,10 @@ def read_manifest(data: bytes | None, moment: datetime) -> Manifest:
 
 def _is_sound(manifest: Manifest) -> bool:
     counts = (manifest.identifiers, manifest.size)
-    texts = (manifest.sha256, manifest.id_type, manifest.segment_name, manifest.taken_at, manifest.content)
+    texts = (
+        *(manifest.sha256, manifest.id_type, manifest.segment_name, manifest.taken_at, manifest.content),
+        *(manifest.mode, manifest.cohort_id, manifest.base),
+    )
     return (
         all(isinstance(count, int) and count >= 0 for count in counts)
         and all(isinstance(text, str) for text in texts)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import pendulum
 
@@ -19,6 +21,8 @@ from airflow_provider_cio_cohort.exceptions import (
 )
 from airflow_provider_cio_cohort.snapshots.layout import (
     MANIFEST,
+    PENDING,
+    UNMATCHED,
     Entry,
     Manifest,
     Origin,
@@ -72,6 +76,22 @@ class RestorePoint:
         :raises SnapshotDamagedError: if it does not hold what its manifest says.
         """
         self.store.fetch(self.entry, self.manifest, path)
+
+
+class Tracked(NamedTuple):
+    """
+    What the storage tells of those whom a sync with ``mode: tracked`` has added.
+
+    :param base: the newest snapshot, for :meth:`RunSnapshots.keep_pending`.
+    :param problem: why it is unknown whom the sync has added, in words; empty if it is known.
+    :param added: a file with those whom that snapshot holds, if it holds any.
+    :param pending: files with those whom later runs, which took no snapshot, were about to add.
+    """
+
+    base: str
+    problem: str
+    added: tuple[Path, ...]
+    pending: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -133,6 +153,11 @@ class RunSnapshots:
                 f"{error.headline}. A retry compares again, which costs no export, and tries to store them."
             ) from None
         deleted = self.retention.apply(self.store, workspace_id, now)
+        if self.store.kind is not UNMATCHED:
+            try:
+                self._delete_pending(self._pending.entries(), workspace_id)
+            except CohortSyncError as error:  # they count no more, because there is a later snapshot
+                log.warning("Pending additions could not be deleted. %s", error.headline)
         log.info(
             "Stored a snapshot of %s%s, as of %s; deleted %s older ones.",
             f"{kept.identifiers:,} ",
@@ -157,6 +182,145 @@ class RunSnapshots:
                     self.store.fetch(entry, manifest, path)
                     return True
         return False
+
+    # ---- mode: tracked
+
+    @cached_property
+    def _pending(self) -> SnapshotStore:
+        return SnapshotStore(self.store.storage.path, self.store.subject, PENDING)
+
+    def keep_pending(
+        self,
+        identifiers: Path,
+        base: str,
+        *,
+        segment_id: int | None,
+        segment_name: str,
+        workspace_id: int | None,
+    ) -> None:
+        """
+        Store whom a run is about to add, so that they are known even if it takes no snapshot.
+
+        :param identifiers: a file with them, and with those who were pending before, sorted.
+        :param base: the snapshot that holds those who were added before, see :class:`Tracked`.
+        :param segment_id: the segment.
+        :param segment_name: its name.
+        :param workspace_id: the segment's workspace; ``None`` if that is unknown.
+        :raises SnapshotStorageError: if they cannot be stored.
+        """
+        before, now = self._pending.entries(), datetime.now(UTC)
+        segment = Segment(workspace_id, segment_id, segment_name)
+        self._pending.keep(identifiers, self.origin, segment, self.user_id_property, now, now, base=base)
+        self._delete_pending(before, workspace_id)
+
+    def _delete_pending(self, entries: Iterable[Entry], workspace_id: int | None) -> None:
+        for entry in entries:
+            if entry.workspace_id in (workspace_id, None):
+                _delete(self._pending, entry)
+
+    def fetch_tracked(
+        self,
+        directory: Path,
+        *,
+        segment_id: int | None,
+        workspace_id: int | None,
+        is_made: bool,
+        last_snapshot: str | None,
+        last_count: int,
+        dry_run: bool,
+    ) -> Tracked:
+        """
+        Write to files whom the sync has added: those in its newest snapshot, and those who are pending.
+
+        :param directory: where the files are written.
+        :param segment_id: the segment; ``None`` where there is none yet.
+        :param workspace_id: the segment's workspace; ``None`` if that is unknown.
+        :param is_made: whether a sync has made the segment for this cohort. Then a mirror has added those in
+            its snapshot.
+        :param last_snapshot: which snapshot the last good sync has taken; ``None`` if that is unknown.
+        :param last_count: how many members the sync had added then.
+        :param dry_run: whether the run writes nothing.
+        :raises SnapshotStorageError: if the storage cannot be read.
+        """
+        path, base, problem = directory / "tracked_snapshot", "", ""
+        added: tuple[Path, ...] = ()
+        pending: tuple[Path, ...] = ()
+        newest = self._newest(workspace_id)
+        if newest is None and last_count:
+            problem = f"{self.store.storage.path} has no snapshot of this segment any more"
+        try:
+            if newest is not None:
+                base, manifest = newest.name, self.store.manifest(newest)
+                base = reference_of(newest.name, manifest)
+                problem = self._doubt(manifest, segment_id, workspace_id, last_snapshot, last_count, dry_run)
+                if not problem and _is_of_added(manifest, segment_id, is_made=is_made):
+                    self.store.fetch(newest, manifest, path)
+                    added = (path,)
+            bases = (base, newest.name if newest else "")
+            pending = tuple(self._fetch_pending(directory, bases, segment_id, workspace_id))
+        except SnapshotDamagedError as error:
+            headline = error.headline.rstrip(".")
+            problem = problem or headline[:1].lower() + headline[1:]
+        return Tracked(base, problem, added, pending)
+
+    def _newest(self, workspace_id: int | None) -> Entry | None:
+        """Return the snapshot that was taken last, in this workspace or in one that may be this one."""
+        entries = [
+            entry
+            for entry in self.store.entries()
+            if entry.is_whole and (entry.workspace_id in (workspace_id, None) or workspace_id is None)
+        ]
+        return max(entries, key=lambda entry: entry.taken_at, default=None)
+
+    def _doubt(
+        self,
+        newest: Manifest,
+        segment_id: int | None,
+        workspace_id: int | None,
+        last_snapshot: str | None,
+        last_count: int,
+        dry_run: bool,
+    ) -> str:
+        """Say in words why the newest snapshot does not tell whom the sync has added; empty if it does."""
+        subject, origin = self.store.subject, self.origin
+        of = f"the newest snapshot, of {newest.moment},"
+        if newest.segment_id != segment_id:
+            return f"{of} is of another segment, {newest.segment_id}" if last_count else ""
+        if workspace_id is None or newest.workspace_id is None:
+            return f"the workspace of {'the connection' if workspace_id is None else of[:-1]} is unknown"
+        if _is_older(newest, last_snapshot):
+            return f"the snapshot of the last good sync is gone, and {of} is older"
+        if newest.identity != subject.identity:
+            return f"{of} is for segment {newest.segment_name!r}"
+        if newest.mode != "tracked":
+            return ""
+        if newest.id_type != subject.id_type:
+            return f"{of} has identifiers of the type {newest.id_type}, and the sync uses {subject.id_type}"
+        dag_id, task_id = newest.origin.get("dag_id"), newest.origin.get("task_id")
+        # The task that plans a change, and writes nothing, is another one.
+        is_same = dag_id == origin.dag_id and (dry_run or task_id == origin.task_id)
+        if newest.cohort_id != subject.cohort_id and not is_same:
+            return f"{of} was taken by another sync, task {task_id} of DAG {dag_id}, for another cohort"
+        return ""
+
+    def _fetch_pending(
+        self, directory: Path, bases: Sequence[str], segment_id: int | None, workspace_id: int | None
+    ) -> Iterator[Path]:
+        """Fetch pending additions, unless a later snapshot tells who of them has arrived."""
+        for number, entry in enumerate(self._pending.entries()):
+            if not entry.is_whole or entry.workspace_id != workspace_id:
+                continue
+            manifest = self._pending.manifest(entry)
+            if manifest.base not in bases or manifest.segment_id != segment_id:
+                continue
+            if manifest.id_type != self.store.subject.id_type:
+                raise SnapshotDamagedError(
+                    f"The pending additions of {manifest.moment} are of the type {manifest.id_type}.\n"
+                    "Give the sync this id_type again."
+                )
+            path = directory / f"tracked_pending.{number}"
+            self._pending.fetch(entry, manifest, path)
+            yield path
 
     def wanted(self, snapshot_at: str | None, workspace_id: int | None) -> datetime:
         """
@@ -214,6 +378,33 @@ def reference_of(name: str, manifest: Manifest) -> str:
     return f"{name} {manifest.taken_at}"
 
 
+def _is_older(manifest: Manifest, reference: str | None) -> bool:
+    """Say whether a snapshot was taken before another one, by the reference of that."""
+    if reference is None:
+        return False
+    try:
+        then = datetime.fromisoformat(reference.rpartition(" ")[2])
+        return datetime.fromisoformat(manifest.taken_at) < then
+    except (ValueError, TypeError):  # not a reference of this version
+        return False
+
+
+def _is_of_added(manifest: Manifest, segment_id: int | None, *, is_made: bool) -> bool:
+    """Say whether those in a snapshot were added by the sync; log why not."""
+    if manifest.segment_id != segment_id:
+        log.info("The newest snapshot, of %s, is of another segment: it is not used.", manifest.moment)
+        return False
+    if manifest.mode != "tracked" and not is_made:
+        log.warning(
+            "The newest snapshot, of %s, was taken with mode: %s, and no sync has made the segment for this "
+            "cohort: its people count as added by others, and stay.",
+            manifest.moment,
+            manifest.mode,
+        )
+        return False
+    return True
+
+
 #: A file that no manifest names is a leftover only when no run can be writing it any more.
 LEFTOVER_AGE = timedelta(days=1)
 
@@ -258,6 +449,8 @@ class Retention:
         whole = [entry for entry in entries if entry.is_whole and entry.moment <= now]
         own = [entry for entry in whole if entry.workspace_id == workspace_id]
         kept = {entry.name for entry in own[-self.keep_last :]}
+        # With mode: tracked, it alone tells whom the sync has added, whatever its moment is.
+        kept.update(entry.name for entry in sorted(own, key=lambda entry: entry.taken_at)[-1:])
         age = timedelta(days=self.keep_days)
         return [entry for entry in whole if entry.name not in kept and now - entry.taken_at > age]
 

@@ -91,6 +91,7 @@ class SnapshotStore:
         now: datetime,
         moment: datetime,
         reasons: Mapping[str, int] | None = None,
+        base: str = "",
     ) -> Manifest:
         """
         Take a snapshot; one that the same run has taken of the same moment is replaced.
@@ -102,6 +103,7 @@ class SnapshotStore:
         :param now: the time.
         :param moment: what it is the state of.
         :param reasons: how many were not matched, by the reason; ``None`` for a snapshot.
+        :param base: see :class:`.Manifest`.
         """
         name, content = folder_name(moment, segment.workspace_id, run_of(origin)), content_name(now)
         before = next((entry for entry in self.entries() if entry.name == name), None)
@@ -124,6 +126,7 @@ class SnapshotStore:
             size=written.size,
             sha256=written.sha256,
             reasons=dict(reasons or {}),
+            base=base,
         )
         self.storage.replace(self.path(name, MANIFEST), manifest.to_bytes())
         for old in before.contents if before else ():

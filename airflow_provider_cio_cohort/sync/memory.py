@@ -175,6 +175,8 @@ class SegmentMemory:
         kept = self._kept(self._writes_key).get("growth")
         if not isinstance(kept, Mapping):
             return None
+        if (kept.get("tracked") is True) is not self._tracks:
+            return None  # of all members, or only of those whom the sync had added
         members, sent, at = (kept.get(name) for name in ("members", "sent", "at"))
         if not (isinstance(members, int) and isinstance(sent, int) and isinstance(at, (int, float))):
             return None
@@ -213,6 +215,13 @@ class SegmentMemory:
             return None
         snapshot = kept.get("snapshot")
         return snapshot if isinstance(snapshot, str) else None
+
+    @property
+    def last_tracked(self) -> tuple[str | None, int]:
+        """Which snapshot the last good sync has taken, and how many members the sync had added then."""
+        kept = self.load() or {}
+        snapshot = kept.get("snapshot") if kept.get("snapshot_path") == self._snapshot_path else None
+        return snapshot, (kept.get("report") or {}).get("tracked") or 0
 
     def _has_changed(self, kept: Mapping[str, Any]) -> bool:
         return bool(self._kept(self._writes_key).get("change") != kept.get("change"))
@@ -291,7 +300,8 @@ class SegmentMemory:
         growth: Any = self._kept(self._writes_key).get("growth")
         is_due = self.baseline is None or now - growth["at"] >= _BASELINE_LASTS
         if growth_allowed or is_due:
-            growth = {"members": report["segment_after"], "sent": 0, "at": now}
+            members = report["tracked" if self._tracks else "segment_after"]
+            growth = {"members": members, "sent": 0, "at": now, "tracked": self._tracks}
         self._note_writes(
             synced_from=max(dated, before) or None,
             growth=growth,
@@ -346,6 +356,11 @@ class SegmentMemory:
         return {**report, **nothing, **drift, "segment_before": members, "unchanged": True}
 
     # ---- inside
+
+    @property
+    def _tracks(self) -> bool:
+        """Whether the sync removes only those whom it has added, so that its growth is measured by them."""
+        return self._of.get("mode") == "tracked"
 
     @property
     def _key(self) -> str:

@@ -72,24 +72,24 @@ class InForm:
     :param section: the heading of the form that it is under, ``""`` for the first one, which is open.
     :param beside: the keys of the sync whose values the form shows beside it.
     :param needs: the keys of the sync of which it needs one to have an effect; none if it always has.
-    :param for_removals: whether it is only about people whom a run removes.
+    :param modes: the modes of syncs in which it has an effect; none if it has one in each.
     """
 
     section: str = ""
     beside: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    for_removals: bool = False
+    modes: tuple[Mode, ...] = ()
 
     @property
     def always(self) -> bool:
         """Whether it applies to every sync."""
-        return not (self.needs or self.for_removals)
+        return not (self.needs or self.modes)
 
     @property
     def condition(self) -> str:
         """Which syncs it applies to, in the words of their keys."""
-        parts = ["mode: mirror"] * self.for_removals + [" or ".join(self.needs)] * bool(self.needs)
-        return " and ".join(parts)
+        modes = f"mode: {' or '.join(self.modes)}" if self.modes else ""
+        return " and ".join(filter(None, (modes, " or ".join(self.needs))))
 
     def applies_to(self, sync: SyncParameters) -> bool:
         """
@@ -98,15 +98,19 @@ class InForm:
         :param sync: the sync's parameters.
         """
         is_given = not self.needs or any(getattr(sync, key) is not None for key in self.needs)
-        return is_given and not (self.for_removals and sync.mode == "add_only")
+        return is_given and (not self.modes or sync.mode in self.modes)
 
 
 TEMPLATED = Templated()
 
 
-def _guard(*limits: str, for_removals: bool = True) -> InForm:
+#: The modes in which a run may remove people.
+_REMOVES: tuple[Mode, ...] = ("mirror", "tracked")
+
+
+def _guard(*limits: str, modes: tuple[Mode, ...] = _REMOVES) -> InForm:
     """Mark a field that lets one run pass a guard."""
-    return InForm("Let through once", beside=limits, needs=limits, for_removals=for_removals)
+    return InForm("Let through once", beside=limits, needs=limits, modes=modes)
 
 
 def _snapshot(*beside: str) -> InForm:
@@ -249,12 +253,13 @@ class SyncParameters(ExportParameters):
     mode: Mode = Field(
         default="mirror",
         description="mirror: the segment is made equal to the cohort. add_only: people are added, and "
-        "nobody is removed.",
+        "nobody is removed. tracked: people are added, and only those whom the sync itself has added are "
+        "removed; it needs snapshot_path.",
     )
     max_removal_percent: Percent | None = Field(
         default=50,
-        description="Refuse to remove more than this percentage of the segment in a run; null turns it "
-        "off. Up to 20 removals are never refused.",
+        description="Refuse to remove more than this percentage of the segment (with mode: tracked, of the "
+        "members whom the sync has added) in a run; null turns it off. Up to 20 removals are never refused.",
     )
     max_removals: Most | None = Field(
         default=None,
@@ -263,8 +268,8 @@ class SyncParameters(ExportParameters):
     max_growth_percent: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] | None = Field(
         default=200,
         description="Refuse to add more people in a run, or in about a day, than this percentage of the "
-        "segment before; null turns it off. Up to 500 additions are never refused, nor the first fill of a "
-        "segment that the sync has created.",
+        "segment before (with mode: tracked, of the members whom the sync has added); null turns it off. Up "
+        "to 500 additions are never refused, nor the first fill of a segment that the sync has created.",
     )
     max_additions: Most | None = Field(
         default=None,
@@ -291,7 +296,7 @@ class SyncParameters(ExportParameters):
         description="Let a run remove more than max_removal_percent of the segment, or than max_removals.",
     )
     allow_large_addition: Annotated[
-        Flag, TEMPLATED, _guard("max_growth_percent", "max_additions", for_removals=False)
+        Flag, TEMPLATED, _guard("max_growth_percent", "max_additions", modes=())
     ] = Field(
         default=False,
         title="Allow a large addition",
@@ -308,19 +313,25 @@ class SyncParameters(ExportParameters):
         description="Let a run remove people for a cohort that falls short by more than "
         "max_shortfall_percent.",
     )
-    allow_low_match: Annotated[Flag, TEMPLATED, _guard("min_match_rate", for_removals=False)] = Field(
+    allow_low_match: Annotated[Flag, TEMPLATED, _guard("min_match_rate", modes=())] = Field(
         default=False,
         title="Allow a low match",
         description="Let a run write although fewer identifiers than min_match_rate match people in "
         "Customer.io.",
     )
-    allow_no_match: Annotated[Flag, TEMPLATED, _guard(for_removals=False)] = Field(
+    allow_lost_tracking: Annotated[Flag, TEMPLATED, _guard(modes=("tracked",))] = Field(
+        default=False,
+        title="Allow lost tracking",
+        description="With mode: tracked, let a run begin anew although it is unknown whom the sync has "
+        "added: those people stay until somebody removes them by hand.",
+    )
+    allow_no_match: Annotated[Flag, TEMPLATED, _guard(modes=())] = Field(
         default=False,
         title="Allow no match",
         description="Let a run continue although no identifier of the cohort matches a person in "
         "Customer.io (usually a wrong user_id_property or id_type, or a wrong one in identifiers).",
     )
-    adopt_segment: Annotated[Flag, TEMPLATED, _guard()] = Field(
+    adopt_segment: Annotated[Flag, TEMPLATED, _guard(modes=("mirror",))] = Field(
         default=False,
         title="Adopt the segment",
         description="Remove people also from a segment that no sync created for this cohort. Without it, "
@@ -344,8 +355,8 @@ class SyncParameters(ExportParameters):
     snapshot_path: Annotated[SnapshotPath | None, AS_OPTIONAL, TEMPLATED] = Field(
         default=None,
         description="Where each good run stores the identifiers that it synced, such as "
-        "s3://aws_default@bucket/cohorts, so that the segment can be restored later. Identifiers are "
-        "personal data.",
+        "s3://aws_default@bucket/cohorts, so that the segment can be restored later; with mode: tracked, "
+        "those whom the sync has added. Identifiers are personal data.",
         examples=["s3://aws_default@bucket/cohorts"],
     )
     unmatched_path: Annotated[SnapshotPath | None, AS_OPTIONAL, TEMPLATED] = Field(
@@ -371,6 +382,16 @@ class SyncParameters(ExportParameters):
             )
         if self.segment_name is not None and self.segment_id is not None:
             raise wrong_parameter("segment_id", "segment_name is given too; give exactly one of the two.")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_whom_it_adds(self) -> Self:
+        if self.mode == "tracked" and self.snapshot_path is None:
+            raise wrong_parameter(
+                "mode",
+                "tracked needs a snapshot_path: the sync keeps there whom it has added. Give one, or choose "
+                "another mode.",
+            )
         return self
 
     @model_validator(mode="after")
@@ -529,7 +550,12 @@ class SharedExportParameters(ExportParameters):
 
 
 #: A placeholder for a template where a value is required before it is rendered.
-_STAND_INS = {"cohort_id": "a1b2c3d", "segment_name": "Segment", "segment_id": 1}
+_STAND_INS = {
+    "cohort_id": "a1b2c3d",
+    "segment_name": "Segment",
+    "segment_id": 1,
+    "snapshot_path": "file:///snapshots",
+}
 
 
 @cache

@@ -192,6 +192,26 @@ class RestorePoint(Protocol):
         """Write its identifiers to a file."""
 
 
+class Tracked(Protocol):
+    """Whom a sync with ``mode: tracked`` has added; :class:`.snapshots.run.Tracked` is one."""
+
+    @property
+    def base(self) -> str:
+        """The snapshot that tells, for :meth:`Snapshots.keep_pending`."""
+
+    @property
+    def problem(self) -> str:
+        """Why it is unknown, in words; empty if it is known."""
+
+    @property
+    def added(self) -> Sequence[Path]:
+        """Files with those whom good runs have added."""
+
+    @property
+    def pending(self) -> Sequence[Path]:
+        """Files with those whom later runs were about to add."""
+
+
 class Snapshots(Protocol):
     """The snapshots of the segment; :class:`.RunSnapshots` is one."""
 
@@ -211,6 +231,30 @@ class Snapshots(Protocol):
 
     def fetch(self, reference: str, path: Path) -> bool:
         """Write the identifiers of a snapshot to a file; ``False`` if it does not exist any more."""
+
+    def keep_pending(
+        self,
+        identifiers: Path,
+        base: str,
+        *,
+        segment_id: int | None,
+        segment_name: str,
+        workspace_id: int | None,
+    ) -> None:
+        """Store whom a run is about to add."""
+
+    def fetch_tracked(
+        self,
+        directory: Path,
+        *,
+        segment_id: int | None,
+        workspace_id: int | None,
+        is_made: bool,
+        last_snapshot: str | None,
+        last_count: int,
+        dry_run: bool,
+    ) -> Tracked:
+        """Write to files whom the sync has added, as far as the storage tells."""
 
     def restore_point(self, snapshot_at: str | None, workspace_id: int | None) -> RestorePoint:
         """Return the snapshot to restore, of a workspace that is known to be this one."""

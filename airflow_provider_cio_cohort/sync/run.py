@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_cio_cohort.cohorts import is_low_match_rate
 from airflow_provider_cio_cohort.engine.customer_io import Target
-from airflow_provider_cio_cohort.engine.diff import LastMembers
+from airflow_provider_cio_cohort.engine.diff import LastMembers, of_any
 from airflow_provider_cio_cohort.engine.guards import Counts
 from airflow_provider_cio_cohort.engine.identifiers import (
     CohortIdentifiers,
@@ -30,7 +30,9 @@ from airflow_provider_cio_cohort.engine.identifiers import (
 )
 from airflow_provider_cio_cohort.engine.members import MEMBERS_FILE, Reader, SegmentReading
 from airflow_provider_cio_cohort.engine.report import SyncReport
+from airflow_provider_cio_cohort.engine.sorted_file import write_blocks
 from airflow_provider_cio_cohort.engine.sync import UNMATCHED_FILE, Options, SegmentSync
+from airflow_provider_cio_cohort.engine.verify import TRACKED_FILE
 from airflow_provider_cio_cohort.exceptions import (
     ArchivedCohortError,
     CohortSyncError,
@@ -56,7 +58,7 @@ from airflow_provider_cio_cohort.sync.export import (
 )
 from airflow_provider_cio_cohort.sync.memory import SegmentMemory
 from airflow_provider_cio_cohort.sync.parameters import TaskParameters
-from airflow_provider_cio_cohort.sync.ports import Amplitude, Cohort, CohortFacts, Ports
+from airflow_provider_cio_cohort.sync.ports import Amplitude, Cohort, CohortFacts, Ports, Tracked
 from airflow_provider_cio_cohort.sync.workdir import check_disk_space, full_disk_named, run_directory
 
 log = logging.getLogger(__name__)
@@ -104,6 +106,7 @@ class CohortSync:
         self._directory: Path | None = None
         self._visible_after: float | None = None
         self._unmatched: dict[str, int] = {}
+        self._tracked: Tracked | None = None
 
     # ---- before an export
 
@@ -285,9 +288,10 @@ class CohortSync:
                 announced=announced,
                 previous=last.get("identifiers"),
                 on_guard=parameters.on_guard,
+                **self._read_tracked(goal, directory),
             )
             report = self._fill(people, options, goal, reading, cohort.get("name"))
-            snapshot = self._keep(people.path, report) if parameters.makes_equal else None
+            snapshot = self._keep(people.path, report)
         if self.export.given is None and not parameters.dry_run:
             self.export.memory.used(export)
         self._remember(report, export.computed_at, export.requested_at, snapshot)
@@ -337,30 +341,73 @@ class CohortSync:
                 announced=people.cohort_rows,
                 source="snapshot",
                 snapshot_at=back_to.moment,
+                **self._read_tracked(goal, directory),
             )
             report = self._fill(people, options, goal, reading, None)
+            # In tracked mode, it is not the snapshot alone that tells whom the sync has added.
+            kept = self._keep_snapshot(people.path, report) if self._tracked else back_to.reference
         # The next sync is compared with what was restored, and does not treat the cohort as unchanged.
-        self._remember(report, None, None, back_to.reference)
+        self._remember(report, None, None, kept)
         return report
 
     def _keep(self, identifiers: Path, report: SyncReport) -> str | None:
         """Store a snapshot, and whom the run has not matched, as far as the sync keeps them."""
-        whose: dict[str, Any] = {
-            "segment_id": report.segment_id,
-            "segment_name": report.segment_name,
-            "workspace_id": self.ports.customer_io.workspace_id,
-        }
-        snapshot = self.ports.snapshots.keep(identifiers, **whose) if self.ports.snapshots else None
-        if self.ports.unmatched:
+        snapshot = self._keep_snapshot(identifiers, report)
+        if self.ports.unmatched and self.parameters.makes_equal:
+            whose = self._whose(report.segment_id, report.segment_name)
             self.ports.unmatched.keep(identifiers.with_name(UNMATCHED_FILE), **whose, reasons=self._unmatched)
         return snapshot
+
+    def _keep_snapshot(self, identifiers: Path, report: SyncReport) -> str | None:
+        """Store a snapshot of the identifiers that were synced, or of the members whom the sync has added."""
+        if self.ports.snapshots is None or not self.parameters.makes_equal:
+            return None
+        held = identifiers.with_name(TRACKED_FILE) if self._tracked else identifiers
+        return self.ports.snapshots.keep(held, **self._whose(report.segment_id, report.segment_name))
+
+    def _whose(self, segment_id: int | None, segment_name: str) -> dict[str, Any]:
+        workspace_id = self.ports.customer_io.workspace_id
+        return {"segment_id": segment_id, "segment_name": segment_name, "workspace_id": workspace_id}
+
+    def _read_tracked(self, goal: Target, directory: Path) -> dict[str, Any]:
+        """Return the options that say whom a sync in tracked mode has added."""
+        if self.parameters.mode != "tracked" or self.ports.snapshots is None:
+            return {}
+        last_snapshot, last_count = self.memory.last_tracked
+        found = self._tracked = self.ports.snapshots.fetch_tracked(
+            directory,
+            segment_id=goal.id,
+            workspace_id=self.ports.customer_io.workspace_id,
+            is_made=goal.owned,
+            last_snapshot=last_snapshot,
+            last_count=last_count,
+            dry_run=self.parameters.dry_run,
+        )
+        path = directory / "added_before"
+        write_blocks(path, of_any([*found.added, *found.pending]))
+        for fetched in found.added:
+            fetched.unlink()
+        return {"tracked": path, "tracking_problem": found.problem}
+
+    def _keep_pending(self, sync: SegmentSync) -> None:
+        """Store whom the run is about to add: if it fails, or is limited, no snapshot tells it."""
+        adding, found = sync.adding, self._tracked
+        if found is None or self.ports.snapshots is None or adding is None or not adding.stat().st_size:
+            return
+        path = adding.with_name("pending")
+        write_blocks(path, of_any([adding, *found.pending]))
+        whose = self._whose(sync.target.id, sync.target.name)
+        self.ports.snapshots.keep_pending(path, found.base, **whose)
 
     def _last_members(self, directory: Path) -> LastMembers | None:
         """Return the segment after the last good sync, as far as a snapshot tells of it."""
         self.memory.refresh()  # fetching the people may have taken minutes
         report, snapshots = self.last_report, self.ports.snapshots
         reference = self.memory.snapshot if snapshots else None
-        if snapshots is None or reference is None or report.get("unmatched") is None:
+        matched = report.get("tracked")  # a snapshot in tracked mode holds nobody else
+        if matched is None and report.get("unmatched") is not None:
+            matched = report["identifiers"] - report["unmatched"] - report["rejected"]
+        if snapshots is None or reference is None or matched is None:
             return None
         path = directory / "last_identifiers"
         try:
@@ -373,7 +420,6 @@ class CohortSync:
                 error.headline,
             )
             return None
-        matched = report["identifiers"] - report["unmatched"] - report["rejected"]
         return LastMembers(path, report["segment_after"], matched) if is_there else None
 
     def _remember(
@@ -449,6 +495,7 @@ class CohortSync:
         )
 
     def _before_writing(self, sync: SegmentSync) -> None:
+        self._keep_pending(sync)
         self._note_limited(sync.cutoff)
         self.memory.void(sync.joiners)
         self.ports.before_writing()

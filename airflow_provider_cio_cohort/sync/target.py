@@ -39,12 +39,14 @@ def describe(cohort_id: str, cohort_name: str | None, mode: str, segment_name: s
 
     :param cohort_id: the Amplitude cohort.
     :param cohort_name: its name, where Amplitude's list shows it.
-    :param mode: ``mirror`` or ``add_only``.
+    :param mode: ``mirror``, ``add_only`` or ``tracked``.
     :param segment_name: what the sync calls the segment, by which it finds a segment that was renamed.
     """
     cohort = f"the Amplitude cohort “{cohort_name}”" if cohort_name else "an Amplitude cohort"
     if mode == "mirror":
         words = f"Airflow keeps this segment equal to {cohort}; changes made by hand are undone."
+    elif mode == "tracked":
+        words = f"Airflow adds the members of {cohort} to this segment, and removes only whom it has added."
     else:
         words = f"Airflow adds the members of {cohort} to this segment, and removes nobody."
     return f"{mark(cohort_id, segment_name)} {words}"
@@ -252,14 +254,15 @@ def check_other_writers(
     mode = parameters.mode
     for other in parameters.other_writers:
         modes = {mode, other["mode"]}
-        if modes == {"add_only"} or (modes != {"mirror"} and other.get("people") == parameters.people):
+        is_one_cohort = modes == {"mirror", "add_only"} and other.get("people") == parameters.people
+        if modes == {"add_only"} or is_one_cohort:
             continue
         if _is_same(customer_io, segment, other, workspace_of):
             raise SegmentConflictError(
                 f"The sync {other['sync']} ({other['mode']}) writes to the same segment, {segment.id}.\n"
                 f"This sync ({mode}) fills it too; in Customer.io it is called {segment.name!r}. A mirror "
-                "removes everybody who is not in its own cohort, so they would undo each other's work. "
-                "Give each a segment of its own, make both add_only, or set enabled: false."
+                "or a tracked sync removes people who are not in its own cohort, so they would undo each "
+                "other's work. Give each a segment of its own, make both add_only, or set enabled: false."
             )
 
 

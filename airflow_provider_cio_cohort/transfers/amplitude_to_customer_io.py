@@ -125,6 +125,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         allow_empty_cohort: bool | str = False,
         allow_short_cohort: bool | str = False,
         allow_low_match: bool | str = False,
+        allow_lost_tracking: bool | str = False,
         allow_no_match: bool | str = False,
         dry_run: bool | str = False,
         limit: int | str | None = None,
@@ -168,6 +169,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.allow_empty_cohort = allow_empty_cohort
         self.allow_short_cohort = allow_short_cohort
         self.allow_low_match = allow_low_match
+        self.allow_lost_tracking = allow_lost_tracking
         self.allow_no_match = allow_no_match
         # Hides BaseOperator.dry_run(), which nothing calls since Airflow 3: the parameter's name counts more.
         self.dry_run = dry_run  # type: ignore[assignment, method-assign]

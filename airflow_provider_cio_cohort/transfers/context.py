@@ -411,7 +411,7 @@ def count_sync(tags: Mapping[str, str], report: Mapping[str, Any], duration: flo
     is_part = report.get("limit") is not None or report.get("left_to_remove")
     for name in () if is_part else ("not_removable", "rejected"):
         stats.gauge(f"cio_cohort.{name}", report[name], tags=tags)
-    for name in ("unmatched", "joined_elsewhere", "left_elsewhere"):
+    for name in ("tracked", "unmatched", "joined_elsewhere", "left_elsewhere"):
         if report[name] is not None:
             stats.gauge(f"cio_cohort.{name}", report[name], tags=tags)
     if report["match_rate"] is not None:

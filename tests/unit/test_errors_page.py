@@ -40,6 +40,10 @@ GUARDS = {
         "identifiers": 100,
         "mapping": mapping_in_words([("user_id", "id")]),
     },
+    "lost_tracking": {
+        "tracked": 0,
+        "tracking_problem": "the snapshot of 2026-11-22T06:00:00Z is damaged: its checksum does not match",
+    },
 }
 USUAL = Counts(
     cohort_rows=10_000,

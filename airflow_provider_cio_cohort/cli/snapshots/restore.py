@@ -36,6 +36,7 @@ _FLAGS = (
     "allow_large_addition",
     "allow_empty_cohort",
     "allow_low_match",
+    "allow_lost_tracking",
     "allow_no_match",
     "adopt_segment",
 )
@@ -77,7 +78,7 @@ def restore(args: Namespace) -> int:
             status, report, plan = _write(kept, watch, report, plan)
     _show(kept, status, report, plan, args.output)
     if status == "restored":
-        say("The next run makes the segment equal to the cohort again: correct the cohort, or pause the DAG.")
+        say("The next run syncs the cohort again: correct the cohort, or pause the DAG.")
     return FINE if status in ("planned", "restored") else NO
 
 

@@ -151,14 +151,16 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def keep_a_good_run(store: Any, segment: Any, report: dict[str, Any], computed_at: int | None) -> None:
+def keep_a_good_run(
+    store: Any, segment: Any, report: dict[str, Any], computed_at: int | None, mode: str = "mirror"
+) -> None:
     """Keep in a store what an earlier, good run of the sync ``sync`` has kept."""
     of = {
         "dag_id": "cohort_sync__sync",
         "cohort_id": "a1b2c3d",
         "user_id_property": "user_id",
         "id_type": "id",
-        "mode": "mirror",
+        "mode": mode,
         "amplitude_conn_id": "amplitude_default",
     }
     keys = customer_io.CustomerIOHook().keys_fingerprint

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cio_cohort.snapshots import forget as module
-from airflow_provider_cio_cohort.snapshots.layout import UNMATCHED, Kind, Origin, Subject
+from airflow_provider_cio_cohort.snapshots.layout import PENDING, UNMATCHED, Kind, Origin, Subject
 from airflow_provider_cio_cohort.snapshots.run import Retention
 from airflow_provider_cio_cohort.snapshots.storage import Storage
 from airflow_provider_cio_cohort.snapshots.store import Segment, SnapshotStore
@@ -100,6 +100,17 @@ def test_a_person_is_in_no_file_any_more_and_all_files_are_valid(
     assert len([name for name in place.files() if name.endswith(".gz")]) == 4
     again = airflow("forget", PERSON, f"{PERSON}@EXAMPLE.com", "--file", file, "--yes", "-o", "json")
     assert (again.code, again.rows) == (0, [])
+
+
+def test_whom_a_run_is_about_to_add_is_forgotten_and_the_others_stay_pending(
+    airflow: Any, file: str, keep: Callable[..., Any], place: Place, tmp_path: Path
+) -> None:
+    pending = store_of(place, "Power users", "id", PENDING)
+    keep(pending, 1, *OTHERS, PERSON, base="the snapshot")
+    answer = airflow("forget", PERSON, "--file", file, "--yes", "-o", "json")
+    assert (answer.code, [row["removed"] for row in answer.rows]) == (0, [1])
+    assert fetched(pending, 1, tmp_path / "f") == sorted(OTHERS)
+    assert pending.manifest(pending.entries()[0]).base == "the snapshot"
 
 
 @pytest.mark.parametrize("id_type", ["id", "email", "cio_id"])

@@ -58,6 +58,40 @@ def test_it_compares_sizes_and_costs_nothing(sandbox: Any, plan: Run, cohort: An
     assert writes(sandbox) == []
 
 
+@pytest.mark.parametrize(
+    ("size", "tracked", "verdict"),
+    [
+        (
+            3,
+            2,
+            "smaller than the segment by 57; a run sends only the differences, and removes only people whom",
+        ),
+        (
+            0,
+            40,
+            "[empty_cohort] the cohort is empty, so the segment would lose all its 40 members whom this sync",
+        ),
+        (10, 50, "[large_removal] 40 of 50 members whom this sync has added (80.0 %) would be removed"),
+    ],
+)
+def test_a_tracked_sync_is_compared_with_whom_it_has_added(
+    plan: Run,
+    cohort: Any,
+    segment: Any,
+    local_place: Any,
+    monkeypatch: Any,
+    size: int,
+    tracked: int,
+    verdict: str,
+) -> None:
+    cohort(*(f"p{number}" for number in range(size)))
+    made = segment(*(f"p{number}" for number in range(60)))
+    report = {"unmatched": 0, "tracked": tracked, "segment_after": 60, "identifiers": size}
+    remember(monkeypatch, made, report, 1, mode="tracked")
+    row = plan(mode="tracked", snapshot_path=local_place.path, max_shortfall_percent=None).row
+    assert verdict in row["verdict"]
+
+
 def test_a_segment_that_is_not_there_would_be_created(sandbox: Any, plan: Run, cohort: Any) -> None:
     cohort("a", "b")
     row = plan().row
@@ -285,10 +319,16 @@ class Kept(dict[str, Any]):
         self[key] = value
 
 
-def remember(monkeypatch: pytest.MonkeyPatch, segment: Any, report: dict[str, Any], computed_at: int) -> None:
+def remember(
+    monkeypatch: pytest.MonkeyPatch,
+    segment: Any,
+    report: dict[str, Any],
+    computed_at: int,
+    mode: str = "mirror",
+) -> None:
     """Let an earlier run of the sync have gone well."""
     kept = Kept()
-    keep_a_good_run(kept, segment, report, computed_at)
+    keep_a_good_run(kept, segment, report, computed_at, mode)
     monkeypatch.setattr(asset_stores, "_read", lambda uri, key: kept.get(key))
 
 

@@ -211,6 +211,42 @@ def test_restore(airflow: Any, file: str, sandbox: Any, place: Place) -> None:
     assert PERSON not in answer.out + answer.err + refused.out + refused.err
 
 
+def test_a_tracked_sync_at_a_terminal(
+    airflow: Any, write: Callable[..., str], sandbox: Any, cohort: Callable[..., Any], local_place: Place
+) -> None:
+    path = write({"snapshot_path": local_place.path, "mode": "tracked", "deferrable": False})
+    (found,) = in_file(path, None)
+    task: Any = found.task
+    task.dry_run, task.limit, task.source, task.snapshot_at = False, None, "cohort", None
+    for flag in (name for name in task.template_fields if name.startswith(("allow_", "adopt_"))):
+        setattr(task, flag, False)
+    by_hand = [sandbox.workspace.add_person(id=f"{PERSON}-vip")]
+    sandbox.workspace.add_segment("Power users", members=by_hand)
+
+    def run(day: int, *people: str) -> Any:
+        cohort(*people)
+        moment = Run(datetime(2026, 2, day, 6, tzinfo=UTC), f"day-{day}")
+        return task.execute({"dag": found.dag, "dag_run": moment, "ti": None})
+
+    run(1, *PEOPLE[:3])
+    run(2, *PEOPLE[1:4])
+    exact = airflow("plan", path, "--exact", "-o", "json")
+    assert (exact.code, exact.row["to_add"], exact.row["to_remove"]) == (0, 0, 0)
+    back = ("snapshot", "restore", path, "--at", "2026-02-01", "--yes", "-o", "json")
+    answer = airflow(*back)
+    assert (answer.row["added"], answer.row["removed"], answer.row["tracked"]) == (1, 1, 3)
+    assert members(sandbox) == {*PEOPLE[:3], f"{PERSON}-vip"}
+    # The command has kept a snapshot of its own, which tells whom the sync may remove.
+    shown = airflow("snapshot", "show", path, "-o", "json").row
+    assert (shown["mode"], shown["identifiers"]) == ("tracked", 3)
+    assert run(3, PEOPLE[1])["removed"] == 2
+    name = max(name for name in local_place.files() if name.endswith(".gz"))
+    local_place.put(name, b"x")
+    refused = airflow(*back)
+    assert (refused.code, refused.row["guards"]) == (1, ["lost_tracking"])
+    assert airflow(*back, "--allow-lost-tracking").row["added"] == 2
+
+
 @pytest.mark.parametrize(("said", "code"), [("y", 0), ("n", 1), ("", 1)])
 @pytest.mark.usefixtures("three_days")
 def test_restore_asks_on_a_terminal(

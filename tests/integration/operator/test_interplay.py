@@ -393,6 +393,84 @@ def limit_and_a_restore(world: World) -> None:
     assert (report["added"], report["left_to_add"], len(world.members)) == (5, 15, 15)
 
 
+# ---- mode: tracked
+
+
+def tracked_of(world: World, own: int, others: int) -> dict[str, Any]:
+    """Let a tracked sync add people beside members whom others have added; return its parameters."""
+    made = [world.sandbox.workspace.add_person(id=f"hand-{n:03}") for n in range(others)]
+    world.sandbox.workspace.add_segment(name="Power users", members=made)
+    world.people(own)
+    given = {"mode": "tracked", "snapshot_path": f"file://{world.folder}", "max_shortfall_percent": None}
+    assert world.sync(**given, allow_large_addition=True)["tracked"] == own
+    return given
+
+
+def add_only_and_lost_tracking(world: World) -> None:
+    given = tracked_of(world, 40, 0)
+    next(world.folder.rglob("identifiers*")).write_bytes(b"x")
+    world.people(5, first=38)
+    world.stopped("lost_tracking", **given, **ADDS)
+
+
+def tracked_and_large_removal(world: World) -> None:
+    given = tracked_of(world, 40, 100)
+    world.people(10)
+    world.stopped("large_removal", **given)
+    report = world.sync(**given, allow_large_removal=True)
+    assert (report["removed"], report["segment_after"], report["tracked"]) == (30, 110, 10)
+
+
+def tracked_and_large_addition(world: World) -> None:
+    given = tracked_of(world, 10, 100)
+    world.people(40)
+    world.stopped("large_addition", **given)
+    assert world.sync(**given, max_growth_percent=300)["added"] == 30
+
+
+def tracked_and_unmanaged_segment(world: World) -> None:
+    given = tracked_of(world, 10, 5)
+    world.people(8)
+    assert world.sync(**given)["removed"] == 2
+
+
+def tracked_and_an_approval(world: World) -> None:
+    given = tracked_of(world, 40, 5)
+    world.people(10)
+    plan = world.plan(**given)
+    assert (plan["guards"], plan["to_remove"]) == (["large_removal"], 30)
+    world.people(11)  # one more stays than was approved
+    world.stopped("large_removal", **given, approved_plan=plan)
+    world.people(10)
+    assert world.sync(**given, approved_plan=plan)["removed"] == 30
+
+
+def tracked_and_add_only(world: World) -> None:
+    given = tracked_of(world, 40, 5)
+    world.people(12, first=35)
+    world.stopped("large_removal", writes=True, **given, **ADDS)
+    world.people(40)
+    assert world.sync(**given)["removed"] == 7
+
+
+def tracked_and_limit(world: World) -> None:
+    given = tracked_of(world, 10, 5)
+    world.people(13)
+    assert world.sync(**given, limit=2)["tracked"] == 12
+    assert len(list(world.folder.rglob("manifest.json"))) == 2  # of the first run, and pending
+    world.people(10)
+    report = world.sync(**given)
+    assert (report["removed"], report["tracked"]) == (2, 10)
+
+
+def tracked_and_skip_unchanged(world: World) -> None:
+    given = {**tracked_of(world, 10, 5), "skip_unchanged": True}
+    assert world.sync(**given)["unchanged"] is True
+    segment = world.sandbox.workspace.find_segment("Power users")
+    segment.by_hand_add([world.sandbox.workspace.add_person(id="vip")])
+    assert "unchanged" not in world.sync(**given)
+
+
 CASES: dict[str, Callable[[World], None]] = {
     "`large_addition`, first fill of a segment that the sync has created": first_fill,
     "`large_addition`, first fill of a segment made by hand": fill_of_a_segment_made_by_hand,
@@ -413,6 +491,14 @@ CASES: dict[str, Callable[[World], None]] = {
     "`add_only`, restored snapshot": add_only_and_a_restore,
     "`add_only`, dry run": add_only_and_a_dry_run,
     "`add_only`, approval": add_only_and_an_approval,
+    "`add_only`, `lost_tracking`": add_only_and_lost_tracking,
+    "`mode: tracked`, `large_removal`": tracked_and_large_removal,
+    "`mode: tracked`, `large_addition`": tracked_and_large_addition,
+    "`mode: tracked`, `unmanaged_segment`": tracked_and_unmanaged_segment,
+    "`mode: tracked`, approval": tracked_and_an_approval,
+    "`mode: tracked`, `add_only`": tracked_and_add_only,
+    "`mode: tracked`, `limit`": tracked_and_limit,
+    "`mode: tracked`, `skip_unchanged`": tracked_and_skip_unchanged,
     "`limit`, guards of removals": limit_and_guards_of_removals,
     "`limit`, `low_match`": limit_and_low_match,
     "`limit`, retry or cleared task": limit_and_a_retry,

@@ -149,6 +149,22 @@ def test_a_segment_that_another_connection_reaches_too_is_refused(sandbox, cohor
     )
 
 
+@pytest.mark.parametrize("mode", ["mirror", "add_only", "tracked"])
+def test_a_tracked_sync_shares_its_segment_with_no_other(sandbox, cohort, sync, tmp_path, mode: str) -> None:
+    cohort("a")
+    sandbox.workspace.add_segment(name="Power users")
+    same = {"mode": mode, "people": "amplitude_default/a1b2c3d/user_id/id", "segment_name": "Power users"}
+    given = {"mode": "tracked", "snapshot_path": f"file://{tmp_path}"}
+    with pytest.raises(exceptions.SegmentConflictError, match="A mirror or a tracked sync removes"):
+        sync(**given, other_writers=[other(**same)])
+    with pytest.raises(exceptions.SegmentConflictError):
+        sync(
+            mode=mode,
+            snapshot_path=given["snapshot_path"],
+            other_writers=[other(**{**same, "mode": "tracked"})],
+        )
+
+
 @pytest.mark.parametrize(
     "facts",
     [{"mode": "add_only", "people": "amplitude_default/a1b2c3d/user_id/id"}, {"segment_name": "Else"}],

@@ -31,6 +31,7 @@ FIELDS = [
     "removed",
     "not_removable",
     "segment_after",
+    "tracked",
     "unmatched",
     "rejected",
     "match_rate",

@@ -9,6 +9,9 @@ def two(first: str, second: str) -> str:
     return f"syncs:\n- {{name: a, cohort_id: x, {first}}}\n- {{name: b, {second}}}\n- {{{third}}}\n"
 
 
+TRACKED = "mode: tracked, snapshot_path: file:///srv/cohorts"
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -22,6 +25,10 @@ def two(first: str, second: str) -> str:
             "cohort_id: x, segment_id: 1, mode: add_only, user_id_property: email, id_type: email",
         ),
         ("segment_id: 1, dry_run: true", "cohort_id: y, segment_id: 1"),
+        (f"segment_id: 1, {TRACKED}", "cohort_id: x, segment_id: 1"),
+        (f"segment_id: 1, {TRACKED}", "cohort_id: x, segment_id: 1, mode: add_only"),
+        (f"segment_id: 1, {TRACKED}", f"cohort_id: x, segment_id: 1, {TRACKED}"),
+        (f"segment_id: 1, {TRACKED}", f"cohort_id: y, segment_id: 1, {TRACKED}"),
     ],
 )
 def test_syncs_that_would_undo_each_other_do_not_run(problems_of, first: str, second: str) -> None:

@@ -45,6 +45,19 @@ def test_the_docs_tell_what_mirror_and_add_only_mean(dag_with) -> None:
     )
 
 
+def test_the_docs_tell_what_tracked_means(dag_with) -> None:
+    lines = ("mode: tracked", "snapshot_path: file:///srv/cohorts")
+    docs = dag_with(*lines, "max_removals: 9").doc_md
+    assert "are removed if this sync has added them, and nobody else is" in docs
+    assert "- it is unknown whom the sync has added" in docs
+    assert "more than 50 % of the people whom the sync has added would be removed" in docs
+    assert "more than 200 % of the people whom the sync has added would be added" in docs
+    assert "keeps a snapshot**: whom the sync has added" in docs
+    assert "no sync created" not in docs
+    assert "*(off: `allow_lost_tracking`)*" in dag_with(*lines, "allow_lost_tracking: true").doc_md
+    assert "adds to" in dag_with(*lines).description
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -14,8 +14,11 @@ from airflow_provider_cio_cohort.sync.parameters import SyncParameters, TaskPara
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
 FORM = tuple(TaskParameters.in_form())
-#: The keys of a sync whose form has every field.
+#: The keys of a sync whose form has every field but those of other modes.
 ALL = ("min_match_rate: 0.5", "snapshot_path: file:///srv/cohorts")
+TRACKED = "mode: tracked"
+#: The fields that a mirror and a tracked sync do not share.
+OF_MIRROR, OF_TRACKED = {"adopt_segment"}, {"allow_lost_tracking"}
 FLAGS = [name for name in FORM if TaskParameters.model_fields[name].annotation is bool]
 
 
@@ -52,6 +55,8 @@ def test_every_value_reaches_the_operator(dags_of, name: str) -> None:
     value = another(name, SyncParameters.model_fields[name])
     segment = {} if name == "segment_id" else {"segment_name": "Power users"}
     sync = {"name": "one", "cohort_id": "a", **segment, name: value}
+    if name == "mode":
+        sync["snapshot_path"] = "file:///srv/cohorts"  # tracked needs one
     (dag,) = dags_of(json.dumps({"syncs": [sync]})).values()
     task = dag.get_task("sync")
     assert isinstance(task, AmplitudeCohortToCustomerIOOperator)
@@ -67,16 +72,17 @@ def test_null_turns_the_removal_guard_off(dag_with) -> None:
 def test_a_form_field_starts_with_the_value_of_the_yaml_and_reaches_the_operator(
     dag_with, form_field: str, in_yaml: bool
 ) -> None:
-    dag = dag_with(*ALL, f"{form_field}: {str(in_yaml).lower()}")
+    lines = (*ALL, TRACKED) if form_field in OF_TRACKED else ALL
+    dag = dag_with(*lines, f"{form_field}: {str(in_yaml).lower()}")
     assert isinstance(dag.params, ParamsDict)
     assert dag.params.dump()[form_field] is in_yaml
-    assert set(dag.params) == {*FORM}
+    assert set(dag.params) == {*FORM} - (OF_MIRROR if form_field in OF_TRACKED else OF_TRACKED)
     param = dag.params.get_param(form_field)
     assert param.schema["type"] == ["boolean", "null"]
     assert param.schema["title"]
     assert param.description
     for chosen in (True, False):
-        task = dag_with(*ALL, f"{form_field}: {str(in_yaml).lower()}").get_task("sync")
+        task = dag_with(*lines, f"{form_field}: {str(in_yaml).lower()}").get_task("sync")
         task.render_template_fields({"params": {**dag.params.dump(), form_field: chosen}})
         assert getattr(task, form_field) == str(chosen)
 
@@ -97,11 +103,14 @@ BACK = {"source", "snapshot_at"}
         ((*ALL, "max_shortfall_percent: null"), {"allow_short_cohort"}),
         (ALL[:1], BACK),
         ((*ALL, "mode: add_only"), REMOVALS),
+        ((*ALL, TRACKED), OF_MIRROR),
+        ((*ALL, TRACKED, "max_removal_percent: null"), {"allow_large_removal", *OF_MIRROR}),
         (("mode: add_only",), {"allow_low_match", *REMOVALS, *BACK}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_the_form_has_only_what_can_apply_to_the_sync(dag_with, lines, hidden: set[str]) -> None:
+    hidden = hidden if TRACKED in lines else hidden | OF_TRACKED
     dag = dag_with(*lines)
     assert set(dag.params) == {*FORM} - hidden
     task = dag.get_task("sync")
@@ -120,7 +129,7 @@ def test_a_field_that_applies_to_one_target_is_in_the_form_of_all(dags_of) -> No
         "syncs:\n- name: one\n  cohort_id: b\n  mode: add_only\n  targets:\n"
         "  - {name: eu, segment_id: 7, mode: mirror, min_match_rate: 0.5}\n  - {name: us, segment_id: 8}\n"
     )["cohort_sync__one"]
-    assert set(dag.params) == {*FORM} - BACK
+    assert set(dag.params) == {*FORM} - BACK - OF_TRACKED
 
 
 def test_a_hidden_field_keeps_what_the_yaml_says(dag_with) -> None:
@@ -129,7 +138,9 @@ def test_a_hidden_field_keeps_what_the_yaml_says(dag_with) -> None:
 
 
 def test_the_form_is_grouped_and_requires_nothing(dag_with) -> None:
-    schemas = {name: dag_with(*ALL).params.get_param(name).schema for name in FORM}
+    mirror, tracked = dag_with(*ALL).params, dag_with(*ALL, TRACKED).params
+    both = {name: tracked if name in OF_TRACKED else mirror for name in FORM}
+    schemas = {name: params.get_param(name).schema for name, params in both.items()}
     groups: dict[str, list[str]] = {}
     for name, schema in schemas.items():
         groups.setdefault(schema.get("section", ""), []).append(name)

@@ -37,7 +37,7 @@ def wrong(line: str) -> str:
         (
             "mode: miror",
             "mode",
-            '"miror" is not allowed; it must be mirror or add_only. Did you mean mirror?',
+            '"miror" is not allowed; it must be mirror, add_only or tracked. Did you mean mirror?',
         ),
         ("id_type: phone", "id_type", "it must be id, email or cio_id"),
         ("mode:", "mode", "it is empty. Give it a value."),

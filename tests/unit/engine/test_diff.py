@@ -17,9 +17,13 @@ from airflow_provider_cio_cohort.engine.diff import (
     compare,
     drift,
     limited,
+    of_any,
+    only_tracked,
+    present,
 )
 from airflow_provider_cio_cohort.engine.sorted_file import (
     escape,
+    read_blocks,
     read_lines,
     sort_distinct,
     unescape,
@@ -155,6 +159,47 @@ def test_common_lines_are_an_intersection(one: set[str], other: set[str]) -> Non
         sort_distinct([list(map(escape, other))], right)
         common = [unescape(line) for block in common_lines(left, right) for line in block]
     assert sorted(common) == sorted(one & other)
+
+
+@settings(deadline=None)
+@given(st.sets(names), people, st.sets(names), st.sampled_from(["id", "email"]))
+def test_only_whom_the_sync_has_added_is_removed(
+    values: set[str], there: list[Person], added: set[str], id_type
+) -> None:
+    normalise = identifiers.normaliser(id_type)
+    wanted, own = ({normalise(value) for value in some} - {""} for some in (values, added))
+
+    def key(person: Person) -> str:
+        return normalise((person.id if id_type == "id" else person.email) or "")
+
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        sort_distinct([list(map(escape, wanted))], directory / "cohort")
+        sort_distinct([list(map(escape, own))], directory / "tracked")
+        members.collect(pages(there), id_type, directory / "members")
+        paths = (directory / "cohort", directory / "members", directory / "c")
+        everybody = compare(*paths, id_type=id_type, remove=True)
+        all_others = list(read_lines(everybody.remove_path))
+        change = only_tracked(everybody, directory / "tracked")
+        removes = list(read_lines(change.remove_path))
+        still = present(read_blocks(directory / "tracked"), directory / "members")
+        still_there = [unescape(line) for block in still for line in block]
+    leavers = [line for line in all_others if unescape(members.key_of(line)) in own]
+    assert removes == leavers
+    assert (change.to_remove, change.without_id) == (len(leavers), members.without_id(leavers))
+    assert change.to_add == everybody.to_add
+    assert still_there == sorted({key(person) for person in there} & own)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sets(names), max_size=4))
+def test_lines_of_any_file_come_once_and_in_order(files: list[set[str]]) -> None:
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}" for number in range(len(files))]
+        for path, lines in zip(paths, files, strict=True):
+            sort_distinct([list(map(escape, lines))], path)
+        found = [line for block in of_any(paths) for line in block]
+    assert found == sorted({escape(line) for lines in files for line in lines})
 
 
 def to_add(folder: Path, values: list[str]) -> Change:

@@ -46,6 +46,8 @@ observations = st.builds(
     unmatched_before=st.integers(0, 10**7),
     first_fill=st.booleans(),
     baseline=st.none() | st.builds(Baseline, st.integers(0, 10**7), st.integers(0, 10**7), st.just("Monday")),
+    tracked=st.none() | st.integers(0, 10**7),
+    tracking_problem=st.sampled_from(["", "the snapshot is damaged"]),
 )
 limits = st.builds(
     Limits,
@@ -61,6 +63,7 @@ limits = st.builds(
     allow_empty_cohort=st.booleans(),
     allow_short_cohort=st.booleans(),
     allow_low_match=st.booleans(),
+    allow_lost_tracking=st.booleans(),
 )
 
 
@@ -86,17 +89,18 @@ def test_a_usual_change_passes() -> None:
 @given(observations, limits)
 def test_nothing_trips_when_the_segment_is_the_cohort(seen: Counts, allowed: Limits) -> None:
     equal = replace(seen, to_add=0, to_remove=0, segment_before=seen.identifiers, matched=seen.identifiers)
+    equal = replace(equal, tracking_problem="")
     assert check(equal, allowed) == []
 
 
 @given(observations, limits)
 def test_no_guard_of_removals_trips_when_nobody_is_removed(seen: Counts, allowed: Limits) -> None:
-    assert set(names(replace(seen, to_remove=0), allowed)) <= {"low_match", "large_addition"}
+    assert set(names(replace(seen, to_remove=0), allowed)) <= {"low_match", "large_addition", "lost_tracking"}
 
 
 @given(observations, limits)
 def test_no_guard_of_additions_trips_when_nobody_is_added(seen: Counts, allowed: Limits) -> None:
-    assert set(names(replace(seen, to_add=0), allowed)) <= {"low_match", *OF_REMOVALS}
+    assert set(names(replace(seen, to_add=0), allowed)) <= {"low_match", "lost_tracking", *OF_REMOVALS}
 
 
 @given(observations, limits, st.integers(1, 10**7))
@@ -141,7 +145,7 @@ def test_nobody_needs_to_be_looked_up_where_the_matches_decide_nothing(seen: Cou
 def test_growth_since_the_last_good_sync_counts_only_what_runs_have_sent(
     seen: Counts, allowed: Limits
 ) -> None:
-    members = seen.segment_before
+    seen, members = replace(seen, tracked=None), seen.segment_before
     for others_alone in (Baseline(members, seen.to_add, "Monday"), Baseline(0, 0, "Monday"), None):
         here = replace(seen, baseline=others_alone, segment_before=max(members, 1))
         if others_alone is None or others_alone.members >= here.segment_before:
@@ -399,3 +403,51 @@ def test_an_empty_cohort_is_told_as_long_as_somebody_can_be_removed(
 ) -> None:
     seen = replace(USUAL, cohort_rows=0, identifiers=0, to_remove=to_remove, not_removable=50, announced=0)
     assert [trip.guard for trip in check(seen, Limits())] == tripped
+
+
+# ---- members whom others have added
+
+
+@given(observations, limits, st.integers(0, 10**7))
+def test_members_whom_others_have_added_change_no_decision(seen: Counts, limits: Limits, others: int) -> None:
+    seen = replace(seen, tracked=seen.segment_before)
+    more = replace(seen, segment_before=seen.segment_before + others)
+    assert names(more, limits) == names(seen, limits)
+
+
+@given(observations, limits)
+def test_where_all_members_are_its_own_a_sync_is_guarded_like_a_mirror(seen: Counts, limits: Limits) -> None:
+    mirror = replace(seen, tracked=None, tracking_problem="", owned=True)
+    tracked = replace(mirror, tracked=mirror.segment_before, owned=False)
+    assert names(tracked, limits) == names(mirror, limits)
+
+
+def test_percentages_are_of_those_whom_the_sync_has_added() -> None:
+    seen = replace(USUAL, segment_before=100_000, tracked=1000, to_remove=501, identifiers=899, owned=False)
+    (trip,) = check(seen, Limits())
+    assert trip.guard == "large_removal"
+    assert trip.reason.startswith("501 of 1,000 members whom this sync has added (50.1 %) would be removed")
+    assert names(replace(seen, to_remove=500)) == []
+    grows = replace(seen, to_add=2001, to_remove=0, joining=2001)
+    (trip,) = check(grows, Limits())
+    assert trip.reason.startswith("2,001 people would join 1,000 members whom this sync has added (+200.1 %)")
+    assert names(replace(grows, joining=2000)) == []
+
+
+def test_a_slow_flood_is_measured_by_those_whom_the_sync_has_added() -> None:
+    base = Baseline(1000, 1500, "Monday")
+    seen = replace(
+        USUAL, segment_before=90_000, tracked=2500, to_add=600, joining=600, to_remove=0, baseline=base
+    )
+    assert names(seen) == ["large_addition"]
+    assert names(replace(seen, joining=500)) == []
+
+
+@pytest.mark.parametrize("to_remove", [0, 10])
+def test_lost_tracking_stops_every_run(to_remove: int) -> None:
+    seen = replace(USUAL, tracked=0, tracking_problem="the snapshot is damaged", to_remove=to_remove)
+    (trip,) = check(seen, Limits())
+    assert trip.guard == "lost_tracking"
+    assert "it is unknown whom this sync has added: the snapshot is damaged" in trip.reason
+    assert names(seen, Limits(allow_lost_tracking=True)) == []
+    assert "lost_tracking" not in OF_REMOVALS

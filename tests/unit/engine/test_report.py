@@ -40,6 +40,7 @@ def test_a_dry_run_says_which_segment_a_run_would_fill(segment_id: int | None, s
         match_rate=None,
         joined_elsewhere=None,
         left_elsewhere=None,
+        tracked=None,
         **dict.fromkeys((*counts, *more), 0),
     )
     assert report.summary() == (

@@ -55,6 +55,17 @@ def test_the_age_is_that_of_the_taking_not_of_the_moment(
     assert days(store) == [1, 3]
 
 
+def test_the_one_that_was_taken_last_stays_whatever_its_moment_is(
+    local_place: Place, keep: Callable[..., Any]
+) -> None:
+    store = SnapshotStore(local_place.path, subject())
+    keep(store, 1, taken=day(4))
+    keep(store, 3, taken=day(3))
+    keep(store, 5, taken=day(2))
+    Retention(5, 1).apply(store, 7, day(21))
+    assert days(store) == [1, 5]
+
+
 def test_one_that_is_dated_in_the_future_is_not_among_the_last_ones(
     local_place: Place, keep: Callable[..., Any]
 ) -> None:

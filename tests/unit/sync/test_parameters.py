@@ -131,7 +131,8 @@ def test_default_args_have_the_same_bounds() -> None:
         ({"segment_name": None}, "segment_name: it is missing"),
         ({"cohort_id": 1234567}, "cohort_id is 1234567, of type int; it must be text"),
         ({"cohort_id": " "}, "cohort_id is empty"),
-        ({"mode": "mirrored"}, "mode is 'mirrored'; it must be 'mirror' or 'add_only'"),
+        ({"mode": "mirrored"}, "mode is 'mirrored'; it must be 'mirror', 'add_only' or 'tracked'"),
+        ({"mode": "tracked"}, "mode: tracked needs a snapshot_path: the sync keeps there whom it has added"),
         ({"snapshot_path": "cohorts"}, "snapshot_path is not valid"),
         (
             {"snapshot_path": ["file:///srv"]},

@@ -253,7 +253,7 @@ def test_a_first_file_that_cannot_be_read(client: TestClient, airflow: Airflow, 
 
 def test_one_sync(client: TestClient, airflow: Airflow, session: Session) -> None:
     made = airflow.sync()
-    airflow.good(made, airflow.ago(days=3), size=9000, added=1234, removed=56)
+    airflow.good(made, airflow.ago(days=3), size=9000, added=1234, removed=56, tracked=4321)
     airflow.run(made[0], airflow.ago(days=2), "failed")
     airflow.good(made, airflow.ago(days=1), size=9300, unchanged=True)
     back = {"source": "snapshot", "snapshot_at": "2026-02-02T06:00:00Z"}
@@ -273,6 +273,7 @@ def test_one_sync(client: TestClient, airflow: Airflow, session: Session) -> Non
         "scheduled",
         "amplitude_default",
         "100 unmatched",
+        "4,321 added by this sync",
     ):
         assert words in said
     assert "../dags/cohort_sync__power_users/runs/a%20dry%20run/tasks/sync" in html
