@@ -225,6 +225,35 @@ def test_what_others_change_and_whom_a_run_does_not_match(
     assert shown["identifiers"] == 8
 
 
+def test_a_tracked_sync_beside_members_whom_others_have_added(
+    airflow: AirflowInstance, vendors: Sandbox, storage: S3
+) -> None:
+    dag_id, name = "cohort_sync__beside_others", "Beside others"
+    people, others = [f"{PERSON}-{n}" for n in range(6)], [f"{PERSON}-other-{n}" for n in range(3)]
+    by_hand = [vendors.workspace.add_person(id=each) for each in others]
+    vendors.workspace.add_segment(name=name, members=by_hand)
+
+    def next_run(*cohort: str) -> tuple[str, dict[str, Any]]:
+        fill(vendors, "k3pteee", *cohort)
+        run_id, state = run(airflow, dag_id)
+        return state, airflow.report(dag_id, run_id) if state == "success" else {}
+
+    state, report = next_run(*people[:4], others[0])
+    assert (state, report["added"], report["tracked"]) == ("success", 4, 4)
+    # The next run dies after it has added two people, one of whom leaves the cohort until it is tried again.
+    fault = {"action": "status", "api": "app", "path": "membership", "status": 400, "after": 1, "times": 9}
+    vendors.faults.add(**fault)
+    assert next_run(*people[2:])[0] == "failed"
+    vendors.faults.clear()
+    assert members(vendors, name) >= {*people[4:]}
+    state, report = next_run(*people[3:5])
+    assert (state, report["removed"], report["tracked"], report["segment_after"]) == ("success", 2, 2, 5)
+    assert members(vendors, name) == {*people[3:5], *others}
+    answer = airflow.command("cohort-sync", "snapshot", "show", "beside_others", "-o", "json")
+    (shown,) = json.loads(answer[answer.index("\n[\n") :])
+    assert (shown["mode"], shown["identifiers"]) == ("tracked", 2)
+
+
 def test_airflow_keeps_nobody_of_it(airflow: AirflowInstance, three_days: list[str]) -> None:
     everything = list(kept_by_airflow(airflow.home))
     assert any(

@@ -175,6 +175,7 @@ def _month(session: Any, now: datetime) -> Iterator[tuple[datetime, Sync, SyncRe
                 added=join,
                 removed=leave,
                 not_removable=0,
+                tracked=None,
                 segment_after=matched,
                 unmatched=people - matched,
                 rejected=0,
