@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -286,6 +287,12 @@ def attempt(vendors: Vendors, store: Store, assets: AssetStores, parameters: dic
 
 def a_sync(vendors: Vendors, odd: list[Odd], parameters: dict[str, Any]) -> Any:
     """Make the tries of a run, as Airflow would; return what the last one came to."""
+    with TemporaryDirectory() as folder:
+        kept = {"snapshot_path": f"file://{folder}"} if parameters.get("mode") == "tracked" else {}
+        return _tries(vendors, odd, {**parameters, **kept})
+
+
+def _tries(vendors: Vendors, odd: list[Odd], parameters: dict[str, Any]) -> Any:
     vendors.begin()
     store, assets = Store(), AssetStores()
     vendors.between.plan(odd)
@@ -301,7 +308,7 @@ def a_sync(vendors: Vendors, odd: list[Odd], parameters: dict[str, Any]) -> Any:
 
 
 PARAMETERS = st.fixed_dictionaries(
-    {"deferrable": st.booleans(), "mode": st.sampled_from(["mirror", "mirror", "add_only"])}
+    {"deferrable": st.booleans(), "mode": st.sampled_from(["mirror", "mirror", "add_only", "tracked"])}
 )
 
 

@@ -26,6 +26,7 @@ OVERRIDES = {
     "low_match": "allow_low_match",
     "no_match": "allow_no_match",
     "unmanaged_segment": "adopt_segment",
+    "lost_tracking": "allow_lost_tracking",
 }
 
 
@@ -87,6 +88,10 @@ class Oracle:
         self.snapshots: list[Snapshot] = []
         #: What the last good run has left, for what others change afterwards; ``None`` if that is unknown.
         self.last: dict[tuple[Any, ...], Last | None] = {}
+        #: Whom a tracked sync may have added, by segment: nobody else may ever leave by it.
+        self.may_be_tracked: dict[Place, set[str]] = {}
+        #: Whom it has added for sure, and how much the world had changed then.
+        self.tracked: dict[Place, dict[str, int]] = {}
 
     def check(self, done: Try, plan: Plan | None = None) -> None:
         """
@@ -107,6 +112,9 @@ class Oracle:
         changed = self._changes(done)
         self._only_the_cohort_was_added(done, values)
         self._nobody_left_whom_it_must_keep(done, changed)
+        if done.is_tracked and not self.world.mixed:
+            self._only_its_own_have_left(done, changed)
+            self._track(done, changed, values)
         if self.world.mixed:
             self._hardly_anything_was_written(done, changed)
         self._tells_what_others_did(done)
@@ -183,6 +191,24 @@ class Oracle:
             adds_only = done.parameters.get("on_guard") == "add_only"
             assert not removed, "a guard has stopped it, and somebody was removed"
             assert adds_only or not changed, "a guard has stopped it, and somebody was added"
+
+    def _only_its_own_have_left(self, done: Try, changed: set[tuple[Place, str]]) -> None:
+        for place, person in changed:
+            if person in done.before.get(place, set()) and person not in self.world.renamed:
+                own = self.may_be_tracked.get(place, set())
+                assert person in own, "a tracked sync has removed somebody whom it has not added"
+
+    def _track(self, done: Try, changed: set[tuple[Place, str]], values: set[str]) -> None:
+        """Note whom a try has added, whether it was a good one or was killed after that."""
+        wrote = self.world.sandbox.count("track", "_customers") > 0
+        for place in done.after:
+            was = done.before.get(place, set())
+            added = {person for where, person in changed if where == place and person not in was}
+            self.tracked.setdefault(place, {}).update(dict.fromkeys(added, len(self.world.changes)))
+            if wrote and place[0] == self.world.reads.site_id:
+                # It was about to add them: if others have done so since, nobody can tell.
+                about = self.world.matches(values, done.parameters, self.world.reads) - was
+                self.may_be_tracked.setdefault(place, set()).update(about, added)
 
     def _source(self, done: Try) -> str:
         job = self.world.job_used()
@@ -309,6 +335,8 @@ class Oracle:
         is_limited = done.parameters.get("limit") is not None
         if not is_limited:
             self._holds_the_cohort(done, place, wanted, self.led(done, values, place))
+        if done.is_tracked and not is_limited and not self.world.mixed:
+            self._has_no_leaver(done, place, wanted)
         if done.parameters.get("source") != "snapshot":
             self._is_of_the_newest_export(done, place)
         elif snapshot := self._snapshot(done):
@@ -357,6 +385,21 @@ class Oracle:
             assert left <= done.report["not_removable"], (
                 "green, and somebody is left who is not in the cohort"
             )
+
+    def _has_no_leaver(self, done: Try, place: Place, wanted: set[str]) -> None:
+        """Nobody whom the sync has added is still in, unless others have had to do with them since."""
+        others = self.world.changed_since
+        leavers = {
+            person
+            for person, since in self.tracked.get(place, {}).items()
+            if person in done.after[place] - wanted and person not in others(since, place[0])
+        }
+        assert not leavers, f"green, and {len(leavers)} have not left whom the sync has added"
+        # What others have done to somebody is seen by now; of another segment, the snapshot tells nothing.
+        people = done.after[place]
+        self.may_be_tracked = {**self.may_be_tracked, place: self.may_be_tracked.get(place, set()) & people}
+        known = {person: since for person, since in self.tracked.get(place, {}).items() if person in people}
+        self.tracked = {place: known}
 
     def _not_removable(self) -> set[str]:
         """Return people whom Customer.io's API does not remove from a segment."""
@@ -422,6 +465,7 @@ class Oracle:
         if not gone:
             return trips
         percent = given.get("max_removal_percent", 50)
+        before = self._base(done, place, before)
         if not values:
             trips.add("empty_cohort")
         else:
@@ -432,7 +476,7 @@ class Oracle:
                 trips.add("large_removal")
         if values and not wanted:
             trips.add("no_match")
-        if self.made_for.get(place) != given["cohort_id"]:
+        if self.made_for.get(place) != given["cohort_id"] and not done.is_tracked:
             trips.add("unmanaged_segment")
         if self._is_short(done, place, identifiers, gone):
             trips.add("short_cohort")
@@ -442,6 +486,14 @@ class Oracle:
         led = self.led(done, values, place)
         return len(values) if led is None else led.identifiers
 
+    def _base(self, done: Try, place: Place, before: int) -> int:
+        """Return the members that percentages are of, at most."""
+        if not done.is_tracked:
+            return before
+        return len(
+            done.before.get(place, set()) & (self.may_be_tracked.get(place, set()) | self.world.renamed)
+        )
+
     def _is_flooded(self, done: Try, place: Place, before: int) -> bool:
         settings, given = self.world.sandbox.settings, done.parameters
         joined = len(done.after[place] - done.before.get(place, set()))
@@ -449,7 +501,7 @@ class Oracle:
             return False
         if not settings.lookup_allowed or settings.lookup_refuses:
             return False  # then the last good run tells how many do not exist, and some may by now
-        percent = given.get("max_growth_percent", 200)
+        percent, before = given.get("max_growth_percent", 200), self._base(done, place, before)
         is_large = (joined > UNGUARDED_ADDITIONS or percent == 0) and joined * 100 > percent * before
         return joined > 0 and (is_large or joined > given.get("max_additions", joined))
 
@@ -466,9 +518,10 @@ class Oracle:
         return any(then - now > UNGUARDED and (then - now) * 100 > 30 * then for now, then in known)
 
     def _key(self, done: Try, place: Place) -> tuple[Any, ...]:
-        names = ("segment_name", "cohort_id", "user_id_property", "id_type", "mode")
+        defaults = {"user_id_property": "user_id", "id_type": "id", "mode": "mirror"}
+        names = ("segment_name", "cohort_id", *defaults)
         mapped = tuple(mapping_of(done.parameters))
-        return (place, *(done.parameters.get(name) for name in names), mapped)
+        return (place, *(done.parameters.get(name, defaults.get(name)) for name in names), mapped)
 
     def _remember(self, done: Try, place: Place, values: set[Any], wanted: set[str]) -> None:
         key, before = self._key(done, place), self.good.get(place)
@@ -490,15 +543,16 @@ class Oracle:
             return
         segment = done.parameters["segment_name"]
         led = self.led(done, values, place)
-        synced = values if led is None else set(self.world.kept(segment, "snapshot")[1])
+        in_file = led is not None or done.is_tracked
+        synced = set(self.world.kept(segment, "snapshot")[1]) if in_file else values
         if led and not done.events:
             assert synced == wanted, "the snapshot holds others than those who were matched"
-        if done.parameters.get("source") != "snapshot":
+        if done.parameters.get("source") != "snapshot" and not done.is_tracked:
             self.snapshots.append(Snapshot(moment_now(), synced, segment, place[0]))
         self.last[key] = None
         if not self.world.away.failed and not done.events:
-            members = done.after[place]
-            is_known = done.report is not None and done.report["unmatched"] is not None
+            members, known = done.after[place], "tracked" if done.is_tracked else "unmatched"
+            is_known = done.report is not None and done.report[known] is not None
             self.last[key] = Last(synced, len(members), self._had(synced, done, members), is_known)
 
     def _workspace(self, place: Place) -> Workspace:

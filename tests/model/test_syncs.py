@@ -31,6 +31,7 @@ from tests.model.world import (
     NOBODY,
     PAIRS,
     SEGMENTS,
+    TRACKED,
     Away,
     Event,
     Run,
@@ -50,7 +51,7 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, Phase.shrink] if LONG else [Phase.generate],
 )
-syncs = st.integers(0, BOTH)
+syncs = st.integers(0, TRACKED)
 cohorts = st.sampled_from(COHORTS)
 names = st.sampled_from(SEGMENTS)
 persons = st.integers(0, len(IDS) + len(EMAILS) - 1)
@@ -246,6 +247,28 @@ class Syncs(RuleBasedStateMachine):
         self.world.sandbox.configure(export_seconds=0.05)
         self.attempt(run, meanwhile=meanwhile)
         self.world.sandbox.configure(export_seconds=0)
+
+    @rule(
+        joins=members,
+        stays=members,
+        kill=st.integers(5, 20),
+        between=st.none() | events,
+        limit=st.none() | st.integers(1, 4),
+    )
+    def somebody_leaves_whom_a_dying_tracked_run_has_added(
+        self, joins: list[int], stays: list[int], kill: int, between: Event | None, limit: int | None
+    ) -> None:
+        self.world.sandbox.configure(**USUAL)
+        cohort = self.world.syncs[TRACKED].parameters["cohort_id"]
+        self.world.set_cohort(cohort, joins)
+        allowed = dict.fromkeys(OVERRIDES.values(), True)
+        run = self.world.new_run(TRACKED, {**allowed, **({"limit": limit} if limit else {})})
+        self.during(run, self._kill, after=kill)
+        self.attempt(run)
+        if between is not None:
+            self.world.happen(between)
+        self.world.set_cohort(cohort, stays)
+        self.attempt(self.world.new_run(TRACKED, allowed))
 
     @rule(cohort=cohorts)
     def export_for_others(self, cohort: str) -> None:

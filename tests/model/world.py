@@ -59,9 +59,10 @@ PAIRS = [
     ("zqz2", ""),
     ("", EMAILS[7]),
 ]
-SEGMENTS = ("Power users", "By mail", "By both")
-#: The place of the sync with several identifiers, and those that keep snapshots.
-BOTH = 3
+SEGMENTS = ("Power users", "By mail", "By both", "Beside others")
+#: The places of the sync with several identifiers, of the one that removes only whom it has added, and of those
+#: that keep snapshots of all.
+BOTH, TRACKED = 3, 4
 KEEPING = (0, BOTH)
 
 #: Something that happens to the vendors: its name, and what it is about.
@@ -196,6 +197,10 @@ class Try:
         return bool(self.parameters.get("mode", "mirror") == "mirror")
 
     @property
+    def is_tracked(self) -> bool:
+        return bool(self.parameters.get("mode") == "tracked")
+
+    @property
     def is_green(self) -> bool:
         """Whether it has written, or says that there was nothing to write."""
         return self.report is not None and not self.report["dry_run"]
@@ -230,6 +235,8 @@ class World:
         self.others = self.sandbox.add_workspace(site_id="o-site", tracking_key="o-track", app_key="o-app")
         #: Who was changed by others than the syncs, oldest first: a workspace and a person.
         self.changes: list[tuple[str, str]] = []
+        #: People whose identifiers have changed, or are those of somebody who was there before.
+        self.renamed: set[str] = set()
         self.now: Try | None = None
         self.operator: AmplitudeCohortToCustomerIOOperator | None = None
         self.cut: Fault | None = None
@@ -248,6 +255,9 @@ class World:
             Sync("adds", {"cohort_id": COHORTS[1], "segment_name": SEGMENTS[0], "mode": "add_only"}),
             Sync("mail", {"cohort_id": COHORTS[1], "segment_name": SEGMENTS[1], **mail}),
             Sync("both", {"cohort_id": COHORTS[0], **by_both}),
+            Sync(
+                "tracked", {"cohort_id": COHORTS[0], "segment_name": SEGMENTS[3], "mode": "tracked", **keep}
+            ),
         ]
         #: What was done, for whoever reads of a failure.
         self.history: list[str] = []
@@ -265,6 +275,8 @@ class World:
                 workspace.add_person(id=each, email=EMAILS[number] if number < 5 else None)
         for each in EMAILS[5:7]:
             self.sandbox.workspace.add_person(id=None, email=each)
+        by_hand = [self.sandbox.workspace._by_id[each] for each in IDS[:2]]
+        self.sandbox.workspace.add_segment(name=SEGMENTS[3], members=by_hand)
         self.others.add_segment(name="Unrelated", members=[self.others.person(each) for each in IDS[:3]])
         for cohort_id in COHORTS:
             self.set_cohort(cohort_id, range(4))
@@ -310,8 +322,10 @@ class World:
         name, *about = event
         getattr(self, f"_{name}")(*about)
 
-    def _changed(self, *people: Person) -> None:
+    def _changed(self, *people: Person, is_renamed: bool = False) -> None:
         self.changes += [(self.sandbox.workspace.site_id, person.cio_id) for person in people]
+        if is_renamed:
+            self.renamed |= {person.cio_id for person in people}
 
     def _person(self, number: int) -> Person | None:
         """Return the person who has an id or, behind these, an address."""
@@ -341,17 +355,17 @@ class World:
     def _comes_or_goes(self, number: int) -> None:
         workspace, person = self.sandbox.workspace, self._person(number)
         if person is not None:
-            self._changed(person)
+            self._changed(person, is_renamed=True)
             workspace.delete_person(person)
         elif number < len(IDS):
-            self._changed(workspace.add_person(id=IDS[number]))
+            self._changed(workspace.add_person(id=IDS[number]), is_renamed=True)
         else:
-            self._changed(workspace.add_person(email=EMAILS[number - len(IDS)]))
+            self._changed(workspace.add_person(email=EMAILS[number - len(IDS)]), is_renamed=True)
 
     def _merge(self, first: int, second: int) -> None:
         primary, secondary = self._person(first), self._person(second)
         if primary and secondary and primary is not secondary:
-            self._changed(primary, secondary)
+            self._changed(primary, secondary, is_renamed=True)
             self.sandbox.workspace.merge_people(primary, secondary)
 
     def _rename(self, number: int, what: str, to: int) -> None:
@@ -364,7 +378,7 @@ class World:
             new = IDS[to]
         if what == "email" and to >= len(IDS) and free:
             new = EMAILS[to - len(IDS)]
-        self._changed(person)
+        self._changed(person, is_renamed=True)
         self.sandbox.workspace.rename_person(person, **{what: new})
 
     def _segment(self, name: str, how: str) -> None:
