@@ -60,8 +60,8 @@ PAIRS = [
     ("", EMAILS[7]),
 ]
 SEGMENTS = ("Power users", "By mail", "By both", "Beside others")
-#: The places of the sync with several identifiers, of the one that removes only whom it has added, and of those
-#: that keep snapshots of all.
+#: The places of the sync with several identifiers, of the one that removes only whom it has added, and of
+#: those that keep snapshots of all.
 BOTH, TRACKED = 3, 4
 KEEPING = (0, BOTH)
 
