@@ -7,6 +7,7 @@ Measures one sync at growing sizes: a first one, one with 5 % churn, and one wit
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 from tests.benchmarks import plots, record
@@ -20,7 +21,7 @@ SIZES = (10_000, 100_000, 500_000, 2_000_000, 10_000_000)
 QUICK = SIZES[:2]
 LATENCY_MS = 50
 PACE = 100
-#: Of each run whether all of the cohort are somebody in Customer.io; otherwise one in ten is nobody.
+#: Of each run whether the whole cohort exists in Customer.io; otherwise one in ten does not.
 KINDS = {"first sync": False, "5 % churn": False, "unchanged": False, "unchanged, all known": True}
 
 
@@ -31,14 +32,9 @@ def measure(runner: Runner, size: int) -> list[dict[str, Any]]:
     :param runner: warmed up.
     :param size: members of the cohort.
     """
-    churn = size // 20
     runs = []
-    with Vendors(size + churn, LATENCY_MS, PACE) as vendors:
-        for kind, known in KINDS.items():
-            start = 0 if kind == "first sync" else churn
-            vendors.set_cohort(start, start + size, known=known)
-            found = runner.run_against(vendors)
-            child, served = found.pop("child"), found.pop("served")
+    with Vendors(size + size // 20, LATENCY_MS, PACE) as vendors:
+        for kind, child, served, found in syncs(runner, vendors, size):
             report = child["result"]["report"]
             runs.append(
                 {
@@ -49,12 +45,30 @@ def measure(runner: Runner, size: int) -> list[dict[str, Any]]:
                     **found,
                     "phases": phases(child, served),
                     "floors": floors(served, PACE),
-                    "held": vendors.held(start, start + size),
                     "vendors_mib": vendors.memory(),
                 }
             )
             print("; ".join(_row(runs[-1])), flush=True)
     return runs
+
+
+def syncs(
+    runner: Runner, vendors: Vendors, size: int
+) -> Iterator[tuple[str, dict[str, Any], list[Any], dict[str, Any]]]:
+    """
+    Run a sync of each of :data:`KINDS`; yield its kind, what the task and the vendors say, and the figures.
+
+    :param runner: warmed up.
+    :param vendors: with a twentieth more people than the cohort has.
+    :param size: members of the cohort.
+    """
+    churn = size // 20
+    for kind, known in KINDS.items():
+        start = 0 if kind == "first sync" else churn
+        vendors.set_cohort(start, start + size, known=known)
+        found = runner.run_against(vendors)
+        child, served = found.pop("child"), found.pop("served")
+        yield kind, child, served, {**found, "held": vendors.held(start, start + size)}
 
 
 def main(arguments: list[str] | None = None) -> None:

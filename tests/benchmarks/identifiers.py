@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from tests.benchmarks import record
-from tests.benchmarks.big_sync import KINDS, LATENCY_MS, PACE
+from tests.benchmarks.big_sync import KINDS, LATENCY_MS, PACE, syncs
 from tests.benchmarks.running import Runner
 from tests.benchmarks.tables import number, people, seconds, table
 from tests.benchmarks.vendors import Vendors
@@ -30,14 +30,9 @@ def measure(runner: Runner, size: int, count: int) -> list[dict[str, Any]]:
     :param size: members of the cohort.
     :param count: identifiers a row.
     """
-    churn = size // 20
     runs = []
-    with Vendors(size + churn, LATENCY_MS, PACE, emails=True) as vendors:
-        for kind, known in KINDS.items():
-            start = 0 if kind == "first sync" else churn
-            vendors.set_cohort(start, start + size, known=known)
-            found = runner.run_against(vendors)
-            child, served = found.pop("child"), found.pop("served")
+    with Vendors(size + size // 20, LATENCY_MS, PACE, emails=True) as vendors:
+        for kind, child, served, found in syncs(runner, vendors, size):
             report, spans = child["result"]["report"], child["result"]["spans"]
             runs.append(
                 {
@@ -48,7 +43,6 @@ def measure(runner: Runner, size: int, count: int) -> list[dict[str, Any]]:
                     **found,
                     "matching": spans["matching"][1] - spans["matching"][0] if count > 1 else None,
                     "lookups": sum(each.path.endswith("/customers/attributes") for each in served),
-                    "held": vendors.held(start, start + size),
                 }
             )
             print("; ".join(_row(runs[-1])), flush=True)
