@@ -11,6 +11,7 @@ import psutil
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
 from airflow_provider_cio_cohort.sandbox.faults import Fault
+from airflow_provider_cio_cohort.sandbox.records import Record
 from dev.airflow_instance import AirflowInstance
 from tests.summary import count_fault
 from tests.system.helpers import PERSON, fill, members
@@ -92,8 +93,11 @@ class Broken:
     def kill(self, whom: str) -> psutil.Process:
         """Kill the task's process, or its supervisor, and return the task's process."""
         process = self.process()
+        supervisor = process.ppid()
         count_fault()
-        os.kill(process.pid if whom == "task" else process.ppid(), signal.SIGKILL)
+        os.kill(process.pid if whom == "task" else supervisor, signal.SIGKILL)
+        if whom == "supervisor":  # on a busy machine, it lives on for a moment
+            self.airflow.wait_until(lambda: process.ppid() != supervisor, "the supervisor to end")
         return process
 
     def exports(self) -> int:
@@ -101,11 +105,27 @@ class Broken:
         path = rf"/request/{self.cohort_id}$"
         return self.vendors.count(api="amplitude", path_regex=path) - self.exports_before
 
-    def asked(self, what: str) -> int:
-        """Return how many requests about its segment there were whose path ends like this."""
+    @property
+    def segment_id(self) -> int:
         segment = self.vendors.workspace.find_segment(self.segment_name)
         assert segment is not None
-        return self.vendors.count(path_regex=rf"/segments/{segment.id}/{what}$")
+        return segment.id
+
+    def asked(self, what: str) -> int:
+        """Return how many requests about its segment there were whose path ends like this."""
+        return self.vendors.count(path_regex=rf"/segments/{self.segment_id}/{what}$")
+
+    def connections(self) -> set[int]:
+        """Return the connections by which its segment was read: each try has its own."""
+        return {record.client for record in self._reads()}
+
+    def read_over(self, connections: set[int]) -> int:
+        """Return how many reads of its segment there were over some connections."""
+        return sum(record.client in connections for record in self._reads())
+
+    def _reads(self) -> list[Record]:
+        start = f"/v1/segments/{self.segment_id}/"
+        return [record for record in self.vendors.requests if record.path.startswith(start)]
 
     def assert_right(self) -> None:
         """Hold the end against that of an untroubled run."""
