@@ -15,7 +15,7 @@ from airflow_provider_cio_cohort.dag_generation import build_dags
 from airflow_provider_cio_cohort.dag_generation.spec import Sync
 from tests.summary import count_bad_input
 
-BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_cio_cohort.engine import identifiers, members
@@ -161,7 +161,6 @@ def test_common_lines_are_an_intersection(one: set[str], other: set[str]) -> Non
     assert sorted(common) == sorted(one & other)
 
 
-@settings(deadline=None)
 @given(st.sets(names), people, st.sets(names), st.sampled_from(["id", "email"]))
 def test_only_whom_the_sync_has_added_is_removed(
     values: set[str], there: list[Person], added: set[str], id_type
@@ -191,7 +190,6 @@ def test_only_whom_the_sync_has_added_is_removed(
     assert still_there == sorted({key(person) for person in there} & own)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sets(names), max_size=4))
 def test_lines_of_any_file_come_once_and_in_order(files: list[set[str]]) -> None:
     with TemporaryDirectory() as folder:
@@ -210,7 +208,6 @@ def to_add(folder: Path, values: list[str]) -> Change:
     return Change(add, remove, count, 1, 0, 0, without_id=1)
 
 
-@settings(deadline=None)
 @given(st.sets(names.map(escape), max_size=30), st.integers(1, 40), st.data())
 def test_a_limited_run_chooses_the_same_people_each_time_and_no_more_after_a_part_of_them(
     values: set[str], most: int, data: st.DataObject
