@@ -35,6 +35,7 @@ TOPICS = {
         "user_id_property",
         "id_type",
         "identifiers",
+        "people_segment_id",
         "amplitude_conn_id",
         "customer_io_conn_id",
     ),

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 _LONGEST = 60
+# A name that is so similar to a wrong one is certainly the one that was meant.
+_SURE = 0.9
 # Names are full of underscores and brackets, so these are escaped only where Markdown interprets them: an
 # underscore at a word boundary, a bracket that could end a link text.
 _MARKDOWN = re.compile(r"([\\`*#|~]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:]))")
@@ -107,6 +109,8 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """
     by_lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(wrong.lower(), by_lower, n=2, cutoff=0.6)
+    if close and difflib.SequenceMatcher(None, wrong.lower(), close[0]).ratio() > _SURE:
+        close = close[:1]
     return f" Did you mean {' or '.join(by_lower[name] for name in close)}?" if close else ""
 
 

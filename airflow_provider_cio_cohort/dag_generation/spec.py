@@ -36,6 +36,7 @@ TARGET_KEYS = (
     "user_id_property",
     "id_type",
     "identifiers",
+    "people_segment_id",
     "mode",
     "max_removal_percent",
     "max_removals",

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
 from typing import TextIO
 
 from airflow_provider_cio_cohort.cohorts import most_rows
-from airflow_provider_cio_cohort.engine.customer_io import FoundPeople, SegmentStore
+from airflow_provider_cio_cohort.engine.customer_io import (
+    MOST_LOOKUPS,
+    FoundPeople,
+    SegmentStore,
+    look_up,
+)
 from airflow_provider_cio_cohort.engine.diff import reason_of
 from airflow_provider_cio_cohort.engine.export_csv import read_properties
 from airflow_provider_cio_cohort.engine.identifiers import (
@@ -30,7 +35,7 @@ from airflow_provider_cio_cohort.engine.identifiers import (
     normaliser,
     why_unknown,
 )
-from airflow_provider_cio_cohort.engine.members import key_of
+from airflow_provider_cio_cohort.engine.members import key_of, to_lines
 from airflow_provider_cio_cohort.engine.sorted_file import (
     Block,
     escape,
@@ -48,6 +53,7 @@ from airflow_provider_cio_cohort.exceptions import (
     MappingError,
 )
 from airflow_provider_cio_cohort.sync.ports import Amplitude
+from airflow_provider_cio_cohort.sync.workdir import check_space_for_people
 
 log = logging.getLogger(__name__)
 
@@ -142,9 +148,12 @@ def _is_short(rows: int, announced: int | None) -> bool:
 
 # ---- several identifiers a row
 
-#: How a row's person is known, beside the number of the identifier that has found them: not at all yet, or
-#: only from the segment, because an identifier before that could not be read or looked up.
-_OPEN, _REFUSED = "", "r"
+#: How a row's person is known, beside the number of the identifier that has found them: not at all yet; not
+#: yet, and that nobody has an identifier before that is known only from the segment of everybody; or only
+#: from the segment that is filled, because an identifier before that could not be read or looked up.
+_OPEN, _DOUBTED, _REFUSED = "", "?", "r"
+#: Between such doubtful identifiers of a row. Fields have no control characters.
+_NEXT = "\x1f"
 #: Sorts after the number of an identifier: a member who stays only because a row may be about them.
 _KEPT = "~"
 _CONFLICTS = "c"
@@ -152,14 +161,71 @@ _CONFLICTS = "c"
 _REJECTED, _CONFLICTING, _OTHERS = "rejected", "conflicting", ("unknown", "too_long", "mistyped")
 
 
+#: One look-up asks for 100 identifiers, and one page of a segment has up to 30,000 people.
+PEOPLE_A_LOOKUP = 300
+#: Of a hundred identifiers that a segment of everybody lacks, how many may exist: people created meanwhile.
+TOLERATED_PERCENT = 1
+
+
+class PeopleSegment:
+    """
+    A data-driven segment of everybody in the workspace, which tells faster who exists than look-ups do.
+
+    It is read at most once, and only where that takes fewer requests. That somebody is not in it proves
+    nothing: Customer.io may not have computed it yet, or its conditions may leave people out.
+
+    :param store: Customer.io.
+    :param segment_id: the segment.
+    :param directory: where its people are kept during the run.
+    """
+
+    def __init__(self, store: SegmentStore, segment_id: int, directory: Path) -> None:
+        self.store = store
+        self.segment_id = segment_id
+        self.path = directory / "everybody"
+
+    def index(self, id_type: IdType, asked: int) -> Path | None:
+        """
+        Return the people by an identifier: its value and the person, sorted; ``None`` to look them up.
+
+        :param id_type: which identifier.
+        :param asked: how many would be looked up.
+        :raises DiskFullError: if the worker's disk has no room for the people.
+        """
+        if asked <= MOST_LOOKUPS or not (self.path.exists() or self._read(asked)):
+            return None
+        path = self.path.with_name("everybody.index")
+        sort_distinct(_index(self.path, id_type), path)
+        return path
+
+    def _read(self, asked: int) -> bool:
+        people = self.store.count_members(self.segment_id)
+        if people > asked * PEOPLE_A_LOOKUP:
+            log.info(
+                "Segment %s has %s people: looking up %s identifiers takes fewer requests.",
+                self.segment_id,
+                f"{people:,}",
+                f"{asked:,}",
+            )
+            return False
+        check_space_for_people(self.path.parent, people)
+        pages = self.store.stream_member_pages(self.segment_id, total=people)
+        read = write_blocks(self.path, (to_lines(page, "cio_id") for page in pages))
+        log.info("Read the %s people of segment %s.", f"{read:,}", self.segment_id)
+        return True
+
+
 class RowMatching:
     """
     Finds the people of a cohort whose rows have several identifiers each.
 
     A row leads to the person who has the first of its identifiers that exists in Customer.io. Members are
-    found in the segment; of all others, a look-up tells whether they exist. So a later identifier of a row
-    counts only once it is certain that nobody has the ones before it. A row of which that is not certain adds
-    nobody, and members who may be meant by it stay.
+    found in the segment; of all others, a look-up tells whether they exist, or a segment of everybody. So a
+    later identifier of a row counts only once it is certain that nobody has the ones before it. A row of
+    which that is not certain adds nobody, and members who may be meant by it stay.
+
+    Where nobody in the segment of everybody has an identifier, a later one still finds members; before it
+    adds anybody else, the identifier is looked up.
 
     A row that matches nobody, or two people, is named by its first identifier; by the one that Customer.io
     refuses to look up, where there is one.
@@ -170,12 +236,20 @@ class RowMatching:
     :param store: Customer.io.
     :param mapping: the identifiers, in order of preference.
     :param members_path: sorted members of the segment, by ``cio_id``; no file for an empty one.
+    :param everybody: a segment of everybody; ``None`` to look up all who are not members.
     """
 
-    def __init__(self, store: SegmentStore, mapping: Sequence[Identifier], members_path: Path) -> None:
+    def __init__(
+        self,
+        store: SegmentStore,
+        mapping: Sequence[Identifier],
+        members_path: Path,
+        everybody: PeopleSegment | None = None,
+    ) -> None:
         self.store = store
         self.mapping = mapping
         self.members_path = members_path
+        self.everybody = everybody
         self.directory = members_path.parent
         self._same, self._looked_up, self._exist = ([0] * len(mapping) for _ in range(3))
 
@@ -199,6 +273,8 @@ class RowMatching:
                 path = _Step(self, place, index_path, found, ended).run(path)
         path.unlink()
         index_path.unlink()
+        if self.everybody is not None:
+            self.everybody.path.unlink(missing_ok=True)
         return self._people(rows, found_path, ended_path)
 
     def _people(self, rows: CohortRows, found_path: Path, ended_path: Path) -> CohortIdentifiers:
@@ -247,7 +323,7 @@ class RowMatching:
         self._same[place] += 1
 
     def note_lookup(self, place: int, asked: int, exist: int) -> None:
-        """Count identifiers that were looked up, and those that exist."""
+        """Count identifiers of whose people it was asked whether they exist, and those that do."""
         self._looked_up[place] += asked
         self._exist[place] += exist
 
@@ -272,14 +348,15 @@ class _Step:
         self.index = _Members(index_path)
         self.found = found
         self.ended = ended
+        self.directory = index_path.parent
         self._ahead: Block = []
         self._hits: Block = []
         self._ends: Block = []
+        self._doubts: Block = []
 
     def run(self, path: Path) -> Path:
         """Return a file of the rows that have further identifiers, sorted by the next."""
-        directory = path.parent
-        unsorted, asked_path = directory / "rows.ahead", directory / "rows.asked"
+        unsorted, asked_path = self.directory / "rows.ahead", self.directory / "rows.asked"
         total, before = 0, None
         with open_text(unsorted, "w") as ahead:
             with open_text(asked_path, "w") as asked:
@@ -291,10 +368,9 @@ class _Step:
                     write_block(asked, unknown)
                     self._flush(ahead)
             path.unlink()
-            for _ in self._look_up(asked_path, total):
+            for _ in self._find(asked_path, total):
                 self._flush(ahead)
-        asked_path.unlink()
-        path = directory / f"rows.{self.place}"
+        path = self.directory / f"rows.{self.place}"
         sort_distinct(read_blocks(unsorted), path)
         unsorted.unlink()
         return path
@@ -303,45 +379,181 @@ class _Step:
         write_block(ahead, self._ahead)
         write_block(self.found, self._hits)
         write_block(self.ended, self._ends)
-        self._ahead, self._hits, self._ends = [], [], []
+        if self._doubts:
+            with open_text(self.directory / "rows.doubted", "a") as doubted:
+                write_block(doubted, self._doubts)
+        self._ahead, self._hits, self._ends, self._doubts = [], [], [], []
 
     def _in_segment(self, line: str) -> str | None:
-        """Match a row with the members, and return it if it must be looked up."""
+        """Match a row with the members, and return it if somebody else may have its identifier."""
         value, *rest, state, person, note, name = line.split("\t")
         people = self.index.at(value) if value else ()
         if people:
-            if state == _OPEN:
+            if state in (_OPEN, _DOUBTED):
                 self.matching.note_members(self.place)
                 state, person = self._hit(people)
             elif not person:
                 self._hits += (f"{each}\t{_KEPT}" for each in people)
             elif person not in people:
                 note = _CONFLICTS
-        elif value and state == _OPEN and can_exist(unescape(value), self.id_type):
+        elif value and state in (_OPEN, _DOUBTED) and can_exist(unescape(value), self.id_type):
             return line
         self._pass_on(rest, state, person, note, name or self._name(value))
         return None
 
-    def _look_up(self, path: Path, total: int) -> Iterator[None]:
-        """Look up the rows' identifiers in blocks, all of them."""
+    def _find(self, path: Path, total: int) -> Iterator[None]:
+        """Find out who has the rows' identifiers, in blocks."""
+        everybody = self.matching.everybody
+        index = everybody.index(self.id_type, total) if everybody is not None else None
+        if index is not None:
+            total = yield from self._in_everybody(path, index, total)
+            index.unlink()
+        for asked, known, answers in self._look_up(path, total, self.place):
+            self.matching.note_lookup(self.place, asked, known)
+            for line, person, is_refused in answers:
+                if person:
+                    self._exists(line, person)
+                    continue
+                field, *rest, state, doubts, note, name = line.split("\t")
+                if is_refused:
+                    state, doubts, name = _REFUSED, "", ""
+                self._pass_on(rest, state, doubts, note, name or self._name(field))
+            yield
+        path.unlink()
+        yield from self._settle_doubts()
+
+    def _in_everybody(self, path: Path, index: Path, total: int) -> Generator[None, None, int]:
+        """
+        Match rows with the segment of everybody.
+
+        :param path: the rows; those that must be looked up all the same take their place.
+        :param index: everybody by this identifier.
+        :param total: how many identifiers the rows have.
+        :return: how many identifiers must be looked up all the same.
+        """
+        people = _Members(index)
+        missing_path, values_path = self.directory / "rows.missing", self.directory / "rows.values"
+        missing, before = 0, None
+        with open_text(missing_path, "w") as rows, open_text(values_path, "w") as values:
+            for block in read_blocks(path):
+                unknown: Block = []
+                for line in block:
+                    if found := people.at(key_of(line)):
+                        self._exists(line, found[0])
+                    else:
+                        unknown.append(line)
+                write_block(rows, unknown)
+                for value, _ in groupby(unknown, key_of):
+                    if value != before:
+                        missing += write_block(values, [value])
+                        before = value
+                yield
+        self.matching.note_lookup(self.place, total - missing, total - missing)
+        missing_path.replace(path)
+        if self._are_unknown(values_path, missing):
+            self.matching.note_lookup(self.place, missing, 0)
+            for block in read_blocks(path):
+                for line in block:
+                    field, *rest, _, doubts, note, name = line.split("\t")
+                    doubts = _NEXT.join(filter(None, (doubts, self._name(field))))
+                    self._pass_on(rest, _DOUBTED, doubts, note, name or self._name(field))
+                yield
+            missing = 0
+        values_path.unlink()
+        return missing
+
+    def _are_unknown(self, path: Path, total: int) -> bool:
+        """Say whether a sample shows that those whom the segment of everybody lacks do not exist."""
+        everybody = self.matching.everybody
+        if everybody is None or total <= MOST_LOOKUPS:
+            return False
+        found = look_up(self.matching.store, path, total, self.id_type)
+        if found is None or found.people * 100 <= found.asked * TOLERATED_PERCENT:
+            return found is not None
+        log.warning(
+            "Segment %s (people_segment_id) does not contain everybody: of %s identifiers that nobody in it "
+            "has, %s exist in Customer.io. Looking up all %s: correct the segment's conditions.",
+            everybody.segment_id,
+            f"{found.asked:,}",
+            f"{found.people:,}",
+            f"{total:,}",
+        )
+        return False
+
+    def _look_up(
+        self, path: Path, total: int, place: int
+    ) -> Iterator[tuple[int, int, list[tuple[str, str, bool]]]]:
+        """
+        Look up the identifiers of rows, all of them.
+
+        :return: in blocks, how many were asked for, and how many exist; and for each row its line, the
+            person, empty if there is none, and whether Customer.io refuses the identifier.
+        """
         if not total:
             return
-        normalise = normaliser(self.id_type)
+        id_type = self.matching.mapping[place].id_type
+        normalise = normaliser(id_type)
         values = (unescape(value) for value, _ in groupby(read_lines(path), key_of))
         rows = groupby(read_lines(path), key_of)
-        for asked, answer in self.matching.store.find_people_in_blocks(values, self.id_type, total=total):
-            known, refused = _people_by(answer, self.id_type), set(answer.rejected)
-            self.matching.note_lookup(self.place, len(asked), len(known))
+        for asked, answer in self.matching.store.find_people_in_blocks(values, id_type, total=total):
+            known, refused = _people_by(answer, id_type), set(answer.rejected)
+            answers: list[tuple[str, str, bool]] = []
             for value, (_, lines) in zip(asked, rows, strict=False):
                 person = known.get(normalise(value), "")
-                for line in lines:
-                    field, *rest, state, _, note, name = line.split("\t")
-                    if person:
-                        state, _ = self._hit([person])
-                    elif value in refused:
-                        state, name = _REFUSED, ""
-                    self._pass_on(rest, state, person, note, name or self._name(field))
-            yield
+                answers += ((line, person, value in refused) for line in lines)
+            yield len(asked), len(known), answers
+
+    def _exists(self, line: str, person: str) -> None:
+        """Note that somebody who is not a member has a row's identifier."""
+        field, *rest, state, doubts, note, name = line.split("\t")
+        name = name or self._name(field)
+        if state == _DOUBTED:
+            self._doubt(doubts, rest, person, note, name)
+        else:
+            state, _ = self._hit([person])
+            self._pass_on(rest, state, person, note, name)
+
+    def _doubt(self, doubts: str, rest: Block, person: str, note: str, name: str) -> None:
+        first, _, others = doubts.partition(_NEXT)
+        self._doubts.append("\t".join((first, *rest, others, person, note, name)))
+
+    def _settle_doubts(self) -> Iterator[None]:
+        """Look up the identifiers that come before the one by which a row would add somebody."""
+        unsorted, sorted_path = self.directory / "rows.doubted", self.directory / "rows.doubts"
+        path = self.directory / "rows.asked"
+        for place in range(self.place):
+            if not unsorted.exists():
+                return
+            sort_distinct(read_blocks(unsorted), sorted_path)
+            unsorted.unlink()
+            start, total, before = f"{place}=", 0, None
+            with open_text(path, "w") as asked:
+                for block in read_blocks(sorted_path):
+                    self._doubts = [line for line in block if not line.startswith(start)]
+                    lines = [line.removeprefix(start) for line in block if line.startswith(start)]
+                    for value in map(key_of, lines):
+                        total += value != before
+                        before = value
+                    write_block(asked, lines)
+                    yield
+            sorted_path.unlink()
+            for _, known, answers in self._look_up(path, total, place):
+                self.matching.note_lookup(place, 0, known)
+                for line, earlier, is_refused in answers:
+                    self._settle(place, line, earlier, is_refused=is_refused)
+                yield
+            path.unlink()
+
+    def _settle(self, place: int, line: str, earlier: str, *, is_refused: bool) -> None:
+        field, *rest, doubts, person, note, name = line.split("\t")
+        if is_refused:
+            self._pass_on(rest, _REFUSED, "", note, f"{place}={field}")
+        elif doubts and not earlier:
+            self._doubt(doubts, rest, person, note, name)
+        else:
+            found_at = place if earlier else self.place
+            self._hits.append(f"{earlier or person}\t{found_at}")
+            self._pass_on(rest, str(found_at), earlier or person, note, name)
 
     def _hit(self, people: Sequence[str]) -> tuple[str, str]:
         how = str(self.place)
@@ -354,10 +566,13 @@ class _Step:
     def _pass_on(self, rest: Block, state: str, person: str, note: str, name: str) -> None:
         if any(rest):
             self._ahead.append("\t".join((*rest, state, person, note, name)))
-        elif note or state in (_OPEN, _REFUSED):
+        elif note or state in (_OPEN, _DOUBTED, _REFUSED):
             place, _, field = name.partition("=")
             id_type = self.matching.mapping[int(place)].id_type
-            reason = _CONFLICTING if note else _REJECTED if state else why_unknown(unescape(field), id_type)
+            is_refused = state == _REFUSED
+            reason = (
+                _CONFLICTING if note else _REJECTED if is_refused else why_unknown(unescape(field), id_type)
+            )
             self._ends.append(f"{field}\t{reason}\t{id_type}")
 
 

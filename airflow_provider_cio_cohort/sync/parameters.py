@@ -250,6 +250,12 @@ class SyncParameters(ExportParameters):
         description="Instead of user_id_property and id_type: several identifiers in order of preference, "
         "each with property and id_type. A person is matched by the first that exists in Customer.io.",
     )
+    people_segment_id: Annotated[SegmentId, TEMPLATED] = Field(
+        default=None,
+        description="For syncs with several identifiers: the number of a data-driven segment that contains "
+        "everybody in the workspace. Where a run would look up more than 2,000 people, it reads that segment "
+        "instead if that takes fewer requests.",
+    )
     mode: Mode = Field(
         default="mirror",
         description="mirror: the segment is made equal to the cohort. add_only: people are added, and "
@@ -415,6 +421,15 @@ class SyncParameters(ExportParameters):
                 )
         if len(set(self.mapping)) < len(self.mapping):
             raise wrong_parameter("identifiers", "two of them are equal. Remove one.")
+        return self
+
+    @model_validator(mode="after")
+    def _two_segments(self) -> Self:
+        if self.people_segment_id is not None and self.people_segment_id == self.segment_id:
+            raise wrong_parameter(
+                "people_segment_id",
+                "segment_id is the same segment, but no sync fills a data-driven one. Correct one of them.",
+            )
         return self
 
     @property

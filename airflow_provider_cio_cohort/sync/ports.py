@@ -115,6 +115,10 @@ class Segment(Protocol):
     def description(self) -> str:
         """Its description."""
 
+    @property
+    def is_manual(self) -> bool:
+        """Whether people are added to it, instead of Customer.io computing them."""
+
 
 class CustomerIO(SegmentStore, Protocol):
     """A Customer.io workspace; :class:`.CustomerIOHook` is one."""

@@ -47,7 +47,7 @@ from airflow_provider_cio_cohort.exceptions import (
 from airflow_provider_cio_cohort.hooks.cancellation import CancelToken
 from airflow_provider_cio_cohort.state import LIMITED, UNKNOWN, fingerprint
 from airflow_provider_cio_cohort.sync import target
-from airflow_provider_cio_cohort.sync.download import CohortDownload, RowMatching
+from airflow_provider_cio_cohort.sync.download import CohortDownload, PeopleSegment, RowMatching
 from airflow_provider_cio_cohort.sync.export import (
     LIFE,
     CohortExport,
@@ -152,6 +152,8 @@ class CohortSync:
                 attempt(target.check_id_type, self.ports.customer_io, id_type)
         if len(self.parameters.mapping) > 1:
             attempt(target.check_lookups, self.ports.customer_io)
+            if self.parameters.people_segment_id is not None:
+                attempt(target.check_people, self.ports.customer_io, self.parameters.people_segment_id)
         return found
 
     def _check_storage(self, attempt: Callable[..., Any]) -> None:
@@ -305,7 +307,9 @@ class CohortSync:
             return downloaded
         if reading is not None:
             reading.members()
-        matching = RowMatching(self.ports.customer_io, self.parameters.mapping, directory / MEMBERS_FILE)
+        customer_io, segment_id = self.ports.customer_io, self.parameters.people_segment_id
+        everybody = PeopleSegment(customer_io, segment_id, directory) if segment_id is not None else None
+        matching = RowMatching(customer_io, self.parameters.mapping, directory / MEMBERS_FILE, everybody)
         return matching.run(downloaded)
 
     def restore(self) -> SyncReport:

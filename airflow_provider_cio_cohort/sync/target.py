@@ -123,6 +123,30 @@ def check_lookups(customer_io: CustomerIO) -> None:
     )
 
 
+def check_people(customer_io: CustomerIO, segment_id: int) -> None:
+    """
+    Make sure that a segment can tell who exists in the workspace.
+
+    :param customer_io: the workspace.
+    :param segment_id: the segment of everybody.
+    :raises ConfigurationError: if there is none of that number, or people are added to it by hand.
+    """
+    found = next((each for each in customer_io.list_segments() if each.id == segment_id), None)
+    if found is not None and not found.is_manual:
+        return
+    what = (
+        f"has no segment {segment_id}"
+        if found is None
+        else f"does not compute the members of segment {found.name!r} ({segment_id}), which is a manual one"
+    )
+    raise ConfigurationError(
+        f"Customer.io {what} (people_segment_id; connection {customer_io.customer_io_conn_id!r}).\n"
+        "No export was requested, and nothing was written. Give the number of a data-driven segment that "
+        "contains everybody, such as one with the conditions 'id exists' or 'email exists'; or remove "
+        "people_segment_id, and people are looked up."
+    )
+
+
 def find_segment(
     customer_io: CustomerIO, parameters: SyncParameters, remembered: Remembered | None = None
 ) -> Segment | None:

@@ -84,6 +84,21 @@ def check_disk_space(
     needed = (cohort or 0) * BYTES_OF_COHORT + later * BYTES_OF_MEMBER[id_type]
     if len(mapping) > 1:
         needed += (cohort or 0) * len(mapping) * BYTES_OF_COHORT + later * BYTES_OF_INDEX
+    _check_space(directory, needed)
+
+
+def check_space_for_people(directory: Path, people: int) -> None:
+    """
+    Make sure that there is space for everybody in the workspace.
+
+    :param directory: where they will be written.
+    :param people: how many they are.
+    :raises DiskFullError: if less is free than they will need.
+    """
+    _check_space(directory, people * (BYTES_OF_MEMBER["cio_id"] + BYTES_OF_INDEX))
+
+
+def _check_space(directory: Path, needed: int) -> None:
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise DiskFullError(

@@ -110,6 +110,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         user_id_property: str = "user_id",
         id_type: str = "id",
         identifiers: Sequence[Mapping[str, str]] | None = None,
+        people_segment_id: int | str | None = None,
         mode: str = "mirror",
         max_removal_percent: float | None = 50,
         max_removals: int | None = None,
@@ -154,6 +155,7 @@ class AmplitudeCohortToCustomerIOOperator(BaseOperator):
         self.user_id_property = user_id_property
         self.id_type: Any = id_type
         self.identifiers: Any = identifiers
+        self.people_segment_id: Any = people_segment_id
         self.mode: Any = mode
         self.max_removal_percent = max_removal_percent
         self.max_removals = max_removals

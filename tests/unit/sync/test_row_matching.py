@@ -18,7 +18,8 @@ from airflow_provider_cio_cohort.engine.sorted_file import escape, read_lines, r
 from airflow_provider_cio_cohort.exceptions import MappingError
 from airflow_provider_cio_cohort.hooks.membership import MemberPage
 from airflow_provider_cio_cohort.hooks.people import FoundPeople
-from airflow_provider_cio_cohort.sync.download import RowMatching
+from airflow_provider_cio_cohort.sync import download
+from airflow_provider_cio_cohort.sync.download import PeopleSegment, RowMatching
 
 MAPPING = (Identifier("a", "id"), Identifier("b", "email"), Identifier("c", "id"))
 
@@ -30,12 +31,29 @@ class Person(NamedTuple):
 
 
 class Everybody:
-    """A workspace that looks people up, two at a time."""
+    """A workspace that looks people up, two at a time, and has a segment of everybody, or of many."""
 
-    def __init__(self, people: list[Person], refused: set[str]) -> None:
+    def __init__(self, people: list[Person], refused: set[str], listed: list[Person]) -> None:
         self.people = people
         self.refused = refused
+        self.listed = listed
         self.asked: list[tuple[str, str]] = []
+        self.pages = 0
+
+    def count_members(self, segment_id: int) -> int:
+        return len(self.listed)
+
+    def stream_member_pages(self, segment_id: int, *, total: int | None = None) -> Iterator[MemberPage]:
+        for start in range(0, len(self.listed), 2):
+            self.pages += 1
+            ids, emails, cio_ids = zip(*self.listed[start : start + 2], strict=True)
+            yield MemberPage(ids, emails, cio_ids)
+
+    def find_people(
+        self, values: Iterable[str], id_type: IdType, *, until_found: bool = False
+    ) -> FoundPeople:
+        [(_, found)] = self._blocks(list(values), id_type, 10**6)
+        return found
 
     def find_people_in_blocks(
         self, values: Iterable[str], id_type: IdType, *, total: int
@@ -43,8 +61,13 @@ class Everybody:
         asked = list(values)
         assert len(set(asked)) == len(asked) == total
         self.asked += ((id_type, value) for value in asked)
-        for start in range(0, len(asked), 2):
-            block = asked[start : start + 2]
+        yield from self._blocks(asked, id_type, 2)
+
+    def _blocks(
+        self, asked: list[str], id_type: IdType, size: int
+    ) -> Iterator[tuple[list[str], FoundPeople]]:
+        for start in range(0, len(asked), size):
+            block = asked[start : start + size]
             known = [each for each in self.people if key(each, id_type) in {*block} - self.refused]
             shown = [str(each.email if id_type == "email" else each.id) for each in known]
             refused = [value for value in block if value in self.refused]
@@ -63,15 +86,21 @@ def key(person: Person, id_type: str) -> str | None:
 
 
 def match(
-    rows: list[tuple[str, ...]], people: list[Person], present: list[Person], refused: set[str], path: Path
+    rows: list[tuple[str, ...]],
+    people: list[Person],
+    present: list[Person],
+    refused: set[str],
+    path: Path,
+    listed: list[Person] | None = None,
 ) -> tuple[CohortIdentifiers, set[str], Everybody]:
     pages = (MemberPage([p.id], [p.email], [p.cio_id]) for p in present)
     members.collect(pages, "cio_id", path / "members")
     blocks = (rows[start : start + 3] for start in range(0, len(rows), 3))
     columns = [list(map(list, zip(*block, strict=True))) for block in blocks]
     found = collect_rows(columns, [each.id_type for each in MAPPING], path / "rows")
-    store: Any = Everybody(people, refused)
-    cohort = RowMatching(store, MAPPING, path / "members").run(found)
+    store: Any = Everybody(people, refused, listed or [])
+    segment = None if listed is None else PeopleSegment(store, 7, path)
+    cohort = RowMatching(store, MAPPING, path / "members", segment).run(found)
     left = {each.name for each in path.iterdir()}
     assert left == {"members", "cohort", "unmatched_rows"}
     return cohort, set(read_values(cohort.path)), store
@@ -86,9 +115,17 @@ everybody = st.lists(
 )
 
 
-@given(st.lists(st.tuples(ids, mails, ids), max_size=12), everybody, st.sets(st.integers(0, 5)), st.sets(ids))
-def test_matching_is_what_sets_say(rows, people, inside, refused) -> None:
-    present = [each for place, each in enumerate(people) if place in inside]
+class Wanted(NamedTuple):
+    """Who should be found, by the number of which identifier, who should stay, and how other rows end."""
+
+    found: dict[str, int]
+    kept: set[str]
+    reasons: set[tuple[str, str, str]]
+
+
+def wanted_of(
+    rows: list[tuple[str, ...]], people: list[Person], present: list[Person], refused: set[str]
+) -> Wanted:
     found: dict[str, int] = {}
     kept, reasons = set(), set()
     for row in rows:
@@ -114,6 +151,17 @@ def test_matching_is_what_sets_say(rows, people, inside, refused) -> None:
             reasons.add((undecided[0], "rejected", undecided[1]))
         elif first and (conflicts or person is None):
             reasons.add((first[0], "conflicting" if conflicts else "unknown", first[1]))
+    return Wanted(found, kept, reasons)
+
+
+all_rows = st.lists(st.tuples(ids, mails, ids), max_size=12)
+places = st.sets(st.integers(0, 5))
+
+
+@given(all_rows, everybody, places, st.sets(ids))
+def test_matching_is_what_sets_say(rows, people, inside, refused) -> None:
+    present = [each for place, each in enumerate(people) if place in inside]
+    found, kept, reasons = wanted_of(rows, people, present, refused)
     with TemporaryDirectory() as name:
         cohort, matched, store = match(rows, people, present, refused, Path(name))
         assert ended(cohort) == sorted(reasons)
@@ -126,6 +174,68 @@ def test_matching_is_what_sets_say(rows, people, inside, refused) -> None:
     assert cohort.without_identifier == rows.count(("", "", ""))
     assert not {("id", p.id) for p in present} & set(store.asked)
     assert cohort.duplicates >= 0
+
+
+# ---- with a segment of everybody
+
+
+@pytest.fixture
+def always_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read the segment of everybody for a single identifier."""
+    monkeypatch.setattr(download, "MOST_LOOKUPS", 0)
+
+
+@pytest.mark.usefixtures("always_read")
+@given(all_rows, everybody, places, places)
+def test_a_segment_of_everybody_changes_nothing(rows, people, inside, missing) -> None:
+    """Where it lacks people, and a look-up shows that, everybody is looked up."""
+    present = [each for place, each in enumerate(people) if place in inside]
+    listed = [each for place, each in enumerate(people) if place not in missing]
+    found, _, reasons = wanted_of(rows, people, present, set())
+    with TemporaryDirectory() as name:
+        cohort, matched, store = match(rows, people, present, set(), Path(name), listed)
+        assert ended(cohort) == sorted(reasons)
+    assert matched == found.keys()
+    assert [each.people for each in cohort.tallies] == [list(found.values()).count(n) for n in range(3)]
+    if listed == people:
+        assert not {(kind, key(each, kind)) for each in people for kind in ("id", "email")} & {*store.asked}
+
+
+@pytest.mark.usefixtures("always_read")
+@given(all_rows, everybody, places, places, st.sets(ids))
+def test_whom_it_lacks_unnoticed_is_missing_and_never_another_person(
+    rows, people, inside, missing, refused
+) -> None:
+    present = [each for place, each in enumerate(people) if place in inside]
+    listed = [each for place, each in enumerate(people) if place not in missing]
+    found, kept, _ = wanted_of(rows, people, present, refused)
+    certain = wanted_of(rows, people, present, set()).found
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as name:
+        patch.setattr(download, "TOLERATED_PERCENT", 100)
+        _, matched, _ = match(rows, people, present, refused, Path(name), listed)
+    members_now = {each.cio_id for each in present}
+    assert matched - members_now <= certain.keys()
+    assert matched >= (found.keys() | kept) & members_now
+
+
+def test_a_few_are_looked_up(tmp_path: Path) -> None:
+    people = [Person(f"u{n}", None, f"{n:04}") for n in range(3_000)]
+    _, matched, store = match([(p.id, "", "") for p in people[:2_000]], people, [], set(), tmp_path, people)
+    assert (len(matched), store.pages, len(store.asked)) == (2_000, 0, 2_000)
+    _, matched, store = match([(p.id, "", "") for p in people], people, [], set(), tmp_path, people)
+    assert (len(matched), store.pages, len(store.asked)) == (3_000, 1_500, 0)
+
+
+def test_a_workspace_that_is_far_larger_than_the_cohort_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [Person(f"u{n}", None, f"{n:04}") for n in range(2_001)]
+    monkeypatch.setattr(Everybody, "count_members", lambda *_: 2_001 * 300 + 1)
+    _, matched, store = match([(p.id, "", "") for p in people], people, [], set(), tmp_path, people)
+    assert (len(matched), store.pages, len(store.asked)) == (2_001, 0, 2_001)
+
+
+# ---- files, and how rows end
 
 
 def test_files_larger_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,147 @@
+"""Several identifiers with a segment of everybody: faster, and nobody else than by look-ups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_cio_cohort.exceptions import ConfigurationError
+
+TWO = [{"property": "user_id", "id_type": "id"}, {"property": "mail", "id_type": "email"}]
+
+
+@pytest.fixture
+def crowd(sandbox):
+    """Return the rows of 3,000 people with an id, 50 with an address alone, and 2,500 who are unknown."""
+    rows = [(f"u{n}", f"{n}@example.com") for n in range(3_000)]
+    for user_id, mail in rows:
+        sandbox.workspace.add_person(id=user_id, email=mail)
+    for n in range(50):
+        sandbox.workspace.add_person(id=None, email=f"lead{n}@example.com")
+        rows.append((f"new{n}", f"lead{n}@example.com"))
+    rows += [(f"x{n}", f"x{n}@example.com") for n in range(2_500)]
+    return rows
+
+
+@pytest.fixture
+def cohort(sandbox):
+    def make(rows: list[tuple[str, str]]) -> Any:
+        people = [{"amplitude_id": str(n), "user_id": a, "mail": b} for n, (a, b) in enumerate(rows)]
+        return sandbox.project.add_cohort(id="a1b2c3d", name="Power users", rows=people)
+
+    return make
+
+
+@pytest.fixture
+def everybody(sandbox):
+    """Make a data-driven segment of those who are in the workspace now, except some."""
+
+    def make(without: tuple[Any, ...] = ()) -> int:
+        people = [each for each in sandbox.workspace.people.values() if each not in without]
+        return sandbox.workspace.add_segment(name="Everybody", type="dynamic", members=people).id
+
+    return make
+
+
+def members(sandbox) -> set[str]:
+    return {each.cio_id for each in sandbox.workspace.find_segment("Power users").members}
+
+
+def looked_up(sandbox) -> int:
+    return sandbox.count("app", "/customers/attributes$")
+
+
+def test_it_takes_fewer_look_ups_and_finds_the_same_people(sandbox, sync, crowd, cohort, everybody) -> None:
+    cohort(crowd)
+    segment_id = everybody()
+    report = sync(identifiers=TWO, people_segment_id=segment_id)
+    assert report["matched_by"] == {"id": 3_000, "email": 50}
+    assert (report["added"], report["unmatched"], report["segment_after"]) == (3_050, 2_500, 3_050)
+    # two checks of the key; two samples of 2,000; and the ids of the 50
+    assert looked_up(sandbox) == 2 + 20 + 20 + 1
+    assert sandbox.count("app", f"/segments/{segment_id}/membership") == 1
+
+    before = members(sandbox)
+    sandbox.reset_requests()
+    again = sync(identifiers=TWO, people_segment_id=segment_id)
+    assert (again["to_add"], again["to_remove"], again["matched_by"]) == (0, 0, report["matched_by"])
+    assert looked_up(sandbox) == 2 + 20 + 20
+    sandbox.reset_requests()
+    exact = sync(identifiers=TWO)
+    assert (exact["to_add"], exact["to_remove"], exact["unmatched"]) == (0, 0, 2_500)
+    assert looked_up(sandbox) == 2 + 26 + 25
+    assert members(sandbox) == before
+
+
+def test_a_fallback_adds_nobody_whose_first_identifier_exists_but_is_not_in_it(
+    sandbox, sync, crowd, cohort, everybody
+) -> None:
+    """Somebody who was created a moment ago, of whom a sample shows nothing."""
+    new = sandbox.workspace.add_person(id="new0")
+    cohort(crowd)
+    report = sync(identifiers=TWO, people_segment_id=everybody(without=(new,)))
+    [lead] = sandbox.workspace.look_up(["lead0@example.com"], "email")
+    assert new.cio_id in members(sandbox)
+    assert lead.cio_id not in members(sandbox)
+    assert report["matched_by"] == {"id": 3_001, "email": 49}
+
+
+def test_a_look_up_that_is_refused_adds_nobody(sandbox, sync, crowd, cohort, everybody) -> None:
+    sandbox.configure(lookup_refuses="^new")
+    cohort(crowd)
+    report = sync(identifiers=TWO, people_segment_id=everybody())
+    assert report["matched_by"] == {"id": 3_000, "email": 0}
+    assert (report["rejected"], report["unmatched"], report["segment_after"]) == (50, 2_500, 3_000)
+
+
+def test_a_member_of_a_fallback_leaves_when_the_first_identifier_is_in_it(
+    sandbox, sync, crowd, cohort, everybody
+) -> None:
+    cohort(crowd)
+    sync(identifiers=TWO, people_segment_id=everybody())
+    new = sandbox.workspace.add_person(id="new0", email="elsewhere@example.com")
+    sandbox.configure(removal_needs_id=False)
+    report = sync(identifiers=TWO, people_segment_id=everybody())
+    assert (report["added"], report["removed"]) == (1, 1)
+    assert new.cio_id in members(sandbox)
+
+
+def test_a_segment_that_lacks_people_is_said_and_everybody_looked_up(
+    sandbox, sync, crowd, cohort, everybody, caplog
+) -> None:
+    """A condition such as "email exists" leaves out those without one."""
+    by_id = [sandbox.workspace.add_person(id=f"only{n}") for n in range(500)]
+    cohort([*crowd, *((each.id, "") for each in by_id)])
+    report = sync(identifiers=TWO, people_segment_id=everybody(without=tuple(by_id)))
+    assert "does not contain everybody" in caplog.text
+    assert report["matched_by"] == {"id": 3_500, "email": 50}
+    assert {each.cio_id for each in by_id} <= members(sandbox)
+
+
+def test_a_small_cohort_is_looked_up(sandbox, sync, crowd, cohort, everybody) -> None:
+    cohort(crowd[:1_000])
+    segment_id = everybody()
+    assert sync(identifiers=TWO, people_segment_id=segment_id)["added"] == 1_000
+    assert sandbox.count("app", f"/segments/{segment_id}/membership") == 0
+
+
+@pytest.mark.parametrize("kind", ["missing", "manual"])
+def test_a_wrong_one_costs_no_export(sandbox, sync, cohort, kind: str) -> None:
+    cohort([("u1", "a@example.com")])
+    segment_id = sandbox.workspace.add_segment(name="By hand").id if kind == "manual" else 4711
+    with pytest.raises(ConfigurationError, match=f"{segment_id}.*people_segment_id"):
+        sync(identifiers=TWO, people_segment_id=segment_id)
+    assert sandbox.project.used == 0
+
+
+def test_with_one_identifier_it_has_no_effect(sandbox, sync, cohort) -> None:
+    """So that the defaults of a file can give it."""
+    sandbox.workspace.add_person(id="u1")
+    cohort([("u1", "a@example.com")])
+    assert sync(people_segment_id=4711)["added"] == 1
+
+
+def test_it_is_not_the_segment_that_is_filled(sync) -> None:
+    with pytest.raises(ConfigurationError, match="segment_id is the same segment"):
+        sync(identifiers=TWO, segment_name=None, segment_id=5, people_segment_id=5)
