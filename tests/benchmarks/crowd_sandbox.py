@@ -10,11 +10,12 @@ import argparse
 import json
 import signal
 import threading
+from array import array
 
 from aiohttp import web
 
 from airflow_provider_cio_cohort.sandbox import Sandbox
-from tests.benchmarks.crowd import Crowd, CrowdRows
+from tests.benchmarks.crowd import UNKNOWN_EVERY, Crowd, CrowdRows
 
 
 class CrowdSandbox(Sandbox):
@@ -30,6 +31,7 @@ class CrowdSandbox(Sandbox):
         app = super()._control_app()
         app.router.add_post("/crowd/cohorts", self._add_cohort)
         app.router.add_get("/crowd/segments/{id}", self._count)
+        app.router.add_post("/crowd/everybody", self._add_everybody)
         return app
 
     async def _add_cohort(self, request: web.Request) -> web.Response:
@@ -38,6 +40,13 @@ class CrowdSandbox(Sandbox):
         details["rows"] = CrowdRows(**details["rows"])
         cohort = self.project.add_cohort(**details)
         return web.json_response({"id": cohort.id, "size": cohort.size})
+
+    async def _add_everybody(self, request: web.Request) -> web.Response:
+        """Add a data-driven segment of all who exist in Customer.io."""
+        segment = self.workspace.add_segment("Everybody", type="dynamic")
+        numbers = [number for number in range(self.crowd.size) if number % UNKNOWN_EVERY]
+        segment.add([], array("Q", numbers))
+        return web.json_response({"id": segment.id})
 
     async def _count(self, request: web.Request) -> web.Response:
         """Compare a segment's members with the crowd from ``start`` up to ``stop``."""

@@ -119,6 +119,10 @@ class Vendors:
         """Add the segment, for those who do not do so themselves, and return its id."""
         return int(self.control("/segments", "POST", json={"name": SEGMENT})["id"])
 
+    def add_everybody(self) -> int:
+        """Add a data-driven segment of everybody in Customer.io, and return its id."""
+        return int(self.control("/crowd/everybody", "POST")["id"])
+
     def segment(self) -> int | None:
         """Return the id of the segment, if there is one."""
         (workspace,) = self.control("/state")["workspaces"]

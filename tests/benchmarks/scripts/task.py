@@ -36,7 +36,12 @@ def prepare() -> Callable[[], Any]:
 
     identifiers = json.loads(os.environ.get("IDENTIFIERS", "null"))
     task = AmplitudeCohortToCustomerIOOperator(
-        task_id="sync", cohort_id=COHORT, segment_name=SEGMENT, poll_interval=1, identifiers=identifiers
+        task_id="sync",
+        cohort_id=COHORT,
+        segment_name=SEGMENT,
+        poll_interval=1,
+        identifiers=identifiers,
+        people_segment_id=os.environ.get("PEOPLE_SEGMENT_ID"),
     )
     spans: dict[str, tuple[float, float]] = {}
     for phase, (module, path) in (TIMED_OF_SEVERAL if identifiers else TIMED).items():
