@@ -26,6 +26,8 @@ _BYTES_A_LINE = 57
 #: a few thousand lines would not fit the processor's cache.
 READ_CHARACTERS = 32 * 2**10
 MERGE_CHARACTERS = 2**20
+#: Chunks that are merged at once: each is an open file, of which a process may usually have 1,024.
+MOST_CHUNKS = 256
 
 # Every control character is escaped, so that the tab between two fields sorts before any character of a
 # field: a file sorted by line is then sorted by its first field as well.
@@ -124,6 +126,16 @@ def sort_distinct(blocks: Iterable[Block], path: Path, *, chunk_bytes: int = CHU
     if len(chunks) == 1:
         chunks[0].replace(path)
         return count
+    made = len(chunks)
+    while len(chunks) > MOST_CHUNKS:
+        chunks.append(path.with_name(f"{path.name}.{made}"))
+        _merge_files(chunks[:MOST_CHUNKS], chunks[-1])
+        chunks, made = chunks[MOST_CHUNKS:], made + 1
+    return _merge_files(chunks, path)
+
+
+def _merge_files(chunks: list[Path], path: Path) -> int:
+    """Merge sorted files into one, remove them, and return how many lines it has."""
     characters = max(MERGE_CHARACTERS // (len(chunks) or 1), 2**12)
     merged = merge([read_blocks(chunk_path, characters) for chunk_path in chunks])
     count = write_blocks(path, map(distinct, merged))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,6 +43,19 @@ def test_sort_distinct_is_what_a_set_says(values: list[list[str]], chunk_bytes: 
         assert list(read_lines(path)) == sorted(set(lines))
         assert count == len(set(lines))
         assert [entry.name for entry in Path(name).iterdir()] == ["sorted"]
+
+
+def test_more_chunks_than_a_process_may_have_open(tmp_path: Path) -> None:
+    numbers = [number * 7_919 % 10_007 for number in range(3_000)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400, limits[1]))
+    try:
+        count = sort_distinct([[f"{number:05}"] for number in numbers], tmp_path / "sorted", chunk_bytes=300)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert count == 3_000
+    assert list(read_lines(tmp_path / "sorted")) == [f"{number:05}" for number in sorted(numbers)]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["sorted"]
 
 
 @given(st.lists(st.tuples(anything, anything)), st.integers(1, 300))
