@@ -48,9 +48,11 @@ from airflow_provider_cio_cohort.engine.sorted_file import (
     write_blocks,
 )
 from airflow_provider_cio_cohort.exceptions import (
+    DiskFullError,
     ExportEncodingError,
     IncompleteExportError,
     MappingError,
+    UnknownSegmentError,
 )
 from airflow_provider_cio_cohort.sync.ports import Amplitude
 from airflow_provider_cio_cohort.sync.workdir import check_space_for_people
@@ -161,8 +163,10 @@ _CONFLICTS = "c"
 _REJECTED, _CONFLICTING, _OTHERS = "rejected", "conflicting", ("unknown", "too_long", "mistyped")
 
 
-#: One look-up asks for 100 identifiers, and one page of a segment has up to 30,000 people.
-PEOPLE_A_LOOKUP = 300
+#: No more identifiers than these are looked up, all of them.
+FEW_PEOPLE = MOST_LOOKUPS
+#: So many people of a segment are read, and sorted by two identifiers, while one identifier is looked up.
+PEOPLE_A_LOOKUP = 100
 #: Of a hundred identifiers that a segment of everybody lacks, how many may exist: people created meanwhile.
 TOLERATED_PERCENT = 1
 
@@ -171,8 +175,8 @@ class PeopleSegment:
     """
     A data-driven segment of everybody in the workspace, which tells faster who exists than look-ups do.
 
-    It is read at most once, and only where that takes fewer requests. That somebody is not in it proves
-    nothing: Customer.io may not have computed it yet, or its conditions may leave people out.
+    It is read at most once, and only where that is faster; a run can do without. That somebody is not in it
+    proves nothing: Customer.io may not have computed it yet, or its conditions may leave people out.
 
     :param store: Customer.io.
     :param segment_id: the segment.
@@ -190,23 +194,27 @@ class PeopleSegment:
 
         :param id_type: which identifier.
         :param asked: how many would be looked up.
-        :raises DiskFullError: if the worker's disk has no room for the people.
         """
-        if asked <= MOST_LOOKUPS or not (self.path.exists() or self._read(asked)):
+        if asked <= FEW_PEOPLE or not (self.path.exists() or self._read(asked)):
             return None
         path = self.path.with_name("everybody.index")
         sort_distinct(_index(self.path, id_type), path)
         return path
 
     def _read(self, asked: int) -> bool:
+        try:
+            return self._read_if_faster(asked)
+        except (UnknownSegmentError, DiskFullError) as error:  # deleted after the checks; or too large
+            self.path.unlink(missing_ok=True)
+            what = "Looking up %s identifiers instead of reading segment %s (people_segment_id). %s"
+            log.warning(what, f"{asked:,}", self.segment_id, error.headline)
+            return False
+
+    def _read_if_faster(self, asked: int) -> bool:
         people = self.store.count_members(self.segment_id)
         if people > asked * PEOPLE_A_LOOKUP:
-            log.info(
-                "Segment %s has %s people: looking up %s identifiers takes fewer requests.",
-                self.segment_id,
-                f"{people:,}",
-                f"{asked:,}",
-            )
+            what = "Segment %s has %s people: looking up %s identifiers is faster."
+            log.info(what, self.segment_id, f"{people:,}", f"{asked:,}")
             return False
         check_space_for_people(self.path.parent, people)
         pages = self.store.stream_member_pages(self.segment_id, total=people)
@@ -465,7 +473,7 @@ class _Step:
     def _are_unknown(self, path: Path, total: int) -> bool:
         """Say whether a sample shows that those whom the segment of everybody lacks do not exist."""
         everybody = self.matching.everybody
-        if everybody is None or total <= MOST_LOOKUPS:
+        if everybody is None or total <= FEW_PEOPLE:
             return False
         found = look_up(self.matching.store, path, total, self.id_type)
         if found is None or found.people * 100 <= found.asked * TOLERATED_PERCENT:

@@ -254,7 +254,7 @@ class SyncParameters(ExportParameters):
         default=None,
         description="For syncs with several identifiers: the number of a data-driven segment that contains "
         "everybody in the workspace. Where a run would look up more than 2,000 people, it reads that segment "
-        "instead if that takes fewer requests.",
+        "instead if that is faster.",
     )
     mode: Mode = Field(
         default="mirror",

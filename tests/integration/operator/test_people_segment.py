@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_cio_cohort.exceptions import ConfigurationError
+from airflow_provider_cio_cohort.exceptions import ConfigurationError, SyncStoppedError
+from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
 TWO = [{"property": "user_id", "id_type": "id"}, {"property": "mail", "id_type": "email"}]
 
@@ -145,3 +148,58 @@ def test_with_one_identifier_it_has_no_effect(sandbox, sync, cohort) -> None:
 def test_it_is_not_the_segment_that_is_filled(sync) -> None:
     with pytest.raises(ConfigurationError, match="segment_id is the same segment"):
         sync(identifiers=TWO, segment_name=None, segment_id=5, people_segment_id=5)
+
+
+# ---- what it lacks, and what goes wrong with it
+
+
+def test_it_is_deleted_after_the_checks(sandbox, sync, crowd, cohort, everybody, caplog) -> None:
+    cohort(crowd)
+    segment_id = everybody()
+    path = f"/segments/{segment_id}/membership"
+    sandbox.at_request(lambda _: sandbox.workspace.segments.pop(segment_id), path=path)
+    report = sync(identifiers=TWO, people_segment_id=segment_id)
+    assert f"Customer.io has no segment {segment_id}" in caplog.text
+    assert report["matched_by"] == {"id": 3_000, "email": 50}
+
+
+def test_the_disk_has_no_room_for_it(
+    sandbox, sync, crowd, cohort, everybody, caplog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort(crowd)
+    usage = shutil.disk_usage("/")
+
+    def after_the_rows(directory: Path) -> Any:
+        return usage._replace(free=0) if (directory / "rows.asked").exists() else usage._replace(free=2**40)
+
+    monkeypatch.setattr(shutil, "disk_usage", after_the_rows)
+    report = sync(identifiers=TWO, people_segment_id=everybody())
+    assert "too little space" in caplog.text
+    assert report["matched_by"] == {"id": 3_000, "email": 50}
+
+
+@pytest.mark.parametrize("action", ["end_early", "null_lists"])
+def test_pages_that_lack_people(sandbox, sync, crowd, cohort, everybody, action: str) -> None:
+    cohort(crowd)
+    segment_id = everybody()
+    sandbox.faults.add(action, path=f"/segments/{segment_id}/membership")
+    assert sync(identifiers=TWO, people_segment_id=segment_id)["added"] == 3_050
+
+
+def test_a_kill_while_it_is_read(sandbox, sync, crowd, cohort, everybody, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    cohort(crowd)
+    segment_id = everybody()
+    operator = AmplitudeCohortToCustomerIOOperator(
+        task_id="sync",
+        cohort_id="a1b2c3d",
+        segment_name="Power users",
+        identifiers=TWO,
+        people_segment_id=segment_id,
+        poll_interval=0.05,
+    )
+    sandbox.at_request(lambda _: operator.on_kill(), path=f"/segments/{segment_id}/membership")
+    with pytest.raises(SyncStoppedError):
+        sync(ready=operator)
+    assert list(tmp_path.rglob("run-*")) == []
+    assert sandbox.count("track", "_customers$") == 0

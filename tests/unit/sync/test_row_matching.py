@@ -182,7 +182,7 @@ def test_matching_is_what_sets_say(rows, people, inside, refused) -> None:
 @pytest.fixture
 def always_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read the segment of everybody for a single identifier."""
-    monkeypatch.setattr(download, "MOST_LOOKUPS", 0)
+    monkeypatch.setattr(download, "FEW_PEOPLE", 0)
 
 
 @pytest.mark.usefixtures("always_read")
@@ -230,7 +230,7 @@ def test_a_workspace_that_is_far_larger_than_the_cohort_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = [Person(f"u{n}", None, f"{n:04}") for n in range(2_001)]
-    monkeypatch.setattr(Everybody, "count_members", lambda *_: 2_001 * 300 + 1)
+    monkeypatch.setattr(Everybody, "count_members", lambda *_: 2_001 * 100 + 1)
     _, matched, store = match([(p.id, "", "") for p in people], people, [], set(), tmp_path, people)
     assert (len(matched), store.pages, len(store.asked)) == (2_001, 0, 2_001)
 
