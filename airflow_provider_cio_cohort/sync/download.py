@@ -9,7 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -167,6 +167,8 @@ _REJECTED, _CONFLICTING, _OTHERS = "rejected", "conflicting", ("unknown", "too_l
 FEW_PEOPLE = MOST_LOOKUPS
 #: So many people of a segment are read, and sorted by two identifiers, while one identifier is looked up.
 PEOPLE_A_LOOKUP = 100
+#: Rows that are in memory at once, with what a look-up says of them.
+ROWS_A_BLOCK = 2_000
 #: Of a hundred identifiers that a segment of everybody lacks, how many may exist: people created meanwhile.
 TOLERATED_PERCENT = 1
 
@@ -494,8 +496,8 @@ class _Step:
         """
         Look up the identifiers of rows, all of them.
 
-        :return: in blocks, how many were asked for, and how many exist; and for each row its line, the
-            person, empty if there is none, and whether Customer.io refuses the identifier.
+        :return: in blocks of rows, how many more were asked for, and how many of these exist; and for each
+            row its line, the person, empty if there is none, and whether Customer.io refuses the identifier.
         """
         if not total:
             return
@@ -505,11 +507,15 @@ class _Step:
         rows = groupby(read_lines(path), key_of)
         for asked, answer in self.matching.store.find_people_in_blocks(values, id_type, total=total):
             known, refused = _people_by(answer, id_type), set(answer.rejected)
-            answers: list[tuple[str, str, bool]] = []
-            for value, (_, lines) in zip(asked, rows, strict=False):
-                person = known.get(normalise(value), "")
-                answers += ((line, person, value in refused) for line in lines)
-            yield len(asked), len(known), answers
+            answers = (
+                (line, known.get(normalise(value), ""), value in refused)
+                for value, (_, lines) in zip(asked, rows, strict=False)
+                for line in lines
+            )
+            counts = len(asked), len(known)
+            while some := list(islice(answers, ROWS_A_BLOCK)):  # many rows may have one identifier
+                yield *counts, some
+                counts = 0, 0
 
     def _exists(self, line: str, person: str) -> None:
         """Note that somebody who is not a member has a row's identifier."""

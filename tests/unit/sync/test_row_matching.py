@@ -218,6 +218,16 @@ def test_whom_it_lacks_unnoticed_is_missing_and_never_another_person(
     assert matched >= (found.keys() | kept) & members_now
 
 
+def test_rows_that_share_an_identifier_are_matched_in_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "ROWS_A_BLOCK", 7)
+    rows = [(f"u{n}", "p@x" if n % 2 else "z@x", "") for n in range(100)]
+    cohort, matched, _ = match(rows, [Person(None, "p@x", "1")], [], set(), tmp_path)
+    assert (matched, cohort.unmatched) == ({"1"}, 50)
+    assert [(each.looked_up, each.exist) for each in cohort.tallies] == [(100, 0), (2, 1), (0, 0)]
+
+
 def test_a_few_are_looked_up(tmp_path: Path) -> None:
     people = [Person(f"u{n}", None, f"{n:04}") for n in range(3_000)]
     _, matched, store = match([(p.id, "", "") for p in people[:2_000]], people, [], set(), tmp_path, people)
