@@ -18,7 +18,9 @@ from airflow_provider_cio_cohort.engine.customer_io import (
     MOST_LOOKUPS,
     FoundPeople,
     SegmentStore,
-    look_up,
+    find,
+    look_for_one,
+    sample,
 )
 from airflow_provider_cio_cohort.engine.diff import reason_of
 from airflow_provider_cio_cohort.engine.export_csv import read_properties
@@ -152,9 +154,10 @@ def _is_short(rows: int, announced: int | None) -> bool:
 
 #: How a row's person is known, beside the number of the identifier that has found them: not at all yet; not
 #: yet, and that nobody has an identifier before that is known only from the segment of everybody; or only
-#: from the segment that is filled, because an identifier before that could not be read or looked up.
+#: from the segment that is filled, because an identifier before that could not be read or looked up. Of a
+#: doubtful row, the person's field has the doubtful identifiers; once it has led to a member, the note's.
 _OPEN, _DOUBTED, _REFUSED = "", "?", "r"
-#: Between such doubtful identifiers of a row. Fields have no control characters.
+#: Between such doubtful identifiers of a row, and between people. Fields have no control characters.
 _NEXT = "\x1f"
 #: Sorts after the number of an identifier: a member who stays only because a row may be about them.
 _KEPT = "~"
@@ -235,7 +238,7 @@ class RowMatching:
     which that is not certain adds nobody, and members who may be meant by it stay.
 
     Where nobody in the segment of everybody has an identifier, a later one still finds members; before it
-    adds anybody else, the identifier is looked up.
+    adds anybody else, or a row is found to lead to two members, the identifier is looked up.
 
     A row that matches nobody, or two people, is named by its first identifier; by the one that Customer.io
     refuses to look up, where there is one.
@@ -332,6 +335,10 @@ class RowMatching:
         """Count a row that an identifier has led to a member."""
         self._same[place] += 1
 
+    def has_matched(self, place: int) -> bool:
+        """Say whether anybody is known to have an identifier."""
+        return bool(self._same[place] or self._exist[place])
+
     def note_lookup(self, place: int, asked: int, exist: int) -> None:
         """Count identifiers of whose people it was asked whether they exist, and those that do."""
         self._looked_up[place] += asked
@@ -401,9 +408,13 @@ class _Step:
         if people:
             if state in (_OPEN, _DOUBTED):
                 self.matching.note_members(self.place)
+                note = person  # the doubts
                 state, person = self._hit(people)
             elif not person:
                 self._hits += (f"{each}\t{_KEPT}" for each in people)
+            elif person not in people and note not in ("", _CONFLICTS):
+                self._doubt(note, rest, _NEXT.join((person, *people)), _CONFLICTS, name)
+                return None
             elif person not in people:
                 note = _CONFLICTS
         elif value and state in (_OPEN, _DOUBTED) and can_exist(unescape(value), self.id_type):
@@ -448,7 +459,8 @@ class _Step:
             for block in read_blocks(path):
                 unknown: Block = []
                 for line in block:
-                    if found := people.at(key_of(line)):
+                    found = people.at(key_of(line))
+                    if len(found) == 1:  # two, if an identifier changed hands while they were read
                         self._exists(line, found[0])
                     else:
                         unknown.append(line)
@@ -460,35 +472,59 @@ class _Step:
                 yield
         self.matching.note_lookup(self.place, total - missing, total - missing)
         missing_path.replace(path)
-        if self._are_unknown(values_path, missing):
-            self.matching.note_lookup(self.place, missing, 0)
+        refused = self._refused_if_unknown(values_path, missing)
+        if refused is not None:
             for block in read_blocks(path):
                 for line in block:
                     field, *rest, _, doubts, note, name = line.split("\t")
-                    doubts = _NEXT.join(filter(None, (doubts, self._name(field))))
-                    self._pass_on(rest, _DOUBTED, doubts, note, name or self._name(field))
+                    state, doubts = _DOUBTED, _NEXT.join(filter(None, (doubts, self._name(field))))
+                    if field in refused:
+                        state, doubts, name = _REFUSED, "", ""
+                    self._pass_on(rest, state, doubts, note, name or self._name(field))
                 yield
             missing = 0
         values_path.unlink()
         return missing
 
-    def _are_unknown(self, path: Path, total: int) -> bool:
-        """Say whether a sample shows that those whom the segment of everybody lacks do not exist."""
-        everybody = self.matching.everybody
+    def _refused_if_unknown(self, path: Path, total: int) -> frozenset[str] | None:
+        """
+        Look up a sample of the identifiers that nobody in the segment of everybody has.
+
+        :return: those that Customer.io refuses to look up; ``None`` to look up all, because too many exist.
+        """
+        everybody, store = self.matching.everybody, self.matching.store
         if everybody is None or total <= FEW_PEOPLE:
-            return False
-        found = look_up(self.matching.store, path, total, self.id_type)
-        if found is None or found.people * 100 <= found.asked * TOLERATED_PERCENT:
-            return found is not None
-        log.warning(
-            "Segment %s (people_segment_id) does not contain everybody: of %s identifiers that nobody in it "
-            "has, %s exist in Customer.io. Looking up all %s: correct the segment's conditions.",
-            everybody.segment_id,
-            f"{found.asked:,}",
-            f"{found.people:,}",
-            f"{total:,}",
-        )
-        return False
+            return None
+        values = sample(path, total, MOST_LOOKUPS)
+        found = find(store, values, self.id_type)
+        asked = found.asked - found.refused if found is not None else 0
+        if found is None or not asked:
+            return None
+        known, normalise = _people_by(found, self.id_type), normaliser(self.id_type)
+        exist = sum(normalise(value) in known for value in values)
+        if not exist and self.place == 0 and not self.matching.has_matched(0):
+            # If nobody has the first identifier, the run is refused, so that must be certain.
+            one = look_for_one(store, path, total, self.id_type)
+            if one is None or one.people:
+                return None
+            asked = one.asked
+        are_unknown = exist * 100 <= asked * TOLERATED_PERCENT
+        if exist:
+            log.warning(
+                "Segment %s (people_segment_id) does not contain everybody: of %s identifiers that nobody in "
+                "it has, %s exist in Customer.io. %s",
+                everybody.segment_id,
+                f"{asked:,}",
+                f"{exist:,}",
+                f"So about {exist * total // asked:,} people are left out until they are in it. Unless they "
+                "are new in Customer.io, correct the segment's conditions."
+                if are_unknown
+                else f"Looking up all {total:,}: correct the segment's conditions.",
+            )
+        if not are_unknown:
+            return None
+        self.matching.note_lookup(self.place, asked, exist)
+        return frozenset(map(escape, found.rejected))
 
     def _look_up(
         self, path: Path, total: int, place: int
@@ -527,12 +563,12 @@ class _Step:
             state, _ = self._hit([person])
             self._pass_on(rest, state, person, note, name)
 
-    def _doubt(self, doubts: str, rest: Block, person: str, note: str, name: str) -> None:
+    def _doubt(self, doubts: str, rest: Block, people: str, note: str, name: str) -> None:
         first, _, others = doubts.partition(_NEXT)
-        self._doubts.append("\t".join((first, *rest, others, person, note, name)))
+        self._doubts.append("\t".join((first, *rest, others, people, note, name)))
 
     def _settle_doubts(self) -> Iterator[None]:
-        """Look up the identifiers that come before the one by which a row would add somebody."""
+        """Look up the doubtful identifiers of rows that would add somebody, or that lead to two members."""
         unsorted, sorted_path = self.directory / "rows.doubted", self.directory / "rows.doubts"
         path = self.directory / "rows.asked"
         for place in range(self.place):
@@ -559,11 +595,13 @@ class _Step:
             path.unlink()
 
     def _settle(self, place: int, line: str, earlier: str, *, is_refused: bool) -> None:
-        field, *rest, doubts, person, note, name = line.split("\t")
+        field, *rest, doubts, people, note, name = line.split("\t")
+        person, *conflicting = people.split(_NEXT)
         if is_refused:
-            self._pass_on(rest, _REFUSED, "", note, f"{place}={field}")
+            self._hits += (f"{each}\t{_KEPT}" for each in conflicting)
+            self._pass_on(rest, _REFUSED, "", "", f"{place}={field}")
         elif doubts and not earlier:
-            self._doubt(doubts, rest, person, note, name)
+            self._doubt(doubts, rest, people, note, name)
         else:
             found_at = place if earlier else self.place
             self._hits.append(f"{earlier or person}\t{found_at}")
@@ -580,13 +618,12 @@ class _Step:
     def _pass_on(self, rest: Block, state: str, person: str, note: str, name: str) -> None:
         if any(rest):
             self._ahead.append("\t".join((*rest, state, person, note, name)))
-        elif note or state in (_OPEN, _DOUBTED, _REFUSED):
+        elif note == _CONFLICTS or state in (_OPEN, _DOUBTED, _REFUSED):
             place, _, field = name.partition("=")
             id_type = self.matching.mapping[int(place)].id_type
-            is_refused = state == _REFUSED
-            reason = (
-                _CONFLICTING if note else _REJECTED if is_refused else why_unknown(unescape(field), id_type)
-            )
+            reason = why_unknown(unescape(field), id_type)
+            if note == _CONFLICTS or state == _REFUSED:
+                reason = _CONFLICTING if note == _CONFLICTS else _REJECTED
             self._ends.append(f"{field}\t{reason}\t{id_type}")
 
 

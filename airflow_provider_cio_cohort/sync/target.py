@@ -142,7 +142,7 @@ def check_people(customer_io: CustomerIO, segment_id: int) -> None:
     raise ConfigurationError(
         f"Customer.io {what} (people_segment_id; connection {customer_io.customer_io_conn_id!r}).\n"
         "No export was requested, and nothing was written. Give the number of a data-driven segment that "
-        "contains everybody, such as one with the conditions 'id exists' or 'email exists'; or remove "
+        "contains everybody, such as one for which 'id exists' or 'email exists' is true; or remove "
         "people_segment_id, and people are looked up."
     )
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cio_cohort.exceptions import ConfigurationError, SyncStoppedError
+from airflow_provider_cio_cohort.exceptions import ConfigurationError, MappingError, SyncStoppedError
+from airflow_provider_cio_cohort.hooks import membership
 from airflow_provider_cio_cohort.transfers.amplitude_to_customer_io import AmplitudeCohortToCustomerIOOperator
 
 TWO = [{"property": "user_id", "id_type": "id"}, {"property": "mail", "id_type": "email"}]
@@ -151,6 +152,68 @@ def test_it_is_not_the_segment_that_is_filled(sync) -> None:
 
 
 # ---- what it lacks, and what goes wrong with it
+
+
+def test_a_few_whom_it_lacks_are_said(sandbox, sync, crowd, cohort, everybody, caplog) -> None:
+    """No more than one in a hundred is tolerated, but never in silence."""
+    by_id = [sandbox.workspace.add_person(id=f"only{n}") for n in range(15)]
+    cohort([*crowd, *((each.id, "") for each in by_id)])
+    sync(identifiers=TWO, people_segment_id=everybody(without=tuple(by_id)))
+    assert "people are left out until they are in it" in caplog.text
+    caplog.clear()
+    sync(identifiers=TWO, people_segment_id=everybody())
+    assert "does not contain everybody" not in caplog.text
+
+
+def test_an_id_that_exists_in_another_spelling_is_nobody_it_lacks(
+    sandbox, sync, crowd, cohort, everybody, caplog
+) -> None:
+    sandbox.configure(identifiers_trimmed=True)
+    cohort([*crowd, *((f"u{n} ", "") for n in range(1_000))])
+    report = sync(identifiers=TWO, people_segment_id=everybody())
+    assert "does not contain everybody" not in caplog.text
+    assert (report["added"], report["unmatched"]) == (3_050, 3_500)
+
+
+def test_that_nobody_has_the_first_identifier_is_said_only_if_it_is_certain(
+    sandbox, sync, cohort, everybody
+) -> None:
+    """Of 2,600 ids one exists, which neither the segment has nor every sample."""
+    people = [sandbox.workspace.add_person(id=None, email=f"{n}@example.com") for n in range(50)]
+    segment_id = everybody()
+    rows = [(f"x{n}", people[n].email if n < 50 else "") for n in range(2_600)]
+    cohort(rows)
+    with pytest.raises(MappingError, match="None of the cohort's 2,600 identifiers"):
+        sync(identifiers=TWO, people_segment_id=segment_id)
+    sandbox.workspace.add_person(id="x1700")
+    for _ in range(10):
+        report = sync(identifiers=TWO, people_segment_id=segment_id, dry_run=True)
+        assert report["matched_by"]["email"] == 50
+
+
+def test_a_look_up_that_all_are_refused_proves_nothing(sandbox, sync, crowd, cohort, everybody) -> None:
+    sandbox.configure(lookup_refuses="^(new|x)[0-9]+$")
+    cohort(crowd)
+    report = sync(identifiers=TWO, people_segment_id=everybody())
+    assert (report["rejected"], report["unmatched"], report["segment_after"]) == (2_550, 0, 3_000)
+
+
+def test_an_identifier_that_changes_hands_between_two_pages(
+    sandbox, sync, crowd, cohort, everybody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "MEMBERS_PER_PAGE", 2_000)
+    cohort(crowd)
+    segment_id = everybody()
+    [old, new] = sandbox.workspace.look_up(["u0", "u2999"], "id")
+
+    def change_hands(_: Any) -> None:
+        sandbox.workspace.rename_person(old, id="u0-old")
+        sandbox.workspace.rename_person(new, id="u0")
+
+    sandbox.at_request(change_hands, path=f"/segments/{segment_id}/membership", after=1)
+    sync(identifiers=TWO, people_segment_id=segment_id)
+    assert new.cio_id in members(sandbox)
+    assert old.cio_id not in members(sandbox)
 
 
 def test_it_is_deleted_after_the_checks(sandbox, sync, crowd, cohort, everybody, caplog) -> None:

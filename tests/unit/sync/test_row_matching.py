@@ -208,7 +208,8 @@ def test_whom_it_lacks_unnoticed_is_missing_and_never_another_person(
 ) -> None:
     present = [each for place, each in enumerate(people) if place in inside]
     listed = [each for place, each in enumerate(people) if place not in missing]
-    found, kept, _ = wanted_of(rows, people, present, refused)
+    asked = refused - {each.id for each in listed}
+    found, kept, _ = wanted_of(rows, people, present, asked)
     certain = wanted_of(rows, people, present, set()).found
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as name:
         patch.setattr(download, "TOLERATED_PERCENT", 100)
@@ -216,6 +217,36 @@ def test_whom_it_lacks_unnoticed_is_missing_and_never_another_person(
     members_now = {each.cio_id for each in present}
     assert matched - members_now <= certain.keys()
     assert matched >= (found.keys() | kept) & members_now
+
+
+@pytest.mark.usefixtures("always_read")
+@given(all_rows, everybody, places, st.sets(ids))
+def test_refusals_keep_the_same_members(rows, people, inside, refused) -> None:
+    """Whom a segment lacks may be somebody whom Customer.io refuses to look up."""
+    present = [each for place, each in enumerate(people) if place in inside]
+    listed = [each for each in people if each.id not in refused]
+    found, kept, _ = wanted_of(rows, people, present, refused)
+    with TemporaryDirectory() as name:
+        _, matched, _ = match(rows, people, present, refused, Path(name), listed)
+    assert matched == found.keys() | kept
+
+
+@pytest.mark.usefixtures("always_read")
+def test_two_members_of_a_row_stay_if_a_look_up_before_them_is_refused(tmp_path: Path) -> None:
+    people = [Person(None, "p@x", "1"), Person("q", None, "2"), Person("v", None, "3")]
+    rows = [("u", "p@x", "q"), *((f"n{n}", "", "") for n in range(9))]
+    cohort, matched, _ = match([*rows, ("v", "", "")], people, people, {"u"}, tmp_path, people)
+    assert matched == {"1", "2", "3"}
+    assert ("u", "rejected", "id") in ended(cohort)
+
+
+@pytest.mark.usefixtures("always_read")
+def test_two_members_of_a_row_are_a_conflict_if_nobody_is_before_them(tmp_path: Path) -> None:
+    people = [Person(None, "p@x", "1"), Person("q", None, "2"), Person("v", None, "3")]
+    rows = [("u", "p@x", "q"), ("v", "", "")]
+    cohort, matched, _ = match(rows, people, people, set(), tmp_path, people)
+    assert matched == {"1", "3"}
+    assert ended(cohort) == [("u", "conflicting", "id")]
 
 
 def test_rows_that_share_an_identifier_are_matched_in_blocks(
