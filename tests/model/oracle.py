@@ -85,6 +85,8 @@ class Oracle:
         self.made_for: dict[Place, str] = {}
         #: Segments of which a good run is known to later ones.
         self.filled: set[Place] = set()
+        #: Segments that had the name which a try looked for, also one that has failed.
+        self.named: set[Place] = set()
         self.snapshots: list[Snapshot] = []
         #: What the last good run has left, for what others change afterwards; ``None`` if that is unknown.
         self.last: dict[tuple[Any, ...], Last | None] = {}
@@ -108,6 +110,11 @@ class Oracle:
         for place in done.after.keys() - done.before.keys():
             if "[managed" in self._workspace(place).segments[place[1]].description:
                 self.made_for[place] = done.parameters["cohort_id"]
+        self.named |= {
+            (self.world.reads.site_id, segment.id)
+            for segment in self.world.reads.segments.values()
+            if segment.name == done.parameters["segment_name"]
+        }
         values = self._values(done)
         changed = self._changes(done)
         self._only_the_cohort_was_added(done, values)
@@ -352,7 +359,7 @@ class Oracle:
         """A segment of another name is one that a sync has filled before, or made: it was renamed since."""
         name, limit = done.parameters["segment_name"], self.world.sandbox.settings.name_limit
         called = self._workspace(place).segments[place[1]].name
-        is_known = place in self.good or place in self.made_for or done.events
+        is_known = place in self.good or place in self.made_for or place in self.named or done.events
         assert is_known or called in (name, name[:limit]), "another segment was filled than the one named"
 
     def _holds_the_cohort(self, done: Try, place: Place, wanted: set[str], led: Led | None) -> None:
