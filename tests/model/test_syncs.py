@@ -26,6 +26,7 @@ from tests.model.world import (
     BOTH,
     COHORTS,
     EMAILS,
+    EVERYBODY,
     IDS,
     KEEPING,
     NOBODY,
@@ -65,6 +66,7 @@ flags = st.fixed_dictionaries(
         "max_additions": st.sampled_from([0, 2]),
         "on_guard": st.just("add_only"),
         "min_match_rate": st.sampled_from([0.01, 0.5]),
+        "people_segment_id": st.just(EVERYBODY),
     },
 )
 rows = st.integers(0, len(IDS) + len(NOBODY) + len(PAIRS) - 1)
@@ -78,6 +80,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.tuples(st.just("comes_or_goes"), persons),
     st.tuples(st.just("merge"), persons, persons),
     st.tuples(st.just("rename"), persons, st.sampled_from(["id", "email"]), persons),
+    st.tuples(st.just("compute")),
     st.tuples(st.just("segment"), names, st.sampled_from(["renamed", "deleted", "anew"])),
 )
 #: Switches for what the vendors leave open, in positions that change between runs.
@@ -450,11 +453,12 @@ class Syncs(RuleBasedStateMachine):
         self.world.history.append(f"{changes}")
         self.world.sandbox.configure(**changes)
 
-    @rule(which=syncs)
-    def all_is_well_again(self, which: int) -> None:
+    @rule(which=syncs, reads=st.booleans())
+    def all_is_well_again(self, which: int, reads: bool) -> None:
         """Whatever has happened, a run that is allowed everything is a good one where nothing is wrong."""
         self.world.sandbox.configure(**USUAL)
-        done = self.attempt(self.world.new_run(which, dict.fromkeys(OVERRIDES.values(), True)))
+        given = {**dict.fromkeys(OVERRIDES.values(), True), "people_segment_id": EVERYBODY if reads else None}
+        done = self.attempt(self.world.new_run(which, given))
         assert done.error is None, f"a run fails without a reason: {done.error}"
 
 
@@ -468,6 +472,7 @@ def test_syncs_do_what_they_may_and_nothing_else(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(guards, "FLOOR", 2)
     monkeypatch.setattr(sync, "FLOOR", 2)
     monkeypatch.setattr(download, "TOLERATED_ROWS", 0)
+    monkeypatch.setattr(download, "FEW_PEOPLE", 0)
     for name, value in {
         "VERIFY_TIMEOUT": "0.3",
         "VERIFY_STABLE_SECONDS": "0.005",

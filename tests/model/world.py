@@ -60,6 +60,8 @@ PAIRS = [
     ("", EMAILS[7]),
 ]
 SEGMENTS = ("Power users", "By mail", "By both", "Beside others")
+#: The number of a segment whose members are computed from time to time.
+EVERYBODY = 11
 #: The places of the sync with several identifiers, of the one that removes only whom it has added, and of
 #: those that keep snapshots of all.
 BOTH, TRACKED = 3, 4
@@ -275,6 +277,8 @@ class World:
                 workspace.add_person(id=each, email=EMAILS[number] if number < 5 else None)
         for each in EMAILS[5:7]:
             self.sandbox.workspace.add_person(id=None, email=each)
+        everybody = self.sandbox.workspace.add_segment(name="Everybody", type="dynamic")
+        assert everybody.id == EVERYBODY
         by_hand = [self.sandbox.workspace._by_id[each] for each in IDS[:2]]
         self.sandbox.workspace.add_segment(name=SEGMENTS[3], members=by_hand)
         self.others.add_segment(name="Unrelated", members=[self.others.person(each) for each in IDS[:3]])
@@ -396,12 +400,18 @@ class World:
             self._changed(*members)
             workspace.add_segment(name=name, members=members)
 
+    def _compute(self) -> None:
+        """Let Customer.io compute who is in the segment of everybody."""
+        people = self.sandbox.workspace.people.values()
+        self.sandbox.workspace.segments[EVERYBODY].by_hand_add(people)
+
     def everywhere(self) -> Everybody:
         """Return who is in each segment of each workspace, by the identifiers that never change."""
         return {
             (workspace.site_id, segment.id): {person.cio_id for person in segment.members}
             for workspace in self.sandbox.workspaces
             for segment in workspace.segments.values()
+            if segment.type == "manual"
         }
 
     def changed_since(self, began: int, site: str) -> set[str]:
