@@ -266,3 +266,31 @@ def test_a_kill_while_it_is_read(sandbox, sync, crowd, cohort, everybody, tmp_pa
         sync(ready=operator)
     assert list(tmp_path.rglob("run-*")) == []
     assert sandbox.count("track", "_customers$") == 0
+
+
+def test_rows_of_every_kind_come_to_the_same(sandbox, sync, cohort, everybody) -> None:
+    workspace, rows = sandbox.workspace, []
+    for n in range(3_000):
+        person = workspace.add_person(id=f"u{n}", email=f"{n}@Example.com")
+        user_id, mail = f"u{n}" if n % 3 else "", f"{n}@example.com" if n % 2 else ""
+        rows.append((user_id, mail, f"u{n + 1}" if n % 7 == 0 else "", person.cio_id))
+    for n in range(50):
+        workspace.add_person(id=None, email=f"lead{n}@example.com")
+        workspace.add_person(id=f"a\\b{n}")
+        rows += [(f"new{n}", f"LEAD{n}@example.com", f"u{n}", ""), (f"a\\b{n}", f"a{n}@x", "q\x01", "cio_zz")]
+        rows += [(f"no{n}", f"{n}@example.com", f"u{n + 1_600}", ""), (f" u{n}", "", "", "")]
+        rows += [("k" * 160, f"{n}@example.com", "", ""), (f"bad{n}\udcff", f"{n}@example.com", "", "")]
+    rows += [(f"x{n}", f"x{n}@example.com", f"y{n}", f"cio_f{n}") for n in range(2_500)]
+    names = ("user_id", "mail", "other", "cio")
+    people = [{"amplitude_id": str(n), **dict(zip(names, row, strict=True))} for n, row in enumerate(rows)]
+    sandbox.project.add_cohort(id="a1b2c3d", name="Power users", rows=people)
+    sandbox.configure(lookup_refuses="^no[0-9]")
+    segment_id = everybody()
+    workspace.add_segment(name="Power users", members=list(workspace.people.values())[1_500:2_500])
+    kinds = [("other", "id"), ("other", "email"), ("cio", "cio_id")]
+    five = [*TWO, *({"property": name, "id_type": kind} for name, kind in kinds)]
+    exact = sync(identifiers=five, dry_run=True)
+    assert exact["conflicting"]
+    assert exact["rejected"]
+    assert exact["unreadable"]
+    assert sync(identifiers=five, dry_run=True, people_segment_id=segment_id) == exact
