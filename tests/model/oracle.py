@@ -311,7 +311,9 @@ class Oracle:
         if last is None:
             return
         if None in seen:
-            assert not last.certain, "it does not say what others have changed"
+            # What is remembered belongs to the workspace that is written to.
+            is_known = last.certain and not self.world.mixed
+            assert not is_known, "it does not say what others have changed"
             return
         still = self._had(last.values, done, before)
         joined = len(before) - still - (last.members - last.matched)
