@@ -18,6 +18,15 @@ from dev.processes import Processes
 
 #: What a component says that gives up on SQLite, which has one writer, on a busy machine.
 _LOCKED = "database is locked"
+#: Starts ``airflow``. What parses a DAG file or runs a task is a fork of a component, and with any asset, it
+#: loads the Amazon provider and boto3, if they are installed: here, the component has already done so.
+_START = """
+import contextlib, runpy
+with contextlib.suppress(ImportError):
+    import aiohttp, requests_toolbelt
+    import airflow.providers.amazon.aws.assets.s3
+runpy.run_module("airflow", run_name="__main__", alter_sys=True)
+"""
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -126,7 +135,7 @@ class AirflowInstance(AirflowApi):
 
     def start_component(self, component: str) -> None:
         """Start one component; its output goes to a file in the home directory."""
-        command = [sys.executable, "-m", "airflow", *self.command_of(component)]
+        command = [sys.executable, "-c", _START, *self.command_of(component)]
         self.processes.start(component, command, self.env_of(component))
 
     def stop_component(self, component: str, kill: bool = False) -> None:
