@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from airflow.utils.file import might_contain_dag
 
 from airflow_provider_cio_cohort.dag_generation import build_dags
@@ -101,41 +103,70 @@ def test_a_dag_file_loads_no_http_library() -> None:
     assert run(sys.executable, "-c", code).stdout == "[]\n[]\n"
 
 
+#: Like Airflow's DAG processor, a process that parses each file in a fork of itself.
 PARSE = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 import structlog
+from airflow import settings
 from airflow.dag_processing.processor import DagFileParseRequest, _parse_file
-file, bundle = map(Path, sys.argv[1:])
-request = DagFileParseRequest(file=str(file), bundle_path=bundle, bundle_name="test")
-result = _parse_file(request, structlog.get_logger())
-dags = {dag.dag_id: [dag.data["dag"]["fileloc"], dag.data["dag"]["tags"]] for dag in result.serialized_dags}
-docs = {dag.dag_id: dag.data["dag"].get("doc_md") for dag in result.serialized_dags}
-print(json.dumps({"dags": dags, "docs": docs, "errors": result.import_errors, "warnings": result.warnings}))
+
+def parse(file, bundle):
+    os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = settings.DAGS_FOLDER = str(bundle)
+    request = DagFileParseRequest(file=str(file), bundle_path=bundle, bundle_name="test")
+    result = _parse_file(request, structlog.get_logger())
+    found = {dag.dag_id: dag.data["dag"] for dag in result.serialized_dags}
+    dags = {dag_id: [dag["fileloc"], dag["tags"]] for dag_id, dag in found.items()}
+    docs = {dag_id: dag.get("doc_md") for dag_id, dag in found.items()}
+    return {"dags": dags, "docs": docs, "errors": result.import_errors, "warnings": result.warnings}
+
+assert "airflow_provider_cio_cohort.dag_generation" not in sys.modules
+for line in sys.stdin:
+    if not (child := os.fork()):
+        print("\\n" + json.dumps(parse(*map(Path, json.loads(line)))), flush=True)
+        os._exit(0)
+    print("end", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+Parse = Callable[..., dict[str, Any]]
 
 
-def parse(file: Path, bundle: Path | None = None) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def parse() -> Iterator[Parse]:
     """What Airflow's DAG processor makes of a DAG file; values that change at each parse are an error."""
-    folder = str(bundle or file.parent)
-    settings = {
-        "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",
-        "AIRFLOW__CORE__DAGS_FOLDER": folder,
-    }
-    done = run(sys.executable, "-c", PARSE, str(file), folder, **settings)
-    assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    settings = {"AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error"}
+    with subprocess.Popen(
+        [sys.executable, "-c", PARSE],
+        env={**os.environ, **settings},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        into, out = process.stdin, process.stdout
+
+        def ask(file: Path, bundle: Path | None = None) -> dict[str, Any]:
+            print(json.dumps([str(file), str(bundle or file.parent)]), file=into, flush=True)
+            said = ""
+            while not (line := out.readline()).startswith("end "):
+                assert line, said
+                said = line
+            assert line == "end 0\n"
+            result: dict[str, Any] = json.loads(said)
+            return result
+
+        yield ask
+        into.close()
 
 
-def test_airflows_dag_processor_takes_the_example() -> None:
+def test_airflows_dag_processor_takes_the_example(parse: Parse) -> None:
     result = parse(EXAMPLE.with_suffix(".py"))
     assert (result["errors"], result["warnings"]) == ({}, [])
     assert {place for place, _ in result["dags"].values()} == {str(EXAMPLE.with_suffix(".py"))}
     assert set(result["dags"]) == set(build_dags(EXAMPLE))
 
 
-def test_a_users_own_yaml_beside_ours(tmp_path: Path) -> None:
+def test_a_users_own_yaml_beside_ours(parse: Parse, tmp_path: Path) -> None:
     (tmp_path / "my_syncs.yaml").write_text(
         "syncs:\n- {name: mine, cohort_id: a, segment_id: 1}\n- {name: wrong, cadence: never}\n"
     )
@@ -149,7 +180,7 @@ def test_a_users_own_yaml_beside_ours(tmp_path: Path) -> None:
     }
 
 
-def test_a_file_that_is_no_yaml_is_a_dag_that_says_so(tmp_path: Path) -> None:
+def test_a_file_that_is_no_yaml_is_a_dag_that_says_so(parse: Parse, tmp_path: Path) -> None:
     loader = tmp_path / "cohort_syncs.py"
     loader.write_bytes(EXAMPLE.with_suffix(".py").read_bytes())
     (tmp_path / "cohort_syncs.yaml").write_text("syncs:\n- name: [\n")
@@ -158,7 +189,7 @@ def test_a_file_that_is_no_yaml_is_a_dag_that_says_so(tmp_path: Path) -> None:
     assert result["dags"] == {"cohort_file__cohort_syncs": [str(loader), ["cohort-file", "config-error"]]}
 
 
-def test_files_in_other_folders_of_a_bundle_have_ids_of_their_own(tmp_path: Path) -> None:
+def test_files_in_other_folders_of_a_bundle_have_ids_of_their_own(parse: Parse, tmp_path: Path) -> None:
     folders = [tmp_path / "growth", tmp_path / "sales" / "eu"]
     for position, folder in enumerate(folders):
         folder.mkdir(parents=True)
@@ -175,7 +206,7 @@ def test_files_in_other_folders_of_a_bundle_have_ids_of_their_own(tmp_path: Path
     ]
 
 
-def test_several_yaml_files_of_one_dag_file(tmp_path: Path) -> None:
+def test_several_yaml_files_of_one_dag_file(parse: Parse, tmp_path: Path) -> None:
     sync = "{{name: {}, cohort_id: a, segment_id: {}}}"
     for folder, syncs in {
         "a": [("same", 1), ("a", 2)],
