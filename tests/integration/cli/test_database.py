@@ -15,15 +15,20 @@ import pytest
 
 from tests.integration.cli.conftest import Answer, keep_a_good_run
 
-#: Keeps a value with an asset as a task does that has run.
-KEEP = """
+#: Stores connections, and what a task has kept with an asset that has run.
+STORE = """
 import json, sys
 from airflow.models.asset import AssetActive, AssetModel
 from airflow.models.asset_state_store import AssetStateStoreModel
+from airflow.models.connection import Connection
+from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
-uri, kept = sys.argv[1:]
+initdb()
+uri, kept, connections = sys.argv[1:]
 with create_session() as session:
+    for conn_id, connection in json.loads(connections).items():
+        session.add(Connection.from_json(json.dumps(connection), conn_id=conn_id))
     asset = AssetModel(name=uri, uri=uri, group="asset", extra={})
     session.add(asset)
     session.flush()
@@ -33,43 +38,25 @@ with create_session() as session:
 """
 
 
-@pytest.fixture(scope="module")
-def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of an Airflow with a database, and no connection in the environment."""
-    home: Path = tmp_path_factory.mktemp("home")
-    env = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_CONN_")}
-    env |= {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"], env=env, check=True, capture_output=True
-    )
-    return env
-
-
 @pytest.fixture
-def in_database(env: dict[str, str], sandbox: Any) -> dict[str, str]:
-    """Connections to the sandbox, in the database alone."""
-    for conn_id, connection in sandbox.connections().items():
-        command = [sys.executable, "-m", "airflow", "connections", "add", conn_id, "--conn-json"]
-        subprocess.run([*command, json.dumps(connection)], env=env, check=True, capture_output=True)
-    return env
+def env(tmp_path: Path) -> dict[str, str]:
+    """The environment of an Airflow with a home of its own, and no connection in the environment."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_CONN_")}
+    return env | {"AIRFLOW_HOME": str(tmp_path / "home"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
 
 
 def test_connections_and_the_last_good_sync(
-    in_database: dict[str, str], process: Callable[..., Answer], cohort: Any, segment: Any, write: Any
+    sandbox: Any, env: dict[str, str], process: Callable[..., Answer], cohort: Any, segment: Any, write: Any
 ) -> None:
     computed = cohort("a", "b").last_computed
     made = segment("a", "b")
-    assert process("cohorts", "-o", "json", env=in_database).row["size"] == 2
     kept: dict[str, Any] = {}
     store = SimpleNamespace(get=kept.get, set=kept.__setitem__)
     keep_a_good_run(store, made, {"segment_after": 2}, computed)
-    arguments = ["customerio://customer_io_default/segments/name/Power%20users"]
-    subprocess.run(
-        [sys.executable, "-c", KEEP, *arguments, json.dumps(kept)],
-        env=in_database,
-        check=True,
-        capture_output=True,
-    )
-    answer = process("plan", write({"skip_unchanged": True}), "-o", "json", env=in_database)
+    uri = "customerio://customer_io_default/segments/name/Power%20users"
+    command = [sys.executable, "-c", STORE, uri, json.dumps(kept), json.dumps(sandbox.connections())]
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    assert process("cohorts", "-o", "json", env=env).row["size"] == 2
+    answer = process("plan", write({"skip_unchanged": True}), "-o", "json", env=env)
     assert "end without an export" in answer.row["verdict"]
     assert answer.code == 0
