@@ -55,6 +55,7 @@ def context(browser: Browser, airflow: AirflowInstance) -> Iterator[BrowserConte
     """One cache for all tests of a file: Airflow's UI is large."""
     with browser.new_context(base_url=airflow.url, locale="en-GB", timezone_id="UTC") as opened:
         opened.set_default_timeout(PATIENCE)
+        opened.new_page()  # keeps its window open: otherwise each test's tab would open and close one
         yield opened
 
 
