@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.integration.cli.conftest import Answer, keep_a_good_run
+from tests.unit.overview.database import template
 
 #: Stores connections, and what a task has kept with an asset that has run.
 STORE = """
@@ -21,10 +23,8 @@ import json, sys
 from airflow.models.asset import AssetActive, AssetModel
 from airflow.models.asset_state_store import AssetStateStoreModel
 from airflow.models.connection import Connection
-from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
-initdb()
 uri, kept, connections = sys.argv[1:]
 with create_session() as session:
     for conn_id, connection in json.loads(connections).items():
@@ -39,8 +39,10 @@ with create_session() as session:
 
 
 @pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    """The environment of an Airflow with a home of its own, and no connection in the environment."""
+def env(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of an Airflow with a database of its own, and no connection in the environment."""
+    (tmp_path / "home").mkdir()
+    shutil.copyfile(template(tmp_path_factory), tmp_path / "home" / "airflow.db")
     env = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_CONN_")}
     return env | {"AIRFLOW_HOME": str(tmp_path / "home"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
 

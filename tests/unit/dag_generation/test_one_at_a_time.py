@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from tests.unit.overview.database import template
 
 SCRIPT = Path(__file__).with_name("one_at_a_time.py")
 EXPECTED = {
@@ -28,7 +33,10 @@ EXPECTED = {
 }
 
 
-def test_the_scheduler_lets_one_run_of_a_backfill_go_at_a_time(tmp_path: Path, write) -> None:
+def test_the_scheduler_lets_one_run_of_a_backfill_go_at_a_time(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, write
+) -> None:
+    shutil.copyfile(template(tmp_path_factory), tmp_path / "airflow.db")
     path = write("syncs:\n- {name: one, cohort_id: a, segment_id: 1}\n")
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(path), *EXPECTED],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +27,26 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"sqlite:///{tmp_path_factory.mktemp('metadata') / 'airflow.db'}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", url)
-        shutil.copyfile(_template(), url.removeprefix("sqlite:///"))
+        shutil.copyfile(template(tmp_path_factory), url.removeprefix("sqlite:///"))
         _connect(settings)
         yield url
     _connect(settings)
 
 
-@cache
-def _template() -> Path:
-    """Return an empty database, which each file of tests that asks for :func:`migrated` gets a copy of."""
-    path = Path(os.environ["AIRFLOW_HOME"]) / "template.db"  # removed at the end of all tests
-    env = {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{path}"}
-    command = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(command, env=env, check=True, capture_output=True, timeout=180)
+def template(factory: pytest.TempPathFactory) -> Path:
+    """Return an empty database for a test or a file of tests to copy; all processes of a run make one."""
+    is_one_of_many = "PYTEST_XDIST_WORKER" in os.environ
+    folder = factory.getbasetemp().parent if is_one_of_many else factory.getbasetemp()
+    path = folder / "template.db"
+    with (folder / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            made = folder / "template.made"
+            made.unlink(missing_ok=True)
+            env = {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{made}"}
+            command = [sys.executable, "-m", "airflow", "db", "migrate"]
+            subprocess.run(command, env=env, check=True, capture_output=True, timeout=180)
+            made.rename(path)
     return path
 
 
