@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import shutil
@@ -59,6 +60,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if vendor_files.are_there():
         config.pluginmanager.register(conformance)
         Journal.observers.append(conformance.listen)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector look no more at the modules of Airflow and of the tests, which all stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
