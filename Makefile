@@ -45,8 +45,9 @@ test: $(READY)            ## static checks and all tests, in parallel
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target LATER="nice -n 5" \
 		test-fast test-system test-browser test-alerts test-crashes test-distributed lint
 
+# Half of their time, these wait: two processes of them do not make use of two processors.
 test-fast: $(READY)       ## the tests that need no running Airflow
-	$(LATER) $(BIN)/python -m pytest $(ONCE_MORE) -n 2 --dist loadfile \
+	$(LATER) $(BIN)/python -m pytest $(ONCE_MORE) -n 3 --dist loadfile \
 		tests/docs tests/editor tests/fuzz tests/integration tests/model tests/unit
 
 test-system: $(READY)     ## the tests in a running Airflow, except those of the next targets
