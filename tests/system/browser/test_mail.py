@@ -37,14 +37,14 @@ APPROVAL = message.of_task(
 )
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture(scope="module", params=["light", "dark"])
 def scheme(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(browser: Browser, scheme: str) -> Iterator[Page]:
-    """A reader of mails, without scripts, that follows the scheme of the system."""
+    """A reader of mails, without scripts, that follows the scheme of the system; one for all mails."""
     with browser.new_context(color_scheme=scheme, java_script_enabled=False) as context:  # type: ignore[arg-type]
         yield context.new_page()
 
