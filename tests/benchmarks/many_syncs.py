@@ -81,8 +81,8 @@ class Watcher:
 
 def run(plan: Plan, executor: str, patience: float, imports_ahead: bool) -> dict[str, Any]:
     """Run the plan on an executor, and return what was measured."""
-    settings = {"export_seconds": EXPORT_SECONDS * plan.scale, "limit_scale": plan.scale}
-    paces = {"app_per_second": APP_PER_SECOND, "track_per_second": TRACK_PER_SECOND}
+    settings: dict[str, Any] = {"export_seconds": EXPORT_SECONDS * plan.scale, "limit_scale": plan.scale}
+    paces: dict[str, Any] = {"app_per_second": APP_PER_SECOND, "track_per_second": TRACK_PER_SECOND}
     with (
         tempfile.TemporaryDirectory(prefix="many-syncs-") as directory,
         Sandbox(limits=True, **settings, **paces) as vendors,

@@ -122,6 +122,7 @@ def measure(syncs: int, runs: int, distance: timedelta) -> dict[str, Any]:
             "kib": len(page) / 1024,
         }
 
+    assert Session is not None
     with Session() as session:
         made = fill(session, syncs, runs, distance)
         events = session.scalar(select(func.count()).select_from(AssetEvent))

@@ -107,8 +107,8 @@ def main(arguments: list[str] | None = None) -> None:
     with Runner("task") as runner:
         runner.warm_up_against_vendors()
         runs = [
-            typical([measure(runner, *vendor, options.size or size) for _ in range(times)])
-            for *vendor, size, times in CASES
+            typical([measure(runner, pace, latency, spread, options.size or size) for _ in range(times)])
+            for pace, latency, spread, size, times in CASES
         ]
     record.save(NAME, {"ceiling": bears, "runs": runs})
 

@@ -85,11 +85,12 @@ def _draw(plot: _Plot, path: Path) -> None:
     from matplotlib import pyplot
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    with mpl.rc_context(_STYLE):
+    style: Any = _STYLE
+    with mpl.rc_context(style):
         figure, axes = pyplot.subplots(figsize=(8, 4.2), layout="constrained")
         for colour, (label, points) in zip(_COLOURS * 2, plot.series.items(), strict=False):
-            style = "--" if label.startswith(("floor", "goal")) else "-"
-            axes.plot(*zip(*points, strict=True), style, marker="o", color=colour, label=label)
+            dashes = "--" if label.startswith(("floor", "goal")) else "-"
+            axes.plot(*zip(*points, strict=True), dashes, marker="o", color=colour, label=label)
         if plot.log:
             axes.set(xscale="log", yscale="log")
         for axis in (axes.xaxis, axes.yaxis):

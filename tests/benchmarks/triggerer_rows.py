@@ -29,7 +29,7 @@ class LoopMonitor(BaseTrigger):
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.path = path
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -48,7 +48,7 @@ class LoopMonitor(BaseTrigger):
                 work = max(work, time.thread_time() - spent)
             line = json.dumps({"at": time.time(), "late": late, "work": work}) + "\n"
             await asyncio.to_thread(self._append, line)
-        yield TriggerEvent({})  # type: ignore[no-untyped-call]
+        yield TriggerEvent({})
 
     def _append(self, line: str) -> None:
         with Path(self.path).open("a", encoding="utf-8") as file:
@@ -102,7 +102,7 @@ def defer(triggers: Iterable[BaseTrigger], first_index: int) -> None:
         made = [Trigger.from_object(trigger) for trigger in triggers]
         session.add_all(made)
         session.flush()
-        usual = {
+        usual: dict[str, Any] = {
             "dag_version_id": version,
             "queue": "default",
             "priority_weight": 1,
@@ -152,7 +152,7 @@ def triggers_of(kind: str, request_ids: list[str], seconds: float) -> list[BaseT
         AmplitudeHook(), wanted, ExportMemory(StateStore(None)), poll_interval=10, timeout=3600, reserve=0
     )
     exports = [Export(request_id, wanted, time.time()) for request_id in request_ids]
-    return [deferral(needed, export)[0] for export in exports]
+    return [deferral(needed, export, longest=3600)[0] for export in exports]
 
 
 def main() -> None:

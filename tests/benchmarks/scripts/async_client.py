@@ -25,7 +25,7 @@ class Client(AsyncCustomerIO):
     @staticmethod
     def setup_base_url(host: str, port: int, prefix: str) -> str:
         """Return the address with http:// in front."""
-        return AsyncCustomerIO.setup_base_url(host, port, prefix).replace("https://", "http://", 1)
+        return str(AsyncCustomerIO.setup_base_url(host, port, prefix)).replace("https://", "http://", 1)
 
 
 class Patient:

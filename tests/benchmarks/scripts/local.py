@@ -39,5 +39,5 @@ def work() -> dict[str, Any]:
 def _pages(path: Path) -> Iterator[MemberPage]:
     with path.open(encoding="utf-8") as file:
         while lines := list(islice(file, MEMBERS_PER_PAGE)):
-            nobody = [None] * len(lines)
+            nobody: list[str | None] = [None] * len(lines)
             yield MemberPage([line[:-1] for line in lines], nobody, nobody)

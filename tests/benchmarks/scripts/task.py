@@ -49,7 +49,8 @@ def prepare() -> Callable[[], Any]:
         found: Any = importlib.import_module(module)
         _time(getattr(found, holder) if holder else found, name, phase, spans)
     stores = AssetStores(Path(os.environ["STATE"]))
-    return lambda: {"report": task.execute({"asset_state_store": stores}), "spans": spans}
+    context: Any = {"asset_state_store": stores}
+    return lambda: {"report": task.execute(context), "spans": spans}
 
 
 class Store:
