@@ -379,9 +379,8 @@ class _Step:
             with open_text(asked_path, "w") as asked:
                 for block in read_blocks(path):
                     unknown = list(filter(None, map(self._in_segment, block)))
-                    for value in map(key_of, unknown):
-                        total += value != before
-                        before = value
+                    values = _new_values(unknown, before)
+                    total, before = total + len(values), values[-1] if values else before
                     write_block(asked, unknown)
                     self._flush(ahead)
             path.unlink()
@@ -465,10 +464,9 @@ class _Step:
                     else:
                         unknown.append(line)
                 write_block(rows, unknown)
-                for value, _ in groupby(unknown, key_of):
-                    if value != before:
-                        missing += write_block(values, [value])
-                        before = value
+                new = _new_values(unknown, before)
+                before = new[-1] if new else before
+                missing += write_block(values, new)
                 yield
         self.matching.note_lookup(self.place, total - missing, total - missing)
         missing_path.replace(path)
@@ -581,9 +579,8 @@ class _Step:
                 for block in read_blocks(sorted_path):
                     self._doubts = [line for line in block if not line.startswith(start)]
                     lines = [line.removeprefix(start) for line in block if line.startswith(start)]
-                    for value in map(key_of, lines):
-                        total += value != before
-                        before = value
+                    values = _new_values(lines, before)
+                    total, before = total + len(values), values[-1] if values else before
                     write_block(asked, lines)
                     yield
             sorted_path.unlink()
@@ -621,10 +618,19 @@ class _Step:
         elif note == _CONFLICTS or state in (_OPEN, _DOUBTED, _REFUSED):
             place, _, field = name.partition("=")
             id_type = self.matching.mapping[int(place)].id_type
-            reason = why_unknown(unescape(field), id_type)
-            if note == _CONFLICTS or state == _REFUSED:
-                reason = _CONFLICTING if note == _CONFLICTS else _REJECTED
+            if note == _CONFLICTS:
+                reason = _CONFLICTING
+            elif state == _REFUSED:
+                reason = _REJECTED
+            else:
+                reason = why_unknown(unescape(field), id_type)
             self._ends.append(f"{field}\t{reason}\t{id_type}")
+
+
+def _new_values(lines: Block, before: str | None) -> Block:
+    """Return the distinct first fields of sorted lines, without that of the line before them."""
+    values = [value for value, _ in groupby(lines, key_of)]
+    return values[1:] if values[:1] == [before] else values
 
 
 class _Members:
